@@ -1,0 +1,6 @@
+// Package adapter speaks the vendors' protocols: it turns events into their bodies, addresses and
+// signs calls, says what their answers mean, and verifies and reads their webhooks. It sends
+// nothing, holds no state, starts no goroutine and knows no clock but the now it is given.
+//
+// A vendor is one file, its test and its golden files; the file registers the vendor in init.
+package adapter

@@ -1,0 +1,51 @@
+package event
+
+import (
+	"net/http"
+	"time"
+)
+
+// Call is one attempt's request as an adapter built it, addressed and signed. Exactly one of HTTP
+// and Mail is set.
+type Call struct {
+	HTTP *HTTPCall
+	Mail *Mail
+	// Recipient names who receives it, where the vendor limits the rate for each; else "".
+	Recipient string
+}
+
+// HTTPCall is a request. Body is sent as it stands.
+type HTTPCall struct {
+	Method string
+	URL    string
+	Header http.Header
+	Body   []byte
+}
+
+// Mail is a message and the server that takes it.
+type Mail struct {
+	Host       string // SMTP server
+	Port       int    // default 587
+	TLS        string // "starttls" (default, required), "implicit" or "none"
+	Username   string // "" for no authentication
+	Password   Secret
+	From       string // RFC 5322 address, with or without a name
+	To         []string
+	MessageID  string // without angle brackets; the same across retries
+	Date       time.Time
+	Subject    string
+	Text       string
+	HTML       string
+	Calendar   string // an iCalendar object, or ""
+	CalMethod  string // its METHOD: "REQUEST" or "CANCEL"
+	References string // Message-ID of the thread's first message, or ""
+}
+
+// Answer is what came of a call. Err is set when no answer came: nothing was sent, it timed out, or
+// the connection broke.
+type Answer struct {
+	Status int // HTTP status, or SMTP reply code (250 when accepted)
+	Header http.Header
+	Body   []byte // at most 64 KiB of it
+	Err    error
+}

@@ -1,0 +1,92 @@
+package event
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+)
+
+// Delivery is one event on its way to one integration. It is immutable once it is in the log.
+type Delivery struct {
+	V             int             `json:"v"`
+	ID            string          `json:"id"` // see DeliveryID; the receiver's idempotency key
+	EventID       string          `json:"eventId"`
+	EventSeq      uint64          `json:"eventSeq"`
+	EventType     string          `json:"eventType"`
+	Channel       string          `json:"channel"`
+	Integration   string          `json:"integration"`
+	Vendor        string          `json:"vendor"`
+	Category      Category        `json:"category"`
+	WeddingID     string          `json:"weddingId,omitempty"`
+	CorrelationID string          `json:"correlationId,omitempty"`
+	TraceParent   string          `json:"traceparent,omitempty"`
+	AcceptedAt    time.Time       `json:"acceptedAt"`       // the event's
+	RoutedAt      time.Time       `json:"routedAt"`         // when it was put before the integration; parkLimit counts from here
+	Replay        int             `json:"replay,omitempty"` // how often it came back from the dead letters
+	Body          json.RawMessage `json:"body"`             // what the adapter encoded
+}
+
+// DeliveryID derives the id of the delivery of an event to an integration: "dlv_" and 32 hex digits,
+// the same on every node and every try.
+func DeliveryID(eventID, integration string) string {
+	sum := sha256.Sum256([]byte(eventID + "\x00" + integration))
+	return "dlv_" + hex.EncodeToString(sum[:16])
+}
+
+// Outcome is how a delivery ended.
+type Outcome string
+
+// The outcomes. Dead and skipped ones have a reason.
+const (
+	Delivered Outcome = "delivered"
+	Dead      Outcome = "dead"
+	Skipped   Outcome = "skipped"
+)
+
+// Reasons that the system itself gives; adapters give those of their vendors.
+const (
+	ReasonExhausted     = "attempts_exhausted" // first try and all retries failed while the vendor was up
+	ReasonExpired       = "park_limit"         // waited longer than the integration's parkLimit
+	ReasonEncode        = "encode_failed"      // the adapter could not make the vendor's body from the event
+	ReasonPanic         = "adapter_panic"      // the adapter broke on it
+	ReasonUnsupported   = "unsupported_type"   // skipped: the vendor has nothing to do with that event type
+	ReasonDisabled      = "integration_disabled"
+	ReasonDeleted       = "integration_deleted"
+	ReasonMisconfigured = "integration_misconfigured"
+	ReasonTimeout       = "timeout"
+	ReasonConnection    = "connection_failed"
+	ReasonBlocked       = "address_blocked" // the SSRF guard refused the address
+)
+
+// Attempt is one call to the vendor.
+type Attempt struct {
+	Number    int       `json:"number"` // from 1, over the delivery's life
+	StartedAt time.Time `json:"startedAt"`
+	Duration  Duration  `json:"duration"`
+	Status    int       `json:"status,omitempty"` // HTTP status or SMTP reply code; 0: no answer
+	Verdict   string    `json:"verdict"`          // "delivered", "retry", "pause", "dead"
+	Reason    string    `json:"reason,omitempty"` // the vendor's code, or one of ours
+	Detail    string    `json:"detail,omitempty"` // the vendor's words, at most 1 KiB
+	Probe     bool      `json:"probe,omitempty"`  // the one call that a half-open breaker let through
+}
+
+// Result is how a delivery stands, or ended.
+type Result struct {
+	Outcome    Outcome   `json:"outcome"`
+	Reason     string    `json:"reason,omitempty"`
+	FinishedAt time.Time `json:"finishedAt"`
+	Attempts   int       `json:"attempts"`
+}
+
+// DeadLetter is a delivery that ended dead, with everything needed to see why and to replay it.
+type DeadLetter struct {
+	V        int       `json:"v"`
+	Delivery Delivery  `json:"delivery"` // Body is what was sent last
+	Event    Event     `json:"event"`
+	EventSeq uint64    `json:"eventSeq"`
+	Attempts []Attempt `json:"attempts"`
+	Reason   string    `json:"reason"`
+	Detail   string    `json:"detail,omitempty"`
+	DiedAt   time.Time `json:"diedAt"`
+}

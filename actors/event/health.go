@@ -1,0 +1,33 @@
+package event
+
+import "time"
+
+// State is how an integration does.
+type State string
+
+// The states. Healthy and degraded ones are sent to; the others are not, or only to probe.
+const (
+	Healthy       State = "healthy"
+	Degraded      State = "degraded" // failing now and then
+	Open          State = "open"     // the breaker is open or half-open
+	Paused        State = "paused"   // by an admin, or by an answer that only an admin can mend
+	DisabledState State = "disabled"
+	Suspended     State = "suspended" // its actor failed too often; an admin reinstates it
+	Idle          State = "idle"      // no actor: nothing to do at the moment
+)
+
+// Health is what an integration's actor knows of it.
+type Health struct {
+	Integration string    `json:"integration"`
+	Vendor      string    `json:"vendor"`
+	State       State     `json:"state"`
+	Reason      string    `json:"reason,omitempty"` // why it is not healthy
+	LastError   string    `json:"lastError,omitempty"`
+	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
+	SuccessRate float64   `json:"successRate"` // of the attempts of the last five minutes; 1 with none
+	Waiting     int       `json:"waiting"`     // held in memory
+	Parked      uint64    `json:"parked"`      // waiting in the log
+	InFlight    int       `json:"inFlight"`
+	NextProbe   time.Time `json:"nextProbe,omitzero"` // while the breaker is open
+	Since       time.Time `json:"since"`              // when the state began
+}

@@ -1,0 +1,169 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Category groups vendors by what they are to a wedding; mappings target categories.
+type Category string
+
+// The categories.
+const (
+	PhotographyCRM       Category = "photography-crm"
+	VenueManagement      Category = "venue-management"
+	WhatsAppBusiness     Category = "whatsapp-business"
+	SlackNotifications   Category = "slack-notifications"
+	EmailService         Category = "email-service"
+	SupplierDashboards   Category = "supplier-dashboards"
+	ProjectManagement    Category = "project-management"
+	TimelineCoordination Category = "timeline-coordination"
+	ClientCommunications Category = "client-communications"
+)
+
+// Categories returns all of them.
+func Categories() []Category {
+	return []Category{
+		PhotographyCRM, VenueManagement, WhatsAppBusiness, SlackNotifications, EmailService,
+		SupplierDashboards, ProjectManagement, TimelineCoordination, ClientCommunications,
+	}
+}
+
+// Integration is one connection to one vendor for one owner. Its secrets are kept apart.
+type Integration struct {
+	V        int               `json:"v"`
+	ID       string            `json:"id"` // see CheckID
+	Name     string            `json:"name,omitempty"`
+	Vendor   string            `json:"vendor"`
+	Category Category          `json:"category"`          // filled in from the vendor's adapter
+	Owner    map[string]string `json:"owner,omitempty"`   // such as supplierId=42; empty: everybody's
+	Settings json.RawMessage   `json:"settings"`          // an object of the adapter's schema
+	Channel  string            `json:"channel,omitempty"` // Template of the channel that inbound webhooks go to
+	Limits   Limits            `json:"limits,omitzero"`
+	Disabled bool              `json:"disabled,omitempty"` // neither sends nor receives; its deliveries are skipped
+	Paused   *Pause            `json:"paused,omitempty"`   // nothing is sent; its deliveries wait
+
+	Revision uint64 `json:"-"` // of the configuration store; 0 before it is stored
+}
+
+// Pause says why an integration sends nothing for now.
+type Pause struct {
+	Reason string    `json:"reason"`
+	By     string    `json:"by"` // "admin:<name>", or "system" after an answer that only an admin can mend
+	At     time.Time `json:"at"`
+}
+
+// Limits bound one integration. A zero field takes the vendor's default, then the node's.
+type Limits struct {
+	PerSecond       float64  `json:"perSecond,omitzero"`       // calls a second
+	Burst           int      `json:"burst,omitzero"`           // calls at once above the rate
+	PerRecipient    Duration `json:"perRecipient,omitzero"`    // at least so long between calls to one recipient
+	MaxInFlight     int      `json:"maxInFlight,omitzero"`     // calls at once; default: a fair share
+	WebhooksPerHour int      `json:"webhooksPerHour,omitzero"` // inbound, verified; default 1000
+	Timeout         Duration `json:"timeout,omitzero"`         // of one attempt; default 30 s
+	ParkLimit       Duration `json:"parkLimit,omitzero"`       // what waited longer dies; default 24 h
+}
+
+// Or returns the limits with each zero field taken from other.
+func (l Limits) Or(other Limits) Limits {
+	or := func(a *Duration, b Duration) {
+		if *a == 0 {
+			*a = b
+		}
+	}
+	if l.PerSecond == 0 {
+		l.PerSecond, l.Burst = other.PerSecond, other.Burst
+	}
+	or(&l.PerRecipient, other.PerRecipient)
+	if l.MaxInFlight == 0 {
+		l.MaxInFlight = other.MaxInFlight
+	}
+	if l.WebhooksPerHour == 0 {
+		l.WebhooksPerHour = other.WebhooksPerHour
+	}
+	or(&l.Timeout, other.Timeout)
+	or(&l.ParkLimit, other.ParkLimit)
+	return l
+}
+
+// Duration is a time.Duration that JSON writes as text, such as "1m30s".
+type Duration time.Duration
+
+// MarshalText writes the duration as time.Duration.String does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads; a negative duration is refused.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil || v < 0 {
+		return fmt.Errorf("duration %q: write it like 500ms, 30s or 24h", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// CheckID returns an error unless id can name an integration or a mapping: 1 to 64 of A-Za-z0-9_-.
+func CheckID(id string) error {
+	ok := func(c byte) bool { return segmentByte(c) && c != '.' }
+	if id == "" || len(id) > MaxSegmentBytes {
+		return fmt.Errorf("id %.80q: must have 1 to %d bytes", id, MaxSegmentBytes)
+	}
+	for i := range len(id) {
+		if !ok(id[i]) {
+			return fmt.Errorf("id %q: %q is not allowed; an id is made of A-Z a-z 0-9 _ and -", id, id[i:i+1])
+		}
+	}
+	return nil
+}
+
+// Mapping says which events go to whom: events of these types on channels that the pattern selects
+// go to the integrations named, and to those of the categories named whose owner variables agree
+// with what the pattern captured.
+type Mapping struct {
+	V       int      `json:"v"`
+	ID      string   `json:"id"` // see CheckID
+	Pattern string   `json:"pattern"`
+	Types   []string `json:"types,omitempty"` // empty: all
+	Targets []Target `json:"targets"`
+
+	Revision uint64 `json:"-"`
+}
+
+// Target is either a category or one integration.
+type Target struct {
+	Category    Category `json:"category,omitempty"`
+	Integration string   `json:"integration,omitempty"`
+}
+
+// Validate returns an error that names the first thing wrong with the mapping.
+func (m *Mapping) Validate() error {
+	if err := CheckID(m.ID); err != nil {
+		return fmt.Errorf("mapping: %w", err)
+	}
+	if _, err := ParsePattern(m.Pattern); err != nil {
+		return fmt.Errorf("mapping %s: pattern: %w", m.ID, err)
+	}
+	for _, t := range m.Types {
+		if err := CheckType(t); err != nil {
+			return fmt.Errorf("mapping %s: types: %w", m.ID, err)
+		}
+	}
+	if len(m.Targets) == 0 {
+		return fmt.Errorf("mapping %s: targets: name at least one category or integration", m.ID)
+	}
+	for i, t := range m.Targets {
+		switch {
+		case (t.Category == "") == (t.Integration == ""):
+			return fmt.Errorf("mapping %s: targets[%d]: give either a category or an integration", m.ID, i)
+		case t.Category != "" && !slices.Contains(Categories(), t.Category):
+			return fmt.Errorf("mapping %s: targets[%d]: %q is no category; use one of %v", m.ID, i, t.Category, Categories())
+		case t.Integration != "":
+			if err := CheckID(t.Integration); err != nil {
+				return fmt.Errorf("mapping %s: targets[%d]: %w", m.ID, i, err)
+			}
+		}
+	}
+	return nil
+}
