@@ -1,0 +1,178 @@
+package problem
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// The codes, in the groups of the table below.
+const (
+	// Asking.
+	NotFound             = "not_found"
+	MethodNotAllowed     = "method_not_allowed"
+	UnsupportedMediaType = "unsupported_media_type"
+	BodyTooLarge         = "body_too_large"
+	BodyUnreadable       = "body_unreadable"
+	JSONMalformed        = "json_malformed"
+	UTF8Invalid          = "utf8_invalid"
+	FieldInvalid         = "field_invalid"
+	Conflict             = "conflict"
+
+	// Who asks.
+	KeyMissing = "key_missing"
+	KeyInvalid = "key_invalid"
+	Forbidden  = "forbidden"
+
+	// Events.
+	ChannelInvalid    = "channel_invalid"
+	ChannelWildcard   = "channel_wildcard"
+	TypeInvalid       = "type_invalid"
+	IDInvalid         = "id_invalid"
+	OccurredAtInvalid = "occurred_at_invalid"
+	ContextInvalid    = "context_invalid"
+	PayloadNotObject  = "payload_not_object"
+	PayloadTooLarge   = "payload_too_large"
+	PayloadTooDeep    = "payload_too_deep"
+	PayloadTooWide    = "payload_too_wide"
+	DuplicateKey      = "duplicate_key"
+
+	// Webhooks.
+	VendorUnknown       = "vendor_unknown"
+	VendorMismatch      = "vendor_mismatch"
+	IntegrationUnknown  = "integration_unknown"
+	IntegrationDisabled = "integration_disabled"
+	IntegrationBroken   = "integration_broken"
+	NotAReceiver        = "vendor_sends_no_webhooks"
+	NoHandshake         = "vendor_has_no_handshake"
+	SignatureMissing    = "signature_missing"
+	SignatureInvalid    = "signature_invalid"
+	TimestampInvalid    = "timestamp_invalid"
+	TimestampOld        = "timestamp_outside_tolerance"
+	WebhookUndecodable  = "webhook_undecodable"
+	ChannelUnfilled     = "channel_unfilled"
+	ChannelUnset        = "channel_unset"
+	ChannelNotAllowed   = "channel_not_allowed"
+
+	// Too much.
+	RateLimited        = "rate_limited"
+	RefusalsLimited    = "refusals_limited"
+	TooManyConnections = "too_many_connections"
+
+	// Managing.
+	IntegrationInvalid  = "integration_invalid"
+	MappingInvalid      = "mapping_invalid"
+	MappingUnknown      = "mapping_unknown"
+	SecretsInvalid      = "secrets_invalid"
+	DeadLetterUnknown   = "dead_letter_unknown"
+	AnalyticsMissing    = "analytics_missing"
+	AnalyticsFailed     = "analytics_failed"
+	EngineUnavailable   = "engine_unavailable"
+	PreconditionFailed  = "precondition_failed"
+	ConfirmationMissing = "confirmation_missing"
+
+	// Us.
+	LogFull        = "log_full"
+	LogUnavailable = "log_unavailable"
+	ShuttingDown   = "shutting_down"
+	Internal       = "internal"
+)
+
+// Kind is one line of the table.
+type Kind struct {
+	Code   string `json:"code"`
+	Status int    `json:"status"` // HTTP status
+	Title  string `json:"title"`  // the same for every occurrence
+}
+
+// Type returns the kind's RFC 9457 type, a reference into the served table.
+func (k Kind) Type() string { return "/api/problems#" + k.Code }
+
+// Lookup returns the code's line. A code that is not in the table is our own mistake and answered
+// as one: 500, with the code kept.
+func Lookup(code string) Kind {
+	if k, ok := table[code]; ok {
+		k.Code = code
+		return k
+	}
+	return Kind{Code: code, Status: http.StatusInternalServerError, Title: table[Internal].Title}
+}
+
+// Status returns the code's HTTP status.
+func Status(code string) int { return Lookup(code).Status }
+
+// Kinds returns the whole table, sorted by code.
+func Kinds() []Kind {
+	kinds := make([]Kind, 0, len(table))
+	for code := range table {
+		kinds = append(kinds, Lookup(code))
+	}
+	slices.SortFunc(kinds, func(a, b Kind) int { return strings.Compare(a.Code, b.Code) })
+	return kinds
+}
+
+// table is never written to. Understood and not acceptable is 422, not readable 400, and what
+// passes by itself is 429 or 503 with Retry-After.
+var table = map[string]Kind{
+	NotFound:             {Status: 404, Title: "There is nothing at this address"},
+	MethodNotAllowed:     {Status: 405, Title: "This address does not take that method"},
+	UnsupportedMediaType: {Status: 415, Title: "The body's media type is not taken here"},
+	BodyTooLarge:         {Status: 413, Title: "The body is too large"},
+	BodyUnreadable:       {Status: 400, Title: "The body could not be read to its end"},
+	JSONMalformed:        {Status: 400, Title: "The body is not well-formed JSON"},
+	UTF8Invalid:          {Status: 400, Title: "The body is not valid UTF-8"},
+	FieldInvalid:         {Status: 422, Title: "A field or parameter is missing or wrong"},
+	Conflict:             {Status: 409, Title: "It was changed in the meantime"},
+
+	KeyMissing: {Status: 401, Title: "An API key is needed"},
+	KeyInvalid: {Status: 401, Title: "The API key is not known"},
+	Forbidden:  {Status: 403, Title: "The API key may not do that"},
+
+	ChannelInvalid:    {Status: 422, Title: "The channel name is not valid"},
+	ChannelWildcard:   {Status: 422, Title: "A pattern is not a channel"},
+	TypeInvalid:       {Status: 422, Title: "The event type is not valid"},
+	IDInvalid:         {Status: 422, Title: "The event id is not valid"},
+	OccurredAtInvalid: {Status: 422, Title: "The time of the event cannot be right"},
+	ContextInvalid:    {Status: 422, Title: "A correlation id, wedding id or trace context is not valid"},
+	PayloadNotObject:  {Status: 422, Title: "The payload is not a JSON object"},
+	PayloadTooLarge:   {Status: 413, Title: "The payload is too large"},
+	PayloadTooDeep:    {Status: 422, Title: "The payload is nested too deeply"},
+	PayloadTooWide:    {Status: 422, Title: "The payload has too many keys or elements, or one that is too long"},
+	DuplicateKey:      {Status: 422, Title: "An object has the same key twice"},
+
+	VendorUnknown:       {Status: 404, Title: "The vendor is not known"},
+	VendorMismatch:      {Status: 404, Title: "The integration belongs to another vendor"},
+	IntegrationUnknown:  {Status: 404, Title: "The integration is not known"},
+	IntegrationDisabled: {Status: 409, Title: "The integration is disabled"},
+	IntegrationBroken:   {Status: 409, Title: "The integration's settings or secrets are incomplete"},
+	NotAReceiver:        {Status: 404, Title: "The vendor sends no webhooks"},
+	NoHandshake:         {Status: 404, Title: "The vendor has no handshake"},
+	SignatureMissing:    {Status: 401, Title: "The webhook is not signed"},
+	SignatureInvalid:    {Status: 401, Title: "The webhook's signature does not fit"},
+	TimestampInvalid:    {Status: 401, Title: "The webhook's timestamp cannot be read"},
+	TimestampOld:        {Status: 401, Title: "The webhook's timestamp is too far from now"},
+	WebhookUndecodable:  {Status: 422, Title: "The webhook cannot be understood"},
+	ChannelUnfilled:     {Status: 422, Title: "The webhook lacks what its channel's name is made of"},
+	ChannelUnset:        {Status: 409, Title: "The integration has no channel for webhooks"},
+	ChannelNotAllowed:   {Status: 403, Title: "The integration may not publish on this channel"},
+
+	RateLimited:        {Status: 429, Title: "Too many webhooks within an hour"},
+	RefusalsLimited:    {Status: 429, Title: "Too many refused requests from this address"},
+	TooManyConnections: {Status: 503, Title: "Too many connections"},
+
+	IntegrationInvalid:  {Status: 422, Title: "The integration is not valid"},
+	MappingInvalid:      {Status: 422, Title: "The mapping is not valid"},
+	MappingUnknown:      {Status: 404, Title: "The mapping is not known"},
+	SecretsInvalid:      {Status: 422, Title: "The secrets are not valid"},
+	DeadLetterUnknown:   {Status: 404, Title: "The dead letter is not known"},
+	AnalyticsMissing:    {Status: 503, Title: "There is no analytics database"},
+	AnalyticsFailed:     {Status: 502, Title: "The analytics database did not answer"},
+	EngineUnavailable:   {Status: 503, Title: "The delivery engine does not answer"},
+	PreconditionFailed:  {Status: 412, Title: "It is not at the revision that was named"},
+	ConfirmationMissing: {Status: 428, Title: "This needs to be confirmed"},
+
+	LogFull:        {Status: 503, Title: "The event log is full"},
+	LogUnavailable: {Status: 503, Title: "The event log cannot be written"},
+	ShuttingDown:   {Status: 503, Title: "The node is stopping"},
+	Internal:       {Status: 500, Title: "Something broke on our side"},
+}
