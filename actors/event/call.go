@@ -2,6 +2,8 @@ package event
 
 import (
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -48,4 +50,32 @@ type Answer struct {
 	Header http.Header
 	Body   []byte // at most 64 KiB of it
 	Err    error
+}
+
+// MaxRetryAfter bounds what a Retry-After header can ask for.
+const MaxRetryAfter = 24 * time.Hour
+
+// RetryAfter is how long the answer's Retry-After header (RFC 9110 section 10.2.3) asks to wait, as
+// of now: seconds, which may have a fraction, or an HTTP date. It is at most MaxRetryAfter, and 0
+// where the header is missing, unreadable or in the past.
+func (a *Answer) RetryAfter(now time.Time) time.Duration {
+	text := strings.TrimSpace(a.Header.Get("Retry-After"))
+	if text == "" {
+		return 0
+	}
+	if strings.Trim(text, "0123456789.") == "" {
+		seconds, err := strconv.ParseFloat(text, 64)
+		switch {
+		case seconds >= MaxRetryAfter.Seconds(): // out of range too
+			return MaxRetryAfter
+		case err != nil:
+			return 0
+		}
+		return time.Duration(seconds * float64(time.Second))
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), MaxRetryAfter)
 }
