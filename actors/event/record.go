@@ -1,6 +1,9 @@
 package event
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Record is one entry of the record log on its way to analytics: what became of a delivery, or an
 // audited action. It holds no payload and no secret.
@@ -9,6 +12,14 @@ type Record struct {
 	Node     string          `json:"node"`
 	Delivery *DeliveryRecord `json:"delivery,omitempty"`
 	Audit    *Audit          `json:"audit,omitempty"`
+}
+
+// RecordEntry is a record as the record log holds it. Record is nil where the log leaves the decoding
+// to its reader; Data is the record's JSON and is the reader's to keep.
+type RecordEntry struct {
+	Seq    uint64
+	Record *Record
+	Data   []byte
 }
 
 // DeliveryRecord tells of attempts made and, when it has ended, of the result.
@@ -46,4 +57,10 @@ type Audit struct {
 	Outcome string    `json:"outcome"` // "ok" or an error code
 	Detail  string    `json:"detail,omitempty"`
 	From    string    `json:"from,omitempty"` // remote address
+}
+
+// ResultID is the id under which the result of a delivery, replayed so many times, enters the log: it
+// does so once, even when a crash between the vendor's answer and the record makes it known twice.
+func ResultID(delivery string, replay int) string {
+	return delivery + ":" + strconv.Itoa(replay)
 }
