@@ -1,0 +1,31 @@
+package adapter
+
+// Event types that adapters know by name. Others pass through the adapters that take all types.
+const (
+	TypeTimelineUpdated     = "timeline.updated"
+	TypeWeddingDateChanged  = "wedding.date_changed"
+	TypeWeddingCancelled    = "wedding.cancelled"
+	TypeGuestCountChanged   = "guest_count.changed"
+	TypeBookingConfirmed    = "booking.confirmed"
+	TypeBookingUpdated      = "booking.updated"
+	TypeBookingCancelled    = "booking.cancelled"
+	TypeCapacityChanged     = "capacity.changed"
+	TypeAvailabilityChanged = "availability.changed"
+	TypeSetupChanged        = "setup.changed"
+	TypeDeliveryStatus      = "delivery.status"   // what a vendor says became of a message it had accepted
+	TypeMessageReceived     = "message.received"  // somebody wrote
+	TypeReactionReceived    = "reaction.received" // somebody reacted to a message
+)
+
+// The names of payload fields that several adapters read or write.
+const (
+	fieldCoupleID     = "coupleId"
+	fieldCoupleName   = "coupleName"
+	fieldCeremonyTime = "ceremonyTime"
+	fieldEndTime      = "endTime"
+	fieldVenue        = "venue"
+	fieldVenueID      = "venueId"
+	fieldSchedule     = "schedule"
+	fieldNotes        = "notes"
+	fieldSequence     = "sequence"
+)

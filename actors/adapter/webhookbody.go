@@ -1,0 +1,148 @@
+package adapter
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// webhookBody is the body that Standard Webhooks 1.0 recommends: {"type","timestamp","data"}.
+type webhookBody struct {
+	Type      string          `json:"type"`
+	Timestamp string          `json:"timestamp"` // RFC 3339
+	Data      json.RawMessage `json:"data"`
+}
+
+// outgoing wraps data in a webhookBody.
+func outgoing(ev *event.Event, data any) (json.RawMessage, error) {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("write the data of %s: %w", ev.Type, err)
+	}
+	return json.Marshal(webhookBody{
+		Type: ev.Type, Timestamp: ev.OccurredAt.Format(time.RFC3339), Data: raw,
+	})
+}
+
+// incoming translates a webhookBody: each of its data fields by the rule for its type. Fields
+// without a rule are left out, so that nothing unknown passes.
+func incoming(body []byte, rules map[string][]rule) (Message, error) {
+	var b webhookBody
+	if err := json.Unmarshal(body, &b); err != nil {
+		return Message{}, &DecodeError{Reason: "the body is not a webhook {type, timestamp, data}: " + clip(err.Error(), 200)}
+	}
+	fields, ok := rules[b.Type]
+	if !ok {
+		return Message{}, &DecodeError{Field: "type", Reason: fmt.Sprintf("%.80q is not one of %s", b.Type, strings.Join(sortedKeys(rules), ", "))}
+	}
+	m := Message{Type: b.Type}
+	if b.Timestamp != "" {
+		at, err := time.Parse(time.RFC3339, b.Timestamp)
+		if err != nil {
+			return Message{}, &DecodeError{Field: "timestamp", Reason: "must be an RFC 3339 time"}
+		}
+		m.OccurredAt = at
+	}
+	var data map[string]json.RawMessage
+	if err := json.Unmarshal(b.Data, &data); err != nil || data == nil {
+		return Message{}, &DecodeError{Field: "data", Reason: "must be an object"}
+	}
+	out := make(map[string]any, len(fields))
+	for _, f := range fields {
+		raw, given := data[f.theirs]
+		if !given || string(raw) == "null" {
+			if f.required {
+				return Message{}, &DecodeError{Field: "data." + f.theirs, Reason: "is missing"}
+			}
+			continue
+		}
+		v, reason := f.read(raw)
+		if reason != "" {
+			return Message{}, &DecodeError{Field: "data." + f.theirs, Reason: reason}
+		}
+		out[f.ours] = v
+		if f.ours == fieldCoupleID {
+			m.WeddingID, _ = v.(string)
+		}
+	}
+	var err error
+	m.Payload, err = json.Marshal(out)
+	return m, err
+}
+
+// rule says how one field of a vendor's data becomes one of ours.
+type rule struct {
+	theirs, ours string
+	read         func(json.RawMessage) (v any, reason string)
+	required     bool
+}
+
+// Bounds on what a webhook may say.
+const (
+	maxWebhookText = 2000 // characters
+	maxPeople      = 1_000_000
+)
+
+func readText(raw json.RawMessage) (any, string) {
+	s, ok := scalar(raw)
+	if !ok || raw[0] == 't' || raw[0] == 'f' {
+		return nil, "must be a text"
+	}
+	return shorten(s, maxWebhookText), ""
+}
+
+// readID takes what identifies something: a text that can stand in a channel name, or a number.
+func readID(raw json.RawMessage) (any, string) {
+	s, ok := scalar(raw)
+	if !ok || !event.ValidSegment(s) {
+		return nil, "must be 1 to 64 of A-Z a-z 0-9 _ - and ."
+	}
+	return s, ""
+}
+
+func readPeople(raw json.RawMessage) (any, string) {
+	n, err := strconv.ParseUint(string(raw), 10, 32)
+	if err != nil || n > maxPeople {
+		return nil, "must be a whole number from 0 to 1000000"
+	}
+	return n, ""
+}
+
+func readBool(raw json.RawMessage) (any, string) {
+	switch string(raw) {
+	case "true":
+		return true, ""
+	case "false":
+		return false, ""
+	}
+	return nil, "must be true or false"
+}
+
+func readTime(raw json.RawMessage) (any, string) {
+	s, _ := scalar(raw)
+	if _, err := time.Parse(time.RFC3339, s); err != nil {
+		return nil, "must be an RFC 3339 time"
+	}
+	return s, ""
+}
+
+func readDate(raw json.RawMessage) (any, string) {
+	s, _ := scalar(raw)
+	if _, err := time.Parse(time.DateOnly, s); err != nil {
+		return nil, "must be a date such as 2026-06-20"
+	}
+	return s, ""
+}
+
+// unixTime gives the zero time, which stands for now, where JSON could not write the year.
+func unixTime(seconds int64) time.Time {
+	const year10000 = 253402300800
+	if seconds <= 0 || seconds >= year10000 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
