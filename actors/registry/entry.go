@@ -1,0 +1,100 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// Entry is an integration as it stood at one revision of its configuration and of its secrets. It
+// is immutable, shared, and safe for concurrent use; its maps and bytes must not be changed (Copy
+// may be). A change to settings or secrets makes a new Entry: compare pointers to notice.
+type Entry struct {
+	Integration     event.Integration
+	Revision        uint64 // of the configuration, as Integration.Revision
+	SecretsRevision uint64 // of the secrets; 0: it has none
+
+	connect func() (adapter.Connection, error)
+}
+
+// Connection returns the integration's adapter, bound to its settings and secrets. It is made on
+// first use and kept. The error is an *adapter.SettingsError where settings or secrets are missing
+// or wrong, an *adapter.UnknownVendorError, or wraps ErrSeal: until somebody mends it, the
+// integration is misconfigured.
+func (e *Entry) Connection() (adapter.Connection, error) { return e.connect() }
+
+// Copy returns the integration for the caller to change and Put.
+func (e *Entry) Copy() event.Integration { return cloneIntegration(e.Integration) }
+
+// String names the entry.
+func (e *Entry) String() string {
+	return fmt.Sprintf("integration %s (%s, revision %d)", e.Integration.ID, e.Integration.Vendor, e.Revision)
+}
+
+// Match is an integration that an event goes to.
+type Match struct {
+	Entry   *Entry
+	Vars    map[string]string // what the mapping's pattern captured; shared, not to be changed; nil: nothing
+	Mapping string            // id of the mapping that chose it: the first, where several do
+}
+
+// WeddingID returns the couple that an event is about: as the event says, else the captured
+// weddingId or coupleId, else the payload's coupleId, else "".
+func WeddingID(ev *event.Event, vars map[string]string) string {
+	for _, id := range []string{ev.WeddingID, vars["weddingId"], vars["coupleId"]} {
+		if id != "" {
+			return id
+		}
+	}
+	var payload struct {
+		CoupleID json.RawMessage `json:"coupleId"`
+	}
+	if json.Unmarshal(ev.Payload, &payload) != nil {
+		return ""
+	}
+	var id string
+	if json.Unmarshal(payload.CoupleID, &id) != nil {
+		var number json.Number
+		if json.Unmarshal(payload.CoupleID, &number) != nil {
+			return ""
+		}
+		id = number.String()
+	}
+	if len(id) > event.MaxIDBytes {
+		return ""
+	}
+	return id
+}
+
+// newEntry binds an integration to its vendor's adapter and its sealed secrets, opening nothing yet.
+func newEntry(in event.Integration, lookup lookupFunc, sealer *Sealer, sealed []byte, secretsRevision uint64) *Entry {
+	return &Entry{
+		Integration: in, Revision: in.Revision, SecretsRevision: secretsRevision,
+		connect: sync.OnceValues(func() (adapter.Connection, error) {
+			a, err := lookup(in.Vendor)
+			if err != nil {
+				return nil, err
+			}
+			secrets, err := sealer.Open(in.ID, sealed)
+			if err != nil {
+				return nil, err
+			}
+			return a.Connect(in, secrets)
+		}),
+	}
+}
+
+func cloneIntegration(in event.Integration) event.Integration {
+	in.Owner = maps.Clone(in.Owner)
+	in.Settings = slices.Clone(in.Settings)
+	if in.Paused != nil {
+		p := *in.Paused
+		in.Paused = &p
+	}
+	return in
+}

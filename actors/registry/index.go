@@ -1,0 +1,272 @@
+package registry
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// lookupFunc finds a vendor's adapter.
+type lookupFunc func(vendor string) (adapter.Adapter, error)
+
+// index is what the registry knows. Its methods that change it want it to themselves; those that
+// read it may run side by side. It is a plain value: the registry has the lock.
+type index struct {
+	lookup lookupFunc
+	sealer *Sealer
+	names  map[string]string // one copy of each vendor and category, read only
+
+	integrations map[string]*slot
+	groups       map[string][]*slot // by groupKey
+	mappings     map[string]*route
+	patterns     node
+}
+
+// slot is what is held of one integration id: its configuration, its secrets, or both.
+type slot struct {
+	id              string
+	data            []byte // the configuration as it is stored; nil: only secrets are known
+	revision        uint64
+	sealed          []byte // nil: no secrets
+	secretsRevision uint64
+	group           string // key of the group it is in
+	at              int    // its place there
+	entry           atomic.Pointer[Entry]
+}
+
+func newIndex(lookup lookupFunc, sealer *Sealer) *index {
+	names := map[string]string{}
+	for _, v := range adapter.Vendors() {
+		names[v] = v
+	}
+	for _, c := range event.Categories() {
+		names[string(c)] = string(c)
+	}
+	return &index{
+		lookup: lookup, sealer: sealer, names: names,
+		integrations: map[string]*slot{},
+		groups:       map[string][]*slot{},
+		mappings:     map[string]*route{},
+	}
+}
+
+// entry returns the integration, decoded on first use; nil if there is none.
+func (x *index) entry(id string) *Entry {
+	s := x.integrations[id]
+	if s == nil || s.data == nil {
+		return nil
+	}
+	return x.open(s)
+}
+
+func (x *index) open(s *slot) *Entry {
+	if e := s.entry.Load(); e != nil {
+		return e
+	}
+	in, err := decodeIntegration(s.id, s.data, s.revision)
+	if err != nil {
+		return nil // cannot be: the same bytes were decoded before they came into the index
+	}
+	if name, ok := x.names[in.Vendor]; ok {
+		in.Vendor = name
+	}
+	if name, ok := x.names[string(in.Category)]; ok {
+		in.Category = event.Category(name)
+	}
+	e := newEntry(in, x.lookup, x.sealer, s.sealed, s.secretsRevision)
+	if s.entry.CompareAndSwap(nil, e) {
+		return e
+	}
+	return s.entry.Load()
+}
+
+func (x *index) slot(id string) *slot {
+	s := x.integrations[id]
+	if s == nil {
+		s = &slot{id: id}
+		x.integrations[id] = s
+	}
+	return s
+}
+
+// putIntegration takes in what is stored; in is data, decoded. Like all that change the index, it
+// reports whether that is news.
+func (x *index) putIntegration(in event.Integration, data []byte) bool {
+	s := x.slot(in.ID)
+	if s.data != nil && s.revision == in.Revision {
+		return false
+	}
+	group := groupKey(in.Category, in.Owner)
+	if s.data != nil && s.group != group {
+		x.leave(s)
+	}
+	if s.data == nil || s.group != group {
+		x.join(s, group)
+	}
+	s.data, s.revision = data, in.Revision
+	s.entry.Store(nil)
+	return true
+}
+
+func (x *index) dropIntegration(id string) bool {
+	s := x.integrations[id]
+	if s == nil || s.data == nil {
+		return false
+	}
+	x.leave(s)
+	s.data, s.revision = nil, 0
+	s.entry.Store(nil)
+	x.forget(s)
+	return true
+}
+
+// putSecrets takes in sealed secrets; nil means that there are none any more.
+func (x *index) putSecrets(id string, sealed []byte, revision uint64) bool {
+	s := x.slot(id)
+	if s.secretsRevision == revision {
+		x.forget(s)
+		return false
+	}
+	s.sealed, s.secretsRevision = sealed, revision
+	s.entry.Store(nil)
+	x.forget(s)
+	return true
+}
+
+// forget drops a slot that holds nothing.
+func (x *index) forget(s *slot) {
+	if s.data == nil && s.sealed == nil {
+		delete(x.integrations, s.id)
+	}
+}
+
+func (x *index) join(s *slot, group string) {
+	s.group, s.at = group, len(x.groups[group])
+	x.groups[group] = append(x.groups[group], s)
+}
+
+// leave fills the slot's place with the group's last, so that it costs the same in a group of 100,000.
+func (x *index) leave(s *slot) {
+	members := x.groups[s.group]
+	last := len(members) - 1
+	members[s.at] = members[last]
+	members[s.at].at = s.at
+	members[last] = nil
+	if last == 0 {
+		delete(x.groups, s.group)
+	} else {
+		x.groups[s.group] = members[:last]
+	}
+}
+
+func (x *index) putMapping(m event.Mapping) bool {
+	x.dropMapping(m.ID)
+	r := newRoute(m)
+	x.mappings[m.ID] = r
+	x.patterns.insert(r)
+	return true
+}
+
+func (x *index) dropMapping(id string) bool {
+	r := x.mappings[id]
+	if r == nil {
+		return false
+	}
+	delete(x.mappings, id)
+	x.patterns.remove(r)
+	return true
+}
+
+// resolve returns the integrations that an event goes to, by id.
+func (x *index) resolve(channel, eventType string) []Match {
+	var segmentBuf [event.MaxChannelSegments]string
+	segments := split(channel, segmentBuf[:0])
+	if segments == nil {
+		return nil
+	}
+	var routeBuf [16]*route
+	var found []Match
+	for _, r := range x.patterns.match(segments, eventType, routeBuf[:0]) {
+		found = x.follow(r, segments, found)
+	}
+	slices.SortFunc(found, func(a, b Match) int {
+		return cmp.Or(strings.Compare(a.Entry.Integration.ID, b.Entry.Integration.ID), strings.Compare(a.Mapping, b.Mapping))
+	})
+	return slices.CompactFunc(found, func(a, b Match) bool { return a.Entry == b.Entry })
+}
+
+// follow appends the integrations that one mapping chooses.
+func (x *index) follow(r *route, segments []string, found []Match) []Match {
+	var vars map[string]string
+	add := func(e *Entry) {
+		if e == nil {
+			return
+		}
+		if vars == nil && len(r.captures) > 0 {
+			vars = make(map[string]string, len(r.captures))
+			for _, c := range r.captures {
+				vars[c.name] = segments[c.at]
+			}
+		}
+		found = append(found, Match{Entry: e, Vars: vars, Mapping: r.mapping.ID})
+	}
+	var buf [128]byte
+	for _, t := range r.mapping.Targets {
+		if t.Integration != "" {
+			add(x.entry(t.Integration))
+			continue
+		}
+		// An integration's owner variables agree with the captured ones if they are a subset of
+		// them: so look up each subset. One or two variables are usual, eight the most.
+		for set := range 1 << len(r.captures) {
+			key := append(buf[:0], t.Category...)
+			for i, c := range r.captures {
+				if set&(1<<i) != 0 {
+					key = appendVar(key, c.name, segments[c.at])
+				}
+			}
+			for _, s := range x.groups[string(key)] {
+				add(x.open(s))
+			}
+		}
+	}
+	return found
+}
+
+// groupKey names the integrations of one category and owner.
+func groupKey(c event.Category, owner map[string]string) string {
+	key := []byte(c)
+	for _, name := range slices.Sorted(maps.Keys(owner)) {
+		key = appendVar(key, name, owner[name])
+	}
+	return string(key)
+}
+
+// appendVar writes one variable in a way that cannot be mistaken: neither separator may stand in a
+// category, a name or a segment.
+func appendVar(key []byte, name, value string) []byte {
+	key = append(key, ';')
+	key = append(key, name...)
+	key = append(key, '=')
+	return append(key, value...)
+}
+
+// split appends the segments of a channel; nil if there are more than a channel has.
+func split(channel string, to []string) []string {
+	for {
+		head, tail, more := strings.Cut(channel, ":")
+		if len(to) == event.MaxChannelSegments {
+			return nil
+		}
+		to = append(to, head)
+		if !more {
+			return to
+		}
+		channel = tail
+	}
+}
