@@ -138,8 +138,8 @@ func (g *Gate) Leave(id string) {
 	g.forget(v)
 }
 
-// InFlight returns the number of slots taken.
-func (g *Gate) InFlight() int {
+// InUse returns the number of slots taken.
+func (g *Gate) InUse() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.taken
