@@ -1,0 +1,109 @@
+package journal
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Bucket is a set of keys and values. Keys are made of A-Za-z0-9 and -_/=. without a "." at either
+// end. It is safe for concurrent use.
+type Bucket struct {
+	j  *Journal
+	kv jetstream.KeyValue
+}
+
+// Value is what a key has.
+type Value struct {
+	Key      string
+	Data     []byte
+	Revision uint64 // grows with every change in the bucket
+}
+
+// Change is what Watch tells of.
+type Change struct {
+	Value
+	Deleted bool // Data is empty then
+}
+
+// KV returns a bucket: "config" (keeps the last ten values of a key), "secrets" (keeps one), or
+// "seen" (values vanish after eight days); ErrNotFound for any other name.
+func (j *Journal) KV(_ context.Context, bucket string) (*Bucket, error) {
+	if b := j.buckets[bucket]; b != nil {
+		return b, j.alive()
+	}
+	return nil, fmt.Errorf("bucket %q: %w", bucket, ErrNotFound)
+}
+
+func (b *Bucket) fail(doing, key string, err error) error {
+	return b.j.fail(fmt.Sprintf("%s %s/%s", doing, b.kv.Bucket(), key), err)
+}
+
+// Get returns the key's value, or ErrNotFound.
+func (b *Bucket) Get(ctx context.Context, key string) (Value, error) {
+	e, err := b.kv.Get(ctx, key)
+	if err != nil {
+		return Value{}, b.fail("reading", key, err)
+	}
+	return Value{Key: key, Data: e.Value(), Revision: e.Revision()}, nil
+}
+
+// Put sets the key's value whatever it was.
+func (b *Bucket) Put(ctx context.Context, key string, data []byte) (revision uint64, err error) {
+	revision, err = b.kv.Put(ctx, key, data)
+	return revision, b.fail("writing", key, err)
+}
+
+// Create sets the key's value if it has none; else it fails with ErrConflict.
+func (b *Bucket) Create(ctx context.Context, key string, data []byte) (revision uint64, err error) {
+	revision, err = b.kv.Create(ctx, key, data)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return 0, fmt.Errorf("creating %s/%s: %w: it exists", b.kv.Bucket(), key, ErrConflict)
+	}
+	return revision, b.fail("creating", key, err)
+}
+
+// Update sets the key's value if it still has that revision; else it fails with ErrConflict.
+func (b *Bucket) Update(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
+	revision, err := b.kv.Update(ctx, key, data, revision)
+	return revision, b.fail("updating", key, err)
+}
+
+// Delete removes the key. It is no error that there is none.
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	return b.fail("deleting", key, b.kv.Delete(ctx, key))
+}
+
+// Watch calls fn for every key's present value, then ready once, then fn for every change, all in
+// order from the calling goroutine, until the context ends; it returns the context's error then, or
+// ErrClosed.
+func (b *Bucket) Watch(ctx context.Context, fn func(Change), ready func()) error {
+	w, err := b.kv.WatchAll(ctx)
+	if err != nil {
+		return b.fail("watching", "", err)
+	}
+	defer func() { _ = w.Stop() }()
+	for {
+		select {
+		case e, ok := <-w.Updates():
+			switch {
+			case !ok:
+				return b.fail("watching", "", cmp.Or(ctx.Err(), ErrUnavailable))
+			case e == nil:
+				ready()
+			default:
+				fn(Change{
+					Value:   Value{Key: e.Key(), Data: e.Value(), Revision: e.Revision()},
+					Deleted: e.Operation() != jetstream.KeyValuePut,
+				})
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-b.j.closed:
+			return ErrClosed
+		}
+	}
+}

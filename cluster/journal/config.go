@@ -1,0 +1,84 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// MaxShards is the largest number of shards a log can have: each costs two consumers.
+const MaxShards = 256
+
+// Config says where the log is and how large it may grow. Dir or URL is required.
+type Config struct {
+	Dir  string // directory of the embedded store; the journal's alone when it is created
+	Node string // name in the log's own connections and messages; default "wedsync"
+	URL  string // external NATS server with JetStream; "": embedded in this process
+
+	// Shards is fixed when the log is created; default 8.
+	Shards int
+	// SyncAlways syncs the disk before each answer, not every 100 ms. Embedded only.
+	SyncAlways bool
+
+	// MaxStore bounds all streams together in bytes, embedded only. Default: 32 GiB, or 80 % of what
+	// the disk has free, whichever is less. The sizes below that are left at 0 shrink to fit in it.
+	MaxStore    int64
+	EventAge    time.Duration // how long events stay; default 72 h
+	EventBytes  int64         // default 8 GiB
+	WorkBytes   int64         // deliveries, waiting ones included; default 4 GiB
+	RecordBytes int64         // default 10 GiB
+	DeadBytes   int64         // default 1 GiB
+
+	Logger zerolog.Logger
+	Now    func() time.Time // clock of leases; default time.Now
+}
+
+// WithDefaults returns the configuration with what was left out filled in, sizes apart: these
+// depend on the disk and on what is stored.
+func (c Config) WithDefaults() Config {
+	if c.Node == "" {
+		c.Node = "wedsync"
+	}
+	if c.Shards == 0 {
+		c.Shards = 8
+	}
+	if c.EventAge == 0 {
+		c.EventAge = 72 * time.Hour
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Validate returns an error that names every field that is wrong.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("journal: "+format, args...)) }
+	if (c.Dir == "") == (c.URL == "") {
+		bad("give either Dir (%q) or URL (%q)", c.Dir, c.URL)
+	}
+	if c.Shards < 1 || c.Shards > MaxShards {
+		bad("Shards is %d; allowed are 1 to %d", c.Shards, MaxShards)
+	}
+	if c.EventAge < time.Minute {
+		bad("EventAge is %v; at least 1m is needed", c.EventAge)
+	}
+	for _, size := range []struct {
+		name  string
+		bytes int64
+	}{
+		{"MaxStore", c.MaxStore},
+		{"EventBytes", c.EventBytes},
+		{"WorkBytes", c.WorkBytes},
+		{"RecordBytes", c.RecordBytes},
+		{"DeadBytes", c.DeadBytes},
+	} {
+		if size.bytes < 0 {
+			bad("%s is %d; it cannot be negative", size.name, size.bytes)
+		}
+	}
+	return errors.Join(errs...)
+}

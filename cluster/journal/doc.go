@@ -1,0 +1,29 @@
+// Package journal is the one durable store of wedsync: the event log, the durable mailboxes of
+// deliveries, dead letters, the spool of records on its way to analytics, configuration and shard
+// leases. It runs NATS JetStream inside the process, or uses an external NATS server.
+//
+// # Assets
+//
+//	EV    ev.<shard>.<channel>           events: limits, 72 h; republished to live.<channel>
+//	DL    dl.<shard>.<integration>       deliveries to do: work queue
+//	      park.<shard>.<integration>     deliveries that wait in the log, read and deleted by sequence
+//	DEAD  dead.<integration>             dead letters: limits, 30 d
+//	REC   rec                            records for analytics: limits, purged once they are stored
+//	KV    config, secrets, shards, seen
+//
+// Consumers route_<shard> on EV and deliver_<shard> on DL are durable and are pulled by the shard's
+// owner alone. No stream drops what it holds to make room: what does not fit is refused with ErrFull.
+//
+// # Durability
+//
+// Append, Enqueue, Park, Bury and Record return once the log has the data. One node syncs the disk
+// every 100 ms (Config.SyncAlways: before each answer); a killed process loses nothing either way.
+// What is appended twice under one id within ten minutes is stored once.
+//
+// # Goroutines
+//
+// Open starts the embedded server and two connections, each with the goroutines of its library, one
+// goroutine that receives acknowledgements, and one to four that call the functions given to Live.
+// Close ends and waits for all of them. NextEvents, NextDeliveries, Records and Watch run in their
+// caller's goroutine. Every method is safe for concurrent use.
+package journal

@@ -1,0 +1,144 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// Appended is where an event was stored.
+type Appended struct {
+	Seq       uint64
+	Duplicate bool // an event with this id was stored within the last ten minutes; Seq is that one's
+}
+
+// Append stores an event and returns when it is durable. It fails with a *event.ChannelError,
+// ErrTooLarge, ErrFull, ErrUnavailable or ErrClosed, or the context's error; after the last four the
+// event may have been stored all the same, and appending it again stores it once.
+func (j *Journal) Append(ctx context.Context, ev *event.Event) (Appended, error) {
+	if err := event.CheckChannel(ev.Channel); err != nil {
+		return Appended{}, err
+	}
+	if err := checkMessageID(ev.ID); err != nil {
+		return Appended{}, fmt.Errorf("event: %w", err)
+	}
+	data, err := encode(ev)
+	if err != nil {
+		return Appended{}, err
+	}
+	a, err := j.writer.publish(ctx, j.eventSubject(ev.Channel), ev.ID, data)
+	if err != nil {
+		return Appended{}, j.fail("appending event "+ev.ID, err)
+	}
+	return a, nil
+}
+
+// checkMessageID refuses what cannot stand in a header of the log.
+func checkMessageID(id string) error {
+	if id == "" || len(id) > event.MaxIDBytes {
+		return fmt.Errorf("id %.80q: must have 1 to %d bytes", id, event.MaxIDBytes)
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return fmt.Errorf("id %q: only visible ASCII is allowed", id)
+		}
+	}
+	return nil
+}
+
+// History returns up to limit events of a channel with a sequence above after, ascending. The first
+// one's Prev is 0. Events older than the log keeps are gone.
+func (j *Journal) History(ctx context.Context, channel string, after uint64, limit int) ([]Entry, error) {
+	if err := event.CheckChannel(channel); err != nil {
+		return nil, err
+	}
+	entries, err := j.history(ctx, j.eventSubject(channel), after, limit)
+	return entries, j.fail("reading the history of "+channel, err)
+}
+
+func (j *Journal) history(ctx context.Context, subject string, after uint64, limit int) ([]Entry, error) {
+	var entries []Entry
+	err := j.scan(ctx, streamEvents, subject, after, limit, func(m *jetstream.RawStreamMsg) {
+		e := Entry{Seq: m.Sequence, Channel: channelOfEvent(m.Subject), Data: m.Data}
+		if n := len(entries); n > 0 {
+			e.Prev = entries[n-1].Seq
+		}
+		entries = append(entries, e)
+	})
+	return entries, err
+}
+
+// HistoryLast returns the newest limit events of a channel, ascending. The first one's Prev is 0.
+func (j *Journal) HistoryLast(ctx context.Context, channel string, limit int) ([]Entry, error) {
+	if err := event.CheckChannel(channel); err != nil {
+		return nil, err
+	}
+	if limit <= 0 {
+		return nil, nil
+	}
+	subject := j.eventSubject(channel)
+	after, err := j.beforeLast(ctx, streamEvents, subject, uint64(limit))
+	if err != nil {
+		return nil, j.fail("reading the history of "+channel, err)
+	}
+	// What is appended meanwhile comes on top, so read all and keep the end.
+	var entries []Entry
+	for {
+		page, err := j.history(ctx, subject, after, scanPage)
+		if err != nil {
+			return nil, j.fail("reading the history of "+channel, err)
+		}
+		entries = append(entries, page...)
+		if len(entries) > limit {
+			entries = append(entries[:0:0], entries[len(entries)-limit:]...)
+			entries[0].Prev = 0
+		}
+		if len(page) < scanPage {
+			return entries, nil
+		}
+		after = page[len(page)-1].Seq
+	}
+}
+
+// Last returns the sequence of the channel's newest event; 0 when it has none.
+func (j *Journal) Last(ctx context.Context, channel string) (uint64, error) {
+	if err := event.CheckChannel(channel); err != nil {
+		return 0, err
+	}
+	m, err := j.streams[streamEvents].GetLastMsgForSubject(ctx, j.eventSubject(channel))
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return 0, nil
+	case err != nil:
+		return 0, j.fail("reading the last event of "+channel, err)
+	}
+	return m.Sequence, nil
+}
+
+// EventAt returns the event with that sequence, or ErrNotFound.
+func (j *Journal) EventAt(ctx context.Context, seq uint64) (*event.Event, error) {
+	m, err := j.get(ctx, streamEvents, seq)
+	if err != nil {
+		return nil, err
+	}
+	ev, err := decodeEvent(m.Data)
+	if err != nil {
+		j.bad(streamEvents, seq, m.Subject, err)
+		return nil, fmt.Errorf("event %d cannot be read: %w", seq, err)
+	}
+	ev.Seq = seq
+	return ev, nil
+}
+
+// get reads one message.
+func (j *Journal) get(ctx context.Context, stream string, seq uint64) (*jetstream.RawStreamMsg, error) {
+	doing := fmt.Sprintf("reading %s %d", stream, seq)
+	if seq == 0 {
+		return nil, fmt.Errorf("%s: %w", doing, ErrNotFound)
+	}
+	m, err := j.streams[stream].GetMsg(ctx, seq)
+	return m, j.fail(doing, err)
+}

@@ -1,0 +1,212 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// Journal is an open log. It is safe for concurrent use.
+type Journal struct {
+	cfg  Config
+	log  zerolog.Logger
+	path string // directory or URL, for messages
+	mode string
+
+	dir    *directory     // embedded only
+	server *server.Server // embedded only
+	marker marker
+
+	pub     *nats.Conn // publishes, requests, acknowledges
+	sub     *nats.Conn // receives work and live events
+	js      jetstream.JetStream
+	writer  *publisher
+	live    *live
+	streams map[string]jetstream.Stream // written by Open only
+	buckets map[string]*Bucket          // written by Open only
+
+	undecodable atomic.Uint64
+	recorded    signal // something was put into the record log here
+
+	mu     sync.Mutex
+	shards map[int]*Shard
+	closed chan struct{}
+	once   sync.Once
+}
+
+// Open opens the log, and makes it in an empty directory or account. It fails with a *StoreError
+// that wraps ErrLocked, ErrForeign, ErrNewer or ErrUnavailable, or with a *ShardCountError.
+func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	j := &Journal{
+		cfg: cfg, log: cfg.Logger, path: cfg.URL, mode: modeExternal,
+		streams: make(map[string]jetstream.Stream), buckets: make(map[string]*Bucket),
+		shards: make(map[int]*Shard), closed: make(chan struct{}),
+	}
+	defer func() {
+		if err != nil {
+			_ = j.shut()
+		}
+	}()
+	size, err := j.start()
+	if err != nil {
+		return nil, err
+	}
+	if err := j.connect(); err != nil {
+		return nil, err
+	}
+	if cfg.URL != "" {
+		if err := j.openMarkerBucket(ctx); err != nil {
+			return nil, err
+		}
+	}
+	fresh, err := j.ensureAssets(ctx, size)
+	if err != nil {
+		return nil, err
+	}
+	if fresh {
+		if err := j.renewEpoch(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return j, nil
+}
+
+// start opens the directory and runs the embedded server, if that is the mode.
+func (j *Journal) start() (sizes, error) {
+	if j.cfg.URL != "" {
+		return chooseSizes(j.cfg, j.path, 0)
+	}
+	j.mode, j.path = modeStandalone, j.cfg.Dir
+	var err error
+	if j.dir, err = openDirectory(j.cfg); err != nil {
+		return sizes{}, err
+	}
+	j.path, j.marker = j.dir.path, j.dir.marker
+	room, err := roomFor(j.path)
+	if err != nil {
+		return sizes{}, &StoreError{j.path, err, "check that this user may read all of it"}
+	}
+	size, err := chooseSizes(j.cfg, j.path, room)
+	if err != nil {
+		return sizes{}, err
+	}
+	j.server, err = startServer(j.cfg, j.dir, size.store)
+	return size, err
+}
+
+// renewEpoch gives a new event log an identity of its own, also where the directory had one before
+// and only the log was lost or removed.
+func (j *Journal) renewEpoch(ctx context.Context) error {
+	m := newMarker(j.mode, j.cfg)
+	m.Created = j.marker.Created
+	var err error
+	if j.dir != nil {
+		err = j.dir.write(m)
+	} else {
+		err = j.writeMarker(ctx, m)
+	}
+	if err != nil {
+		return &StoreError{j.path, fmt.Errorf("writing its marker: %w", err), "check that this user may write there"}
+	}
+	j.marker = m
+	return nil
+}
+
+// Epoch identifies the event log: sequences are comparable only within one epoch.
+func (j *Journal) Epoch() string { return j.marker.Epoch }
+
+// Shards returns how many shards the log has, for good.
+func (j *Journal) Shards() int { return j.marker.Shards }
+
+// ShardOf returns the shard of a channel name or an integration id.
+func (j *Journal) ShardOf(id string) int { return shardOf(id, j.cfg.Shards) }
+
+// Close gives unacknowledged work back to the log, ends the embedded server and unlocks the
+// directory. Calls under way fail with ErrClosed. It can be called more than once. When ctx ends
+// first Close returns its error, and what is left goes on in the background.
+func (j *Journal) Close(ctx context.Context) error {
+	var err error
+	j.once.Do(func() {
+		close(j.closed)
+		done := make(chan error, 1)
+		go func() { done <- j.shut() }()
+		select {
+		case err = <-done:
+		case <-ctx.Done():
+			err = fmt.Errorf("closing the log: %w", ctx.Err())
+		}
+	})
+	return err
+}
+
+// shut ends whatever Open had started.
+func (j *Journal) shut() error {
+	if j.writer != nil {
+		close(j.writer.closed)
+	}
+	for _, nc := range []*nats.Conn{j.pub, j.sub} {
+		if nc == nil {
+			continue
+		}
+		// Acknowledgements are on their way without an answer; this waits until they have arrived.
+		if nc.IsConnected() {
+			_ = nc.FlushTimeout(time.Second)
+		}
+		nc.Close()
+	}
+	if j.live != nil {
+		j.live.close()
+	}
+	if j.server != nil {
+		stopServer(j.server)
+	}
+	if j.dir != nil {
+		return j.dir.close()
+	}
+	return nil
+}
+
+// alive returns ErrClosed after Close, so that no call fails with what closing did to it.
+func (j *Journal) alive() error {
+	select {
+	case <-j.closed:
+		return ErrClosed
+	default:
+		return nil
+	}
+}
+
+// fail is wrap for a call that may have been cut short by Close.
+func (j *Journal) fail(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if j.alive() != nil {
+		return fmt.Errorf("%s: %w", doing, ErrClosed)
+	}
+	err = wrap(doing, err)
+	if errors.Is(err, ErrUnavailable) && j.server != nil && !j.server.JetStreamEnabled() {
+		return fmt.Errorf("%w; the log stopped itself, most often because the disk is full: free disk space and restart", err)
+	}
+	return err
+}
+
+// bad counts and logs a stored record that cannot be read. Its bytes are left out: they may be
+// personal.
+func (j *Journal) bad(stream string, seq uint64, subject string, err error) {
+	j.undecodable.Add(1)
+	j.log.Error().Err(err).Str("stream", stream).Uint64("seq", seq).Str("subject", subject).
+		Msg("a stored record cannot be read and is passed over")
+}

@@ -1,0 +1,93 @@
+package journal
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Status is how the log stands.
+type Status struct {
+	Epoch       string         `json:"epoch"`
+	Store       string         `json:"store"` // directory or URL
+	Mode        string         `json:"mode"`  // "standalone" or "external"
+	Streams     []StreamStatus `json:"streams"`
+	Shards      []ShardStatus  `json:"shards"`
+	Undecodable uint64         `json:"undecodable"` // stored records that could not be read, since Open
+	LiveMissed  uint64         `json:"liveMissed"`  // live entries dropped because a listener was too slow, since Open
+}
+
+// StreamStatus is how one stream stands; "KV_..." is a bucket.
+type StreamStatus struct {
+	Name     string `json:"name"`
+	Messages uint64 `json:"messages"`
+	Bytes    uint64 `json:"bytes"`
+	MaxBytes uint64 `json:"maxBytes"`
+	FirstSeq uint64 `json:"firstSeq"`
+	LastSeq  uint64 `json:"lastSeq"`
+}
+
+// ShardStatus is how much a shard has before it, what was given out and not acknowledged included.
+type ShardStatus struct {
+	Shard       int    `json:"shard"`
+	RouteLag    uint64 `json:"routeLag"`    // events
+	DeliveryLag uint64 `json:"deliveryLag"` // deliveries, parked ones apart
+}
+
+// Status asks the log how it stands. It takes some milliseconds; once a second is fine.
+func (j *Journal) Status(ctx context.Context) (Status, error) {
+	s := Status{
+		Epoch: j.Epoch(), Store: j.path, Mode: j.mode,
+		Undecodable: j.undecodable.Load(), LiveMissed: j.live.missed(),
+		Shards: make([]ShardStatus, j.cfg.Shards),
+	}
+	streams := j.js.ListStreams(ctx)
+	for info := range streams.Info() {
+		if j.owns(info.Config.Name) {
+			s.Streams = append(s.Streams, streamStatus(info))
+		}
+	}
+	if err := streams.Err(); err != nil {
+		return Status{}, j.fail("reading the log's status", err)
+	}
+	slices.SortFunc(s.Streams, func(a, b StreamStatus) int { return strings.Compare(a.Name, b.Name) })
+	for i := range s.Shards {
+		s.Shards[i].Shard = i
+	}
+	for _, name := range []string{streamEvents, streamWork} {
+		consumers := j.streams[name].ListConsumers(ctx)
+		for c := range consumers.Info() {
+			s.addLag(c)
+		}
+		if err := consumers.Err(); err != nil {
+			return Status{}, j.fail("reading the log's status", err)
+		}
+	}
+	return s, nil
+}
+
+func (j *Journal) owns(stream string) bool {
+	bucket, isBucket := strings.CutPrefix(stream, "KV_")
+	return j.streams[stream] != nil || isBucket && j.buckets[bucket] != nil
+}
+
+func streamStatus(info *jetstream.StreamInfo) StreamStatus {
+	return StreamStatus{
+		Name: info.Config.Name, Messages: info.State.Msgs, Bytes: info.State.Bytes,
+		MaxBytes: uint64(max(info.Config.MaxBytes, 0)), FirstSeq: info.State.FirstSeq, LastSeq: info.State.LastSeq,
+	}
+}
+
+func (s *Status) addLag(c *jetstream.ConsumerInfo) {
+	lag := c.NumPending + uint64(c.NumAckPending)
+	for i := range s.Shards {
+		switch c.Name {
+		case routeConsumer(i):
+			s.Shards[i].RouteLag = lag
+		case deliverConsumer(i):
+			s.Shards[i].DeliveryLag = lag
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package journal
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// Subjects separate segments with ".", channels with ":". A "." within a segment of a channel
+// becomes "%", which channels do not have.
+var (
+	toSubject = strings.NewReplacer(":", ".", ".", "%")
+	toChannel = strings.NewReplacer(".", ":", "%", ".")
+)
+
+func shardOf(id string, shards int) int { return int(xxhash.Sum64String(id) % uint64(shards)) }
+
+func (j *Journal) eventSubject(channel string) string {
+	return "ev." + strconv.Itoa(j.ShardOf(channel)) + "." + toSubject.Replace(channel)
+}
+
+// channelOfEvent is the inverse of eventSubject; "" for any other subject.
+func channelOfEvent(subject string) string {
+	rest, ok := strings.CutPrefix(subject, "ev.")
+	if !ok {
+		return ""
+	}
+	_, rest, _ = strings.Cut(rest, ".")
+	return toChannel.Replace(rest)
+}
+
+// channelOfLive returns the channel of a republished event.
+func channelOfLive(subject string) string {
+	return toChannel.Replace(strings.TrimPrefix(subject, "live."))
+}
+
+// liveSubject returns what to subscribe to for a channel name or pattern.
+func liveSubject(pattern string) (string, error) {
+	p, err := event.ParsePattern(pattern)
+	if err != nil {
+		return "", err
+	}
+	if p.IsChannel() {
+		return "live." + toSubject.Replace(pattern), nil
+	}
+	var b strings.Builder
+	b.WriteString("live")
+	for segment := range strings.SplitSeq(pattern, ":") {
+		b.WriteByte('.')
+		switch {
+		case segment == "**":
+			b.WriteByte('>')
+		case segment == "*", strings.HasPrefix(segment, "{"):
+			b.WriteByte('*')
+		default:
+			b.WriteString(toSubject.Replace(segment))
+		}
+	}
+	return b.String(), nil
+}
+
+func (j *Journal) workSubject(integration string) string {
+	return "dl." + strconv.Itoa(j.ShardOf(integration)) + "." + integration
+}
+
+func (j *Journal) parkSubject(integration string) string {
+	return "park." + strconv.Itoa(j.ShardOf(integration)) + "." + integration
+}
+
+const recordSubject = "rec"
+
+func deadSubject(integration string) string { return "dead." + integration }

@@ -1,0 +1,138 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// Enqueue puts deliveries before their integrations and returns when all are durable. It is
+// idempotent for ten minutes: a delivery of the same event, integration and replay is stored once,
+// even after it was done, so what was taken out must not be put back with Enqueue but with Park.
+// After an error some may have been stored.
+func (j *Journal) Enqueue(ctx context.Context, ds ...*event.Delivery) error {
+	return j.putWork(ctx, "enqueueing", "", j.workSubject, ds)
+}
+
+// Park moves deliveries to where they wait for their integration, in the order given, and returns
+// when all are durable. It is as idempotent as Enqueue.
+func (j *Journal) Park(ctx context.Context, ds ...*event.Delivery) error {
+	return j.putWork(ctx, "parking", "p:", j.parkSubject, ds)
+}
+
+func (j *Journal) putWork(ctx context.Context, doing, prefix string, subject func(string) string, ds []*event.Delivery) error {
+	for len(ds) > 0 {
+		// Never hold more places than there are: two that wait for each other's would never end.
+		batch := ds[:min(len(ds), maxUnderway/16)]
+		ds = ds[len(batch):]
+		if err := j.putBatch(ctx, doing, prefix, subject, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *Journal) putBatch(ctx context.Context, doing, prefix string, subject func(string) string, ds []*event.Delivery) error {
+	calls := make([]*call, 0, len(ds))
+	var failed error
+	for _, d := range ds {
+		c, err := j.startDelivery(ctx, prefix, subject, d)
+		if err != nil {
+			failed = fmt.Errorf("delivery %s: %w", d.ID, err)
+			break
+		}
+		calls = append(calls, c)
+	}
+	for i, c := range calls {
+		if _, err := j.writer.wait(ctx, c); err != nil && failed == nil {
+			failed = fmt.Errorf("delivery %s: %w", ds[i].ID, err)
+		}
+	}
+	return j.fail(doing, failed)
+}
+
+func (j *Journal) startDelivery(ctx context.Context, prefix string, subject func(string) string, d *event.Delivery) (*call, error) {
+	if err := event.CheckID(d.Integration); err != nil {
+		return nil, fmt.Errorf("integration: %w", err)
+	}
+	data, err := encode(d)
+	if err != nil {
+		return nil, err
+	}
+	return j.writer.start(ctx, subject(d.Integration), prefix+workID(d), data)
+}
+
+// workID is the message id of a delivery: routing an event twice enqueues once, a replay anew.
+func workID(d *event.Delivery) string {
+	id := strconv.FormatUint(d.EventSeq, 10) + ":" + d.Integration
+	if d.Replay > 0 {
+		id += ":r" + strconv.Itoa(d.Replay)
+	}
+	return id
+}
+
+// Parked is a delivery that waits in the log.
+type Parked struct {
+	Seq      uint64
+	Delivery *event.Delivery
+}
+
+// ParkedCount returns how many deliveries wait for an integration.
+func (j *Journal) ParkedCount(ctx context.Context, integration string) (uint64, error) {
+	if err := event.CheckID(integration); err != nil {
+		return 0, err
+	}
+	n, _, err := j.count(ctx, streamWork, j.parkSubject(integration), 0)
+	return n, j.fail("counting what is parked for "+integration, err)
+}
+
+// ParkedNext returns up to limit deliveries that wait for an integration, in the order they were
+// parked, from those with a sequence above after. They stay until Unpark.
+func (j *Journal) ParkedNext(ctx context.Context, integration string, after uint64, limit int) ([]Parked, error) {
+	if err := event.CheckID(integration); err != nil {
+		return nil, err
+	}
+	var parked []Parked
+	for {
+		last, unreadable := after, []uint64(nil)
+		err := j.scan(ctx, streamWork, j.parkSubject(integration), after, limit, func(m *jetstream.RawStreamMsg) {
+			last = m.Sequence
+			d, err := decodeDelivery(m.Data)
+			if err != nil {
+				j.bad(streamWork, m.Sequence, m.Subject, err)
+				unreadable = append(unreadable, m.Sequence)
+				return
+			}
+			parked = append(parked, Parked{m.Sequence, d})
+		})
+		if err != nil {
+			return nil, j.fail("reading what is parked for "+integration, err)
+		}
+		for _, seq := range unreadable {
+			if err := j.Unpark(ctx, seq); err != nil {
+				return nil, err
+			}
+		}
+		if len(parked) > 0 || last == after {
+			return parked, nil
+		}
+		after = last // nothing of this page could be read: it is gone now, look on
+	}
+}
+
+// Unpark removes a parked delivery. One that is gone already is no error.
+func (j *Journal) Unpark(ctx context.Context, seq uint64) error {
+	return j.remove(ctx, streamWork, seq)
+}
+
+// remove deletes one message; it is no error that there is none.
+func (j *Journal) remove(ctx context.Context, stream string, seq uint64) error {
+	err := j.streams[stream].DeleteMsg(ctx, seq)
+	if kindOf(err) == ErrNotFound {
+		return nil
+	}
+	return j.fail(fmt.Sprintf("deleting %s %d", stream, seq), err)
+}
