@@ -11,9 +11,11 @@ import (
 // byStatus says what an HTTP answer means where the vendor's body does not say more. Standard
 // Webhooks 1.0: only 2xx is success, 3xx is a failure and never followed, 410 disables the endpoint,
 // 429, 502 and 504 ask for fewer calls.
+//
+// An answer that broke off in its body is judged by its status alone: a 2xx means taken.
 func byStatus(a *event.Answer) Verdict {
-	if a.Err != nil || a.Status == 0 {
-		return Verdict{Kind: KindRetry, Fault: true} // the caller knows why no answer came
+	if a.Status == 0 {
+		return noAnswer()
 	}
 	v := Verdict{Reason: "http_" + strconv.Itoa(a.Status)}
 	switch s := a.Status; {
@@ -32,6 +34,9 @@ func byStatus(a *event.Answer) Verdict {
 	}
 	return v
 }
+
+// noAnswer is the verdict where no answer came, or too little of one. Who made the call knows why.
+func noAnswer() Verdict { return Verdict{Kind: KindRetry, Fault: true} }
 
 // retryAfter reads the answer's Retry-After. An HTTP date in it counts from the answer's own Date,
 // the vendor's clock; without one it says nothing.

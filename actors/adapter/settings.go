@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/wedsync/wedsync/actors/event"
@@ -128,6 +130,29 @@ func (f *form) oneOf(name string, allowed ...string) string {
 		f.problem("settings."+name, fmt.Sprintf("%.80q is not one of %s", s, strings.Join(allowed, ", ")))
 	}
 	return s
+}
+
+// matching reads a text setting of a certain form, which like describes.
+func (f *form) matching(name, form, like string) string {
+	s := f.text(name)
+	if s != "" && !regexp.MustCompile(form).MatchString(s) {
+		f.problem("settings."+name, fmt.Sprintf("%.80q is not %s", s, like))
+	}
+	return s
+}
+
+// port reads a port number, which a form may give as text.
+func (f *form) port(name string) int {
+	text := find(f.desc.Settings, name).Default
+	if raw, ok := f.values[name]; ok {
+		text, _ = scalar(raw)
+		text = strings.TrimSpace(text)
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		f.problem("settings."+name, fmt.Sprintf("%.40q is not a port from 1 to 65535", text))
+	}
+	return int(n)
 }
 
 // address reads a text setting that is an http or https URL.

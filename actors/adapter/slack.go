@@ -145,7 +145,7 @@ func (c *slackConn) Call(d *event.Delivery, _ time.Time) (*event.Call, error) {
 // "error" of an API answer, which mostly comes with 200.
 func (c *slackConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
 	if a.Err != nil || a.Status == 0 {
-		return byStatus(a)
+		return noAnswer()
 	}
 	text := strings.TrimSpace(string(a.Body))
 	if c.hook != "" {
