@@ -7,8 +7,8 @@ import (
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
-// Reject is why a draft did not become an event. Nothing was appended, except perhaps under
-// problem.LogUnavailable, when the log's answer was lost: publishing again with the same id is safe.
+// Reject is why a draft did not become an event. Nothing was appended, except perhaps where the log's
+// answer was lost (status 503): publishing again with the same id is safe.
 type Reject struct {
 	Code       string        // of package problem, such as problem.PayloadTooLarge
 	Status     int           // the code's HTTP status

@@ -18,11 +18,15 @@ const (
 	UTF8Invalid          = "utf8_invalid"
 	FieldInvalid         = "field_invalid"
 	Conflict             = "conflict"
+	UpgradeRequired      = "upgrade_required"
 
 	// Who asks.
 	KeyMissing = "key_missing"
 	KeyInvalid = "key_invalid"
 	Forbidden  = "forbidden"
+
+	// OriginNotAllowed refuses a page that opens a WebSocket.
+	OriginNotAllowed = "origin_not_allowed"
 
 	// Events.
 	ChannelInvalid    = "channel_invalid"
@@ -35,6 +39,7 @@ const (
 	PayloadTooLarge   = "payload_too_large"
 	PayloadTooDeep    = "payload_too_deep"
 	PayloadTooWide    = "payload_too_wide"
+	PayloadKeyInvalid = "payload_key_invalid"
 	DuplicateKey      = "duplicate_key"
 
 	// Webhooks.
@@ -123,10 +128,13 @@ var table = map[string]Kind{
 	UTF8Invalid:          {Status: 400, Title: "The body is not valid UTF-8"},
 	FieldInvalid:         {Status: 422, Title: "A field or parameter is missing or wrong"},
 	Conflict:             {Status: 409, Title: "It was changed in the meantime"},
+	UpgradeRequired:      {Status: 426, Title: "This address speaks WebSocket"},
 
 	KeyMissing: {Status: 401, Title: "An API key is needed"},
 	KeyInvalid: {Status: 401, Title: "The API key is not known"},
 	Forbidden:  {Status: 403, Title: "The API key may not do that"},
+
+	OriginNotAllowed: {Status: 403, Title: "Pages of this origin may not connect"},
 
 	ChannelInvalid:    {Status: 422, Title: "The channel name is not valid"},
 	ChannelWildcard:   {Status: 422, Title: "A pattern is not a channel"},
@@ -138,6 +146,7 @@ var table = map[string]Kind{
 	PayloadTooLarge:   {Status: 413, Title: "The payload is too large"},
 	PayloadTooDeep:    {Status: 422, Title: "The payload is nested too deeply"},
 	PayloadTooWide:    {Status: 422, Title: "The payload has too many keys or elements, or one that is too long"},
+	PayloadKeyInvalid: {Status: 422, Title: "A key of the payload is nothing but markup or control characters"},
 	DuplicateKey:      {Status: 422, Title: "An object has the same key twice"},
 
 	VendorUnknown:       {Status: 404, Title: "The vendor is not known"},
