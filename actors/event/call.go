@@ -1,7 +1,9 @@
 package event
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +26,15 @@ type HTTPCall struct {
 	Body   []byte
 }
 
+// Format writes where the call goes and no more: its URL's path, header and body may hold secrets.
+func (c HTTPCall) Format(f fmt.State, _ rune) {
+	host := "?"
+	if u, err := url.Parse(c.URL); err == nil {
+		host = u.Host
+	}
+	_, _ = fmt.Fprintf(f, "%s %s (%d bytes)", c.Method, host, len(c.Body))
+}
+
 // Mail is a message and the server that takes it.
 type Mail struct {
 	Host       string // SMTP server
@@ -41,6 +52,11 @@ type Mail struct {
 	Calendar   string // an iCalendar object, or ""
 	CalMethod  string // its METHOD: "REQUEST" or "CANCEL"
 	References string // Message-ID of the thread's first message, or ""
+}
+
+// Format writes which mail it is and no more: the rest is personal, or secret.
+func (m Mail) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "mail %s through %s to %d recipients", m.MessageID, m.Host, len(m.To))
 }
 
 // Answer is what came of a call. Err is set when no answer came: nothing was sent, it timed out, or

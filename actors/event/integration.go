@@ -66,7 +66,8 @@ type Limits struct {
 	ParkLimit       Duration `json:"parkLimit,omitzero"`       // what waited longer dies; default 24 h
 }
 
-// Or returns the limits with each zero field taken from other.
+// Or returns the limits with each zero field taken from other, but for one: a rate given without a
+// burst has none, as a burst made for another rate would undo it.
 func (l Limits) Or(other Limits) Limits {
 	or := func(a *Duration, b Duration) {
 		if *a == 0 {
@@ -74,7 +75,10 @@ func (l Limits) Or(other Limits) Limits {
 		}
 	}
 	if l.PerSecond == 0 {
-		l.PerSecond, l.Burst = other.PerSecond, other.Burst
+		l.PerSecond = other.PerSecond
+		if l.Burst == 0 {
+			l.Burst = other.Burst
+		}
 	}
 	or(&l.PerRecipient, other.PerRecipient)
 	if l.MaxInFlight == 0 {
@@ -91,14 +95,17 @@ func (l Limits) Or(other Limits) Limits {
 // Duration is a time.Duration that JSON writes as text, such as "1m30s".
 type Duration time.Duration
 
-// MarshalText writes the duration as time.Duration.String does.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+// MarshalText writes the duration as time.Duration.String does; a negative one, which a clock that
+// was set back can make, as 0s, so that what is written can be read.
+func (d Duration) MarshalText() ([]byte, error) {
+	return []byte(time.Duration(max(d, 0)).String()), nil
+}
 
 // UnmarshalText reads what time.ParseDuration reads; a negative duration is refused.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	if err != nil || v < 0 {
-		return fmt.Errorf("duration %q: write it like 500ms, 30s or 24h", text)
+		return fmt.Errorf("duration %.40q: write it like 500ms, 30s or 24h", text)
 	}
 	*d = Duration(v)
 	return nil
@@ -106,14 +113,11 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 // CheckID returns an error unless id can name an integration or a mapping: 1 to 64 of A-Za-z0-9_-.
 func CheckID(id string) error {
-	ok := func(c byte) bool { return segmentByte(c) && c != '.' }
 	if id == "" || len(id) > MaxSegmentBytes {
 		return fmt.Errorf("id %.80q: must have 1 to %d bytes", id, MaxSegmentBytes)
 	}
-	for i := range len(id) {
-		if !ok(id[i]) {
-			return fmt.Errorf("id %q: %q is not allowed; an id is made of A-Z a-z 0-9 _ and -", id, id[i:i+1])
-		}
+	if bad := firstOther(id, func(c byte) bool { return segmentByte(c) && c != '.' }); bad != "" {
+		return fmt.Errorf("id %q: %q is not allowed; an id is made of A-Z a-z 0-9 _ and -", id, bad)
 	}
 	return nil
 }

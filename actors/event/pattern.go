@@ -89,7 +89,8 @@ func (p Pattern) IsChannel() bool {
 	return len(p.segments) > 0
 }
 
-// Match reports whether the channel is selected, with what was captured (nil if nothing was).
+// Match reports whether the channel is selected, with what was captured (nil if nothing was). The
+// channel is one that CheckChannel accepts; of other texts it may select some.
 func (p Pattern) Match(channel string) (vars map[string]string, ok bool) {
 	if len(p.segments) == 0 {
 		return nil, false
@@ -137,7 +138,7 @@ func ParseTemplate(text string) (Template, error) {
 }
 
 // Fill puts values in the holes. It fails, with a *ChannelError, where lookup has no value for a
-// name or the value cannot be a segment.
+// name, the value cannot be a segment, or the channel becomes too long.
 func (t Template) Fill(lookup func(name string) (string, bool)) (string, error) {
 	var b strings.Builder
 	for i, s := range t.pattern.segments {
@@ -158,5 +159,8 @@ func (t Template) Fill(lookup func(name string) (string, bool)) (string, error) 
 		b.WriteString(v)
 	}
 	name := b.String()
-	return name, CheckChannel(name)
+	if err := CheckChannel(name); err != nil {
+		return "", err
+	}
+	return name, nil
 }

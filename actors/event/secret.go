@@ -2,7 +2,11 @@ package event
 
 import "fmt"
 
-// Secret is a text that shows itself nowhere: every format verb, JSON and text give "[secret]".
+// Secret is a text that shows itself nowhere: format verbs, JSON and text give "[secret]".
+//
+// It is a string underneath, so three ways around it are left. fmt calls no methods on unexported
+// fields: a struct that keeps a Secret in one must not be printed itself. A verb that go vet refuses
+// for the value, such as %p or %w, has fmt dump it raw. And encoding/json writes map keys raw.
 type Secret string
 
 const redacted = "[secret]"
@@ -10,7 +14,7 @@ const redacted = "[secret]"
 // Reveal returns the text itself.
 func (s Secret) Reveal() string { return string(s) }
 
-// Format writes "[secret]" whatever the verb.
+// Format writes "[secret]".
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // MarshalText writes "[secret]".
