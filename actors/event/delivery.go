@@ -24,6 +24,7 @@ type Delivery struct {
 	AcceptedAt    time.Time       `json:"acceptedAt"`       // the event's
 	RoutedAt      time.Time       `json:"routedAt"`         // when it was put before the integration; parkLimit counts from here
 	Replay        int             `json:"replay,omitempty"` // how often it came back from the dead letters
+	Queued        uint64          `json:"queued,omitempty"` // position in the work queue, of one that was parked
 	Body          json.RawMessage `json:"body"`             // what the adapter encoded
 }
 

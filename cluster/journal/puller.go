@@ -126,14 +126,11 @@ func (p *puller) queued(limit int) []*nats.Msg {
 
 // take reports whether m is work; otherwise it is the last word on a request.
 func (p *puller) take(m *nats.Msg) bool {
-	current := strings.HasSuffix(m.Subject, "."+strconv.FormatUint(p.request, 10))
 	if m.Reply != "" {
-		if current {
-			p.open--
-		}
+		p.open-- // work comes under its own subject, which does not tell the request
 		return true
 	}
-	if current {
+	if strings.HasSuffix(m.Subject, "."+strconv.FormatUint(p.request, 10)) {
 		p.open = 0
 	}
 	return false

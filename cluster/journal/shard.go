@@ -94,6 +94,7 @@ type RoutedEvent struct {
 
 // Work is a delivery to make. It comes again unless it is acknowledged.
 type Work struct {
+	Seq      uint64 // position in the work queue
 	Delivery *event.Delivery
 	token
 }
@@ -114,12 +115,12 @@ func (s *Shard) NextEvents(ctx context.Context, limit int) ([]*RoutedEvent, erro
 // NextDeliveries waits for deliveries to make and returns 1 to limit of them. It fails as NextEvents
 // does.
 func (s *Shard) NextDeliveries(ctx context.Context, limit int) ([]*Work, error) {
-	return next(ctx, s.work, limit, func(_ uint64, data []byte, t token) (*Work, error) {
+	return next(ctx, s.work, limit, func(seq uint64, data []byte, t token) (*Work, error) {
 		d, err := decodeDelivery(data)
 		if err != nil {
 			return nil, err
 		}
-		return &Work{d, t}, nil
+		return &Work{seq, d, t}, nil
 	})
 }
 
