@@ -25,3 +25,10 @@ func (e *Reject) Unwrap() error { return e.Err }
 func reject(code, format string, args ...any) *Reject {
 	return &Reject{Code: code, Status: problem.Status(code), Detail: fmt.Sprintf(format, args...)}
 }
+
+// Problem returns what an HTTP client is answered.
+func (e *Reject) Problem() *problem.Problem {
+	return problem.New(e.Code, "%s", e.Detail).After(e.RetryAfter).Because(e.Err)
+}
+
+var _ problem.Problematic = (*Reject)(nil)
