@@ -57,6 +57,7 @@ func (s *slack) Connect(in event.Integration, secrets event.Secrets) (Connection
 	f := openForm(&s.desc, in, secrets)
 	c := &slackConn{
 		slack:   s,
+		id:      in.ID,
 		channel: f.text("channel"),
 		base:    strings.TrimSuffix(f.address("base_url"), "/"),
 		hook:    first(f.secret("webhook_url", checkURL)),
@@ -85,6 +86,7 @@ func (s *slack) Connect(in event.Integration, secrets event.Secrets) (Connection
 // slackConn is Slack bound to one integration.
 type slackConn struct {
 	*slack
+	id      string // the integration's
 	channel string
 	base    string
 	hook    string // "" in bot mode

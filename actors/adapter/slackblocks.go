@@ -43,9 +43,10 @@ type slackText struct {
 func mrkdwn(s string) slackText { return slackText{Type: "mrkdwn", Text: s, Verbatim: true} }
 
 // Encode makes a message: a header, the facts as fields, the schedule, the notes, and a context
-// line. The header's block_id is the event's id, the one marker that an incoming webhook carries.
-func (s *slack) Encode(ev *event.Event) (json.RawMessage, error) {
-	n, _, err := s.teller.tell(ev)
+// line. An incoming webhook takes no metadata, so block ids mark the message for programs: the
+// header's is the event's id, the context line's the delivery's.
+func (c *slackConn) Encode(ev *event.Event) (json.RawMessage, error) {
+	n, _, err := c.teller.tell(ev)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +77,7 @@ func (s *slack) Encode(ev *event.Event) (json.RawMessage, error) {
 	if n.notes != "" {
 		section("Notes", n.notes)
 	}
-	m.Blocks = append(m.Blocks, slackBlock{Type: "context", Elements: []slackText{
+	m.Blocks = append(m.Blocks, slackBlock{Type: "context", BlockID: event.DeliveryID(ev.ID, c.id), Elements: []slackText{
 		mrkdwn(slackEscape(ev.Type+" · "+ev.OccurredAt.Format(time.RFC3339), slackMaxField)),
 	}})
 	raw, err := json.Marshal(m)
