@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes of the command.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it did not work
+	exitUsage  = 2 // wrong arguments or configuration; nothing was tried
+)
+
+// cli is the command line.
+type cli struct {
+	JSON bool `name:"json" help:"Print JSON for programs, not text for people."`
+
+	Serve        serveCmd        `cmd:"" help:"Run a node."`
+	Publish      publishCmd      `cmd:"" help:"Publish an event on a channel."`
+	SLO          sloCmd          `cmd:"" name:"slo" help:"Show delivery success against its target."`
+	Dead         deadCmd         `cmd:"" help:"List and replay dead letters: deliveries that were given up."`
+	Integrations integrationsCmd `cmd:"" help:"Connect vendors, see how they do, pause and resume them."`
+	Version      versionCmd      `cmd:"" help:"Print the version."`
+}
+
+const description = `Connects the WebSocket channels of a wedding-planning product with the systems of wedding vendors.
+
+Start a node with "wedsync serve"; the other commands talk to it.`
+
+// usageError is the user's to mend before anything is tried.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// exited is how kong's own flags, such as --help, end a run.
+type exited int
+
+// command parses args, runs the command and returns the exit code. ctx ends when the process is told to stop.
+func command(ctx context.Context, args []string, w world) (code int) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case exited:
+			code = int(r)
+		default:
+			panic(r)
+		}
+	}()
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("wedsync"),
+		kong.Description(description),
+		kong.Writers(w.stdout, w.stderr),
+		kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(w),
+	)
+	if err != nil {
+		return complain(w, err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return complain(w, usageError{fmt.Errorf("%w; try %s", err, helpFor(err))})
+	}
+	return complain(w, parsed.Run(printer{w.stdout, c.JSON}))
+}
+
+// helpFor names the help that would have told.
+func helpFor(err error) string {
+	var p *kong.ParseError
+	command := ""
+	if errors.As(err, &p) && p.Context != nil {
+		if selected := p.Context.Selected(); selected != nil {
+			command = " " + selected.Path()[len("wedsync "):]
+			command, _, _ = strings.Cut(command, " <")
+		}
+	}
+	return "wedsync" + command + " --help"
+}
+
+// complain prints what is wrong, one line each, and returns the exit code.
+func complain(w world, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
+		fmt.Fprintln(w.stderr, "wedsync:", line)
+	}
+	var usage usageError
+	var config *configError
+	if errors.As(err, &usage) || errors.As(err, &config) {
+		return exitUsage
+	}
+	return exitFailed
+}

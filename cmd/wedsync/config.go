@@ -1,0 +1,130 @@
+package main
+
+import (
+	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// Config is all that a node can be told. A key is written as its path, such as http.addr; see
+// wedsync.example.yaml for what each means.
+type Config struct {
+	Node       NodeConfig       `koanf:"node"`
+	Data       string           `koanf:"data"` // folder of the log, the keys and the embedded ClickHouse; one node each
+	HTTP       HTTPConfig       `koanf:"http"`
+	API        APIConfig        `koanf:"api"`
+	WS         WSConfig         `koanf:"ws"`
+	Log        LogConfig        `koanf:"log"`
+	ClickHouse ClickHouseConfig `koanf:"clickhouse"`
+	Delivery   DeliveryConfig   `koanf:"delivery"`
+	Secrets    SecretsConfig    `koanf:"secrets"`
+	Logging    LoggingConfig    `koanf:"logging"`
+	Shutdown   time.Duration    `koanf:"shutdown"` // from SIGTERM until calls in flight are given back
+}
+
+// NodeConfig says who the node is.
+type NodeConfig struct {
+	Name string `koanf:"name"` // default: the host's name
+}
+
+// HTTPConfig is the one HTTP server: API, webhooks, WebSockets, metrics.
+type HTTPConfig struct {
+	Addr        string `koanf:"addr"`        // host:port; port 0 takes a free one
+	AllowPublic bool   `koanf:"allowPublic"` // without it, only loopback addresses are listened on
+}
+
+// APIConfig guards the HTTP API.
+type APIConfig struct {
+	Key event.Secret `koanf:"key"` // of the administrator; default: <data>/api.key, made at the first start
+}
+
+// WSConfig is the WebSocket edge.
+type WSConfig struct {
+	TokenKeys        []event.Secret `koanf:"tokenKeys"`        // HMAC keys of clients' JWTs, any of which will do; default: <data>/ws.key, made at the first start
+	Insecure         bool           `koanf:"insecure"`         // clients need no token; for development
+	Origins          []string       `koanf:"origins"`          // browsers' origins besides the node's own; "*" is any
+	MaxClients       int            `koanf:"maxClients"`       // connections at once
+	MaxSubscriptions int            `koanf:"maxSubscriptions"` // of one client
+	MaxMessage       Size           `koanf:"maxMessage"`       // from a client
+	ClientBuffer     Size           `koanf:"clientBuffer"`     // waiting for one client; who needs more is cut off and recovers
+	PingInterval     time.Duration  `koanf:"pingInterval"`     // whole seconds
+}
+
+// LogConfig is the event log and what else the log keeps.
+type LogConfig struct {
+	URL         string        `koanf:"url"`        // of a NATS server with JetStream; "": embedded
+	Shards      int           `koanf:"shards"`     // fixed when the log is created
+	SyncAlways  bool          `koanf:"syncAlways"` // flush to disk before each answer, instead of every 100 ms
+	EventAge    time.Duration `koanf:"eventAge"`
+	MaxStore    Size          `koanf:"maxStore"` // of all together; 0: as the disk allows
+	EventBytes  Size          `koanf:"eventBytes"`
+	WorkBytes   Size          `koanf:"workBytes"`
+	RecordBytes Size          `koanf:"recordBytes"`
+	DeadBytes   Size          `koanf:"deadBytes"`
+}
+
+// ClickHouseConfig is where records go.
+type ClickHouseConfig struct {
+	DSN     string `koanf:"dsn"`     // "auto", "embedded", "off" or clickhouse://user:password@host:9000/database
+	Library string `koanf:"library"` // of the embedded engine; "": looked for
+}
+
+// DeliveryConfig is how vendors are called.
+type DeliveryConfig struct {
+	MaxConcurrentWebhooks int             `koanf:"maxConcurrentWebhooks"` // calls in flight at once
+	Timeout               time.Duration   `koanf:"timeout"`               // of one attempt
+	RetryWaits            []time.Duration `koanf:"retryWaits"`            // before each further attempt
+	BreakerFailures       int             `koanf:"breakerFailures"`       // in a row, that open it
+	BreakerWait           time.Duration   `koanf:"breakerWait"`           // before the first probe
+	BreakerMaxWait        time.Duration   `koanf:"breakerMaxWait"`        // the wait doubles with each failed probe, up to this
+	ParkLimit             time.Duration   `koanf:"parkLimit"`             // what waited longer dies
+	WebhooksPerHour       int             `koanf:"webhooksPerHour"`       // taken from one integration
+	AllowPrivate          []string        `koanf:"allowPrivate"`          // networks (CIDR) that vendor URLs may lead to though they are not public; for development
+}
+
+// SecretsConfig is how integrations' secrets are sealed.
+type SecretsConfig struct {
+	MasterKey     event.Secret `koanf:"masterKey"`     // a tink keyset in JSON
+	MasterKeyFile string       `koanf:"masterKeyFile"` // default: <data>/master.key, made at the first start
+}
+
+// LoggingConfig is what the node tells of itself on standard error.
+type LoggingConfig struct {
+	Level  string `koanf:"level"`  // trace, debug, info, warn, error
+	Format string `koanf:"format"` // auto (console on a terminal, else json), console, json
+}
+
+// WithDefaults returns c with every zero field that must not be zero at its default.
+func (c Config) WithDefaults() Config {
+	or(&c.Data, "./data")
+	or(&c.HTTP.Addr, "127.0.0.1:8080")
+	or(&c.WS.MaxClients, 20_000)
+	or(&c.WS.MaxSubscriptions, 256)
+	or(&c.WS.MaxMessage, 512<<10)
+	or(&c.WS.ClientBuffer, 1<<20)
+	or(&c.WS.PingInterval, 25*time.Second)
+	or(&c.Log.Shards, 8)
+	or(&c.Log.EventAge, 72*time.Hour)
+	or(&c.ClickHouse.DSN, clickhouseAuto)
+	or(&c.Delivery.MaxConcurrentWebhooks, 100)
+	or(&c.Delivery.Timeout, 30*time.Second)
+	if c.Delivery.RetryWaits == nil {
+		c.Delivery.RetryWaits = []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}
+	}
+	or(&c.Delivery.BreakerFailures, 5)
+	or(&c.Delivery.BreakerWait, 5*time.Second)
+	or(&c.Delivery.BreakerMaxWait, time.Minute)
+	or(&c.Delivery.ParkLimit, 24*time.Hour)
+	or(&c.Delivery.WebhooksPerHour, 1000)
+	or(&c.Logging.Level, "info")
+	or(&c.Logging.Format, "auto")
+	or(&c.Shutdown, 20*time.Second)
+	return c
+}
+
+func or[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+type integrationsCmd struct {
+	List     integrationsListCmd    `cmd:"" default:"withargs" help:"List integrations."`
+	Show     integrationsShowCmd    `cmd:"" help:"Show one."`
+	Put      integrationsPutCmd     `cmd:"" help:"Create or change integrations and mappings from a YAML file."`
+	Delete   integrationsDeleteCmd  `cmd:"" help:"Delete one with its secrets. What waits for it is skipped."`
+	Pause    integrationsPauseCmd   `cmd:"" help:"Send nothing for now; deliveries wait."`
+	Resume   integrationsResumeCmd  `cmd:"" help:"Send again, what waited first."`
+	Reset    integrationsResetCmd   `cmd:"" help:"Close the breaker: try at once what waits."`
+	Secrets  integrationsSecretsCmd `cmd:"" help:"Set secrets."`
+	Health   integrationsHealthCmd  `cmd:"" help:"Show how integrations do."`
+	Mappings mappingsCmd            `cmd:"" help:"List which events go to whom."`
+	Vendors  vendorsCmd             `cmd:"" help:"List the vendors, and what must be entered for one."`
+}
+
+func integrationPath(id, action string) string {
+	path := "/api/integrations/" + url.PathEscape(id)
+	if action != "" {
+		path += "/" + action
+	}
+	return path
+}
+
+// page is a list as the API gives it.
+type page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next"` // cursor of the next page; "": there is none
+}
+
+// all asks for every page of a list.
+func all[T any](ctx context.Context, c *client, path string, query url.Values) ([]T, error) {
+	items := []T{}
+	for {
+		part, _, err := ask[page[T]](ctx, c, http.MethodGet, path, query, nil)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, part.Items...)
+		if part.Next == "" {
+			return items, nil
+		}
+		if query == nil {
+			query = url.Values{}
+		}
+		query.Set("after", part.Next)
+	}
+}
+
+type integrationsListCmd struct{ nodeFlags }
+
+func (c integrationsListCmd) Run(ctx context.Context, p printer) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	items, err := all[event.Integration](ctx, node, "/api/integrations", nil)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.object(items)
+	}
+	rows := make([][]string, 0, len(items))
+	for _, in := range items {
+		state := "on"
+		switch {
+		case in.Disabled:
+			state = "disabled"
+		case in.Paused != nil:
+			state = "paused: " + in.Paused.Reason
+		}
+		rows = append(rows, []string{in.ID, in.Vendor, string(in.Category), variables(in.Owner), state, in.Name})
+	}
+	return p.table([]string{"id", "vendor", "category", "owner", "state", "name"}, rows)
+}
+
+// variables writes owner variables like "supplierId=42".
+func variables(owner map[string]string) string {
+	parts := make([]string, 0, len(owner))
+	for _, name := range slices.Sorted(maps.Keys(owner)) {
+		parts = append(parts, name+"="+owner[name])
+	}
+	return strings.Join(parts, " ")
+}
+
+type integrationsShowCmd struct {
+	nodeFlags
+	ID string `arg:"" help:"The integration."`
+}
+
+func (c integrationsShowCmd) Run(ctx context.Context, p printer) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	text, err := node.call(ctx, http.MethodGet, integrationPath(c.ID, ""), nil, nil)
+	if err != nil {
+		return err
+	}
+	return p.object(text)
+}
+
+// act is a command on one integration that answers with little.
+func act(ctx context.Context, p printer, f nodeFlags, method, id, action string, body any, said string) error {
+	node, err := f.client()
+	if err != nil {
+		return err
+	}
+	text, err := node.call(ctx, method, integrationPath(id, action), nil, body)
+	if err != nil {
+		return err
+	}
+	if !p.json {
+		p.say("%s %s", id, said)
+		return nil
+	}
+	if len(text) == 0 {
+		text, _ = json.Marshal(map[string]string{"id": id})
+	}
+	return p.object(text)
+}
+
+type integrationsDeleteCmd struct {
+	nodeFlags
+	ID string `arg:"" help:"The integration."`
+}
+
+func (c integrationsDeleteCmd) Run(ctx context.Context, p printer) error {
+	return act(ctx, p, c.nodeFlags, http.MethodDelete, c.ID, "", nil, "is deleted")
+}
+
+type integrationsPauseCmd struct {
+	nodeFlags
+	ID     string `arg:"" help:"The integration."`
+	Reason string `help:"Why, for others to read." default:"paused by an administrator"`
+}
+
+func (c integrationsPauseCmd) Run(ctx context.Context, p printer) error {
+	return act(ctx, p, c.nodeFlags, http.MethodPost, c.ID, "pause", map[string]string{"reason": c.Reason}, "is paused")
+}
+
+type integrationsResumeCmd struct {
+	nodeFlags
+	ID string `arg:"" help:"The integration."`
+}
+
+func (c integrationsResumeCmd) Run(ctx context.Context, p printer) error {
+	return act(ctx, p, c.nodeFlags, http.MethodPost, c.ID, "resume", nil, "sends again")
+}
+
+type integrationsResetCmd struct {
+	nodeFlags
+	ID string `arg:"" help:"The integration."`
+}
+
+func (c integrationsResetCmd) Run(ctx context.Context, p printer) error {
+	return act(ctx, p, c.nodeFlags, http.MethodPost, c.ID, "reset-breaker", nil, "tries again at once")
+}
+
+type integrationsSecretsCmd struct {
+	Set integrationsSecretsSetCmd `cmd:"" help:"Set secrets of an integration; they cannot be read again."`
+}
+
+type integrationsSecretsSetCmd struct {
+	nodeFlags
+	ID     string   `arg:"" help:"The integration."`
+	Secret []string `arg:"" help:"NAME=VALUE, NAME=@FILE or NAME=- for standard input." placeholder:"NAME=VALUE"`
+}
+
+func (integrationsSecretsSetCmd) Help() string {
+	return `"wedsync integrations vendors VENDOR" lists the names. A value on the command line can be seen by
+other users of the machine and stays in the shell's history; better give a file.`
+}
+
+func (c integrationsSecretsSetCmd) Run(ctx context.Context, w world, p printer) error {
+	secrets := map[string]string{}
+	for _, s := range c.Secret {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return usageError{fmt.Errorf("%q is not NAME=VALUE", name)}
+		}
+		text, err := readArgument(value, w.stdin)
+		if err != nil {
+			return err
+		}
+		secrets[name] = string(text)
+	}
+	return act(ctx, p, c.nodeFlags, http.MethodPut, c.ID, "secrets", secrets, "has its secrets")
+}
+
+type integrationsHealthCmd struct {
+	nodeFlags
+	ID string `arg:"" optional:"" help:"One integration; all without."`
+}
+
+func (c integrationsHealthCmd) Run(ctx context.Context, p printer) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	var items []event.Health
+	if c.ID != "" {
+		one, _, err := ask[event.Health](ctx, node, http.MethodGet, integrationPath(c.ID, "health"), nil, nil)
+		if err != nil {
+			return err
+		}
+		items = []event.Health{one}
+	} else if items, err = all[event.Health](ctx, node, "/api/integrations/health", nil); err != nil {
+		return err
+	}
+	if p.json {
+		return p.object(items)
+	}
+	rows := make([][]string, 0, len(items))
+	for _, h := range items {
+		why := h.Reason
+		if why == "" {
+			why = h.LastError
+		}
+		rows = append(rows, []string{
+			h.Integration, h.Vendor, string(h.State), percent(h.SuccessRate), strconv.Itoa(h.InFlight),
+			strconv.Itoa(h.Waiting), strconv.FormatUint(h.Parked, 10), clock(h.Since), short(why, 60),
+		})
+	}
+	return p.table([]string{"id", "vendor", "state", "success", "in flight", "waiting", "parked", "since", "why"}, rows)
+}
+
+type mappingsCmd struct{ nodeFlags }
+
+func (c mappingsCmd) Run(ctx context.Context, p printer) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	items, err := all[event.Mapping](ctx, node, "/api/mappings", nil)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.object(items)
+	}
+	rows := make([][]string, 0, len(items))
+	for _, m := range items {
+		targets := make([]string, 0, len(m.Targets))
+		for _, t := range m.Targets {
+			targets = append(targets, string(t.Category)+t.Integration)
+		}
+		types := "all"
+		if len(m.Types) > 0 {
+			types = strings.Join(m.Types, " ")
+		}
+		rows = append(rows, []string{m.ID, m.Pattern, types, strings.Join(targets, " ")})
+	}
+	return p.table([]string{"id", "pattern", "types", "targets"}, rows)
+}
+
+type vendorsCmd struct {
+	Vendor string `arg:"" optional:"" help:"One vendor in full; all without."`
+}
+
+func (c vendorsCmd) Run(p printer) error {
+	if c.Vendor != "" {
+		a, err := adapter.Lookup(c.Vendor)
+		if err != nil {
+			return usageError{err}
+		}
+		d := a.Describe()
+		if p.json {
+			return p.object(d)
+		}
+		return describe(p, d)
+	}
+	all := make([]adapter.Description, 0, len(adapter.Vendors()))
+	rows := make([][]string, 0, len(adapter.Vendors()))
+	for _, id := range adapter.Vendors() {
+		a, err := adapter.Lookup(id)
+		if err != nil {
+			return err
+		}
+		d := a.Describe()
+		all = append(all, d)
+		rows = append(rows, []string{d.Vendor, d.Name, string(d.Category), strings.Join(d.Sends, " "), strings.Join(d.Receives, " ")})
+	}
+	if p.json {
+		return p.object(all)
+	}
+	return p.table([]string{"vendor", "name", "category", "takes", "sends"}, rows)
+}
+
+func describe(p printer, d adapter.Description) error {
+	p.say("%s (%s), %s\n%s\n", d.Name, d.Vendor, d.Category, d.Documented)
+	var rows [][]string
+	add := func(prefix string, fields []adapter.Field) {
+		for _, f := range fields {
+			need := ""
+			if f.Required {
+				need = "required"
+			}
+			example := f.Example
+			if f.Default != "" {
+				example = f.Default + " (default)"
+			}
+			rows = append(rows, []string{prefix + f.Name, need, example, f.Help})
+		}
+	}
+	add("settings.", d.Settings)
+	add("secrets.", d.Secrets)
+	return p.table([]string{"enter", "", "such as", "what it is"}, rows)
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// The files in the data folder that hold what is made at the first start.
+const (
+	apiKeyFile    = "api.key"
+	tokenKeyFile  = "ws.key"
+	masterKeyFile = "master.key"
+)
+
+// keyFile returns what the file holds; where there is none it makes one, for its owner's eyes only,
+// with what generate returns.
+func keyFile(path string, generate func() ([]byte, error)) (string, error) {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		if key := strings.TrimSpace(string(text)); key != "" {
+			return key, nil
+		}
+		return "", fmt.Errorf("%s is empty; remove it to have a new key made", path)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	key, err := generate()
+	if err != nil {
+		return "", err
+	}
+	return string(key), writeNew(path, append(key, '\n'))
+}
+
+// writeNew writes a file that is there whole or not at all.
+func writeNew(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	// A link fails where a rename would overwrite a key that another process made meanwhile.
+	return os.Link(f.Name(), path)
+}
+
+// randomKey returns 32 random bytes in base64url after a prefix that tells people what they found.
+func randomKey(prefix string) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		var raw [32]byte
+		_, _ = rand.Read(raw[:]) // never fails
+		return []byte(prefix + base64.RawURLEncoding.EncodeToString(raw[:])), nil
+	}
+}

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/run"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+
+	"github.com/wedsync/wedsync/actors"
+	"github.com/wedsync/wedsync/actors/delivery"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/ingest"
+	"github.com/wedsync/wedsync/edge/ws"
+)
+
+// node is the program that "wedsync serve" runs, and that tests and the demo run too:
+//
+//	            ┌──────────────────── http server ─────────────────────┐
+//	            │ /metrics   /api/webhooks   /api   /connection/websocket
+//	            │ /healthz        │           │ │        │       │
+//	            │ /readyz         v           v │        v       │ live, history
+//	            └─────────────  ingest <────────┼────────┘       │
+//	                              │ append      │ config, dead   │
+//	                              v             v letters, health v
+//	registry <──────watch──── j o u r n a l ──────────────────────┘
+//	   │                       ^  │       │
+//	   │ resolve        enqueue│  │ next  │ records
+//	   │                record │  v       v
+//	   └──────────────────> actors      recorder ──> analytics store ──> ClickHouse server
+//	                           │                                         or embedded engine
+//	                        sender ──> vendors
+//
+// Start opens what is below first and returns when the node serves; what runs on belongs to one run
+// group, which the first part that ends, or Stop, brings down in order: http, WebSocket clients,
+// actors, recorder, engine; then registry and journal are closed.
+type node struct {
+	cfg     Config
+	log     zerolog.Logger
+	metrics *prometheus.Registry
+
+	keys     nodeKeys
+	journal  *journal.Journal
+	registry *registry.Registry
+	system   *actors.System
+	ingest   *ingest.Ingest
+	clients  *ws.Server
+	records  *recording
+	listener net.Listener
+
+	group    run.Group
+	closers  []func(context.Context) // of what is open, in the order it was opened
+	stop     chan struct{}           // closed by Stop
+	stopOnce sync.Once
+	deadline func() context.Context // of stopping; begins when it is first asked for
+	done     chan struct{}          // closed when everything has ended
+	err      error                  // why; set before done is closed
+}
+
+// nodeKeys are made at the first start where the configuration gives none.
+type nodeKeys struct {
+	api   event.Secret
+	token []event.Secret // none in insecure mode
+	seal  *registry.Sealer
+}
+
+// newNode returns a node that does nothing before Start.
+func newNode(cfg Config, log zerolog.Logger) *node {
+	return &node{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), stop: make(chan struct{}), done: make(chan struct{})}
+}
+
+// Start opens everything and returns when requests are answered. If it fails, nothing is left
+// running and Stop need not be called. ctx bounds starting alone.
+func (n *node) Start(ctx context.Context) error {
+	begun := time.Now()
+	n.deadline = sync.OnceValue(func() context.Context {
+		ctx, cancel := context.WithTimeout(context.Background(), n.cfg.Shutdown)
+		context.AfterFunc(ctx, cancel)
+		return ctx
+	})
+	for _, open := range []func(context.Context) error{
+		n.openSelf, n.openJournal, n.openRegistry, n.openIngest, n.openRecording, n.openActors, n.openClients, n.openHTTP,
+	} {
+		if err := open(ctx); err != nil {
+			n.close()
+			return err
+		}
+	}
+	n.addParts()
+	go func() {
+		defer close(n.done)
+		n.err = n.group.Run()
+		n.close()
+		n.log.Info().Err(n.err).Msg("stopped")
+	}()
+	n.log.Info().Str("addr", n.URL()).Str("data", n.cfg.Data).Str("version", readVersion().Version).
+		Dur("took", time.Since(begun)).Msg("serving")
+	return nil
+}
+
+// URL is where the node answers, such as http://127.0.0.1:8080.
+func (n *node) URL() string { return "http://" + n.listener.Addr().String() }
+
+// Done is closed when the node has ended, by Stop or because a part that it cannot do without has.
+func (n *node) Done() <-chan struct{} { return n.done }
+
+// Stop ends the node in order within the configured deadline and returns why it ended: nil, unless a
+// part failed. It may be called twice.
+func (n *node) Stop() error {
+	n.stopOnce.Do(func() { close(n.stop) })
+	<-n.done
+	return n.err
+}
+
+// addParts hands what runs on to the run group. Interrupts are called one after the other, in the
+// order of adding, and each returns when its part has ended: so what uses others is added before them.
+func (n *node) addParts() {
+	n.group.Add(func() error { <-n.stop; return nil }, func(err error) {
+		n.log.Info().AnErr("because", err).Msg("stopping")
+		n.stopOnce.Do(func() { close(n.stop) })
+	})
+	n.addHTTP()
+	n.addWaiting("websocket clients", n.clients.Shutdown)
+	n.addWaiting("actors", n.system.Stop)
+	n.records.addTo(&n.group)
+}
+
+// addWaiting adds a part that works by itself until it is shut down.
+func (n *node) addWaiting(name string, shutdown func(context.Context) error) {
+	ended := make(chan struct{})
+	n.group.Add(func() error { <-ended; return nil }, func(error) {
+		if err := shutdown(n.deadline()); err != nil {
+			n.log.Warn().Err(err).Str("part", name).Msg("did not end in time")
+		}
+		close(ended)
+	})
+}
+
+// closeTimeout is for each of what is closed in the end, when the deadline for calls is over.
+const closeTimeout = 10 * time.Second
+
+// close closes what was opened, the last first.
+func (n *node) close() {
+	for _, f := range slices.Backward(n.closers) {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		f(ctx)
+		cancel()
+	}
+	n.closers = nil
+}
+
+func (n *node) onClose(f func(context.Context)) { n.closers = append(n.closers, f) }
+
+// openSelf finds the node's name, folder and keys.
+func (n *node) openSelf(context.Context) error {
+	if n.cfg.Node.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("the host's name is not known (%w); give node.name", err)
+		}
+		n.cfg.Node.Name = nameFrom(host)
+	}
+	n.log = n.log.With().Str("node", n.cfg.Node.Name).Logger()
+	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var err error
+	n.keys, err = openKeys(n.cfg)
+	return err
+}
+
+// nameFrom makes a node's name of a host's, in which dots and others are not allowed.
+func nameFrom(host string) string {
+	name := strings.Map(func(r rune) rune {
+		if event.CheckID(string(r)) != nil {
+			return '-'
+		}
+		return r
+	}, host)
+	return name[:min(len(name), event.MaxSegmentBytes)]
+}
+
+func openKeys(cfg Config) (nodeKeys, error) {
+	var k nodeKeys
+	var err error
+	get := func(name string, generate func() ([]byte, error)) (key string) {
+		if err == nil {
+			key, err = keyFile(name, generate)
+		}
+		return key
+	}
+	if k.api = cfg.API.Key; k.api == "" {
+		k.api = event.Secret(get(filepath.Join(cfg.Data, apiKeyFile), randomKey("wsk_")))
+	}
+	if k.token = cfg.WS.TokenKeys; len(k.token) == 0 && !cfg.WS.Insecure {
+		k.token = []event.Secret{event.Secret(get(filepath.Join(cfg.Data, tokenKeyFile), randomKey("")))}
+	}
+	master := cfg.Secrets.MasterKey.Reveal()
+	if master == "" {
+		if cfg.Secrets.MasterKeyFile != "" {
+			master = get(cfg.Secrets.MasterKeyFile, func() ([]byte, error) {
+				return nil, fmt.Errorf("secrets.masterKeyFile: %s is not there", cfg.Secrets.MasterKeyFile)
+			})
+		} else {
+			master = get(filepath.Join(cfg.Data, masterKeyFile), registry.GenerateKey)
+		}
+	}
+	if err != nil {
+		return k, fmt.Errorf("keys: %w", err)
+	}
+	k.seal, err = registry.NewSealer([]byte(master))
+	return k, err
+}
+
+func (n *node) openJournal(ctx context.Context) error {
+	c := journal.Config{
+		Node: n.cfg.Node.Name, URL: n.cfg.Log.URL, Shards: n.cfg.Log.Shards, SyncAlways: n.cfg.Log.SyncAlways,
+		EventAge: n.cfg.Log.EventAge, MaxStore: int64(n.cfg.Log.MaxStore), EventBytes: int64(n.cfg.Log.EventBytes),
+		WorkBytes: int64(n.cfg.Log.WorkBytes), RecordBytes: int64(n.cfg.Log.RecordBytes), DeadBytes: int64(n.cfg.Log.DeadBytes),
+		Logger: n.part("journal"),
+	}
+	if c.URL == "" {
+		c.Dir = filepath.Join(n.cfg.Data, "log")
+	}
+	var err error
+	if n.journal, err = journal.Open(ctx, c); err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	n.onClose(func(ctx context.Context) { n.warn("journal", n.journal.Close(ctx)) })
+	return nil
+}
+
+func (n *node) openRegistry(ctx context.Context) error {
+	config, err := n.journal.KV(ctx, "config")
+	if err != nil {
+		return err
+	}
+	secrets, err := n.journal.KV(ctx, "secrets")
+	if err != nil {
+		return err
+	}
+	n.registry, err = registry.Open(ctx, registry.Config{
+		Store: registry.Store{Config: config, Secrets: secrets}, Sealer: n.keys.seal, Logger: n.part("registry"),
+	})
+	if err != nil {
+		return fmt.Errorf("integrations: %w", err)
+	}
+	n.onClose(func(context.Context) { n.registry.Close() })
+	return nil
+}
+
+func (n *node) openIngest(context.Context) error {
+	var err error
+	n.ingest, err = ingest.New(ingest.Config{Log: n.journal, Metrics: n.metrics})
+	return err
+}
+
+// openActors starts the actors. They take shards at once, before anybody can publish.
+func (n *node) openActors(context.Context) error {
+	d := n.cfg.Delivery
+	allow := make([]netip.Prefix, 0, len(d.AllowPrivate))
+	for _, text := range d.AllowPrivate {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("delivery.allowPrivate: %w", err)
+		}
+		allow = append(allow, prefix)
+	}
+	sender := delivery.NewSender(delivery.SenderConfig{
+		Guard: delivery.NewGuard(allow), UserAgent: "wedsync/" + readVersion().Version, MaxIdlePerHost: d.MaxConcurrentWebhooks,
+	})
+	n.onClose(func(context.Context) { sender.Close() })
+	var err error
+	n.system, err = actors.New(actors.Config{
+		Node: n.cfg.Node.Name, Journal: n.journal, Registry: n.registry, Caller: sender, Placement: alone(n.cfg.Node.Name),
+		Logger: n.part("actors"), Metrics: n.metrics,
+		MaxInFlight: d.MaxConcurrentWebhooks, Timeout: d.Timeout, ParkLimit: d.ParkLimit,
+		Breaker: delivery.BreakerConfig{Threshold: d.BreakerFailures, OpenFor: d.BreakerWait, MaxOpenFor: d.BreakerMaxWait},
+		Retry:   delivery.RetryPolicy{Waits: d.RetryWaits},
+	})
+	if err != nil {
+		return err
+	}
+	n.system.Start()
+	n.onClose(func(ctx context.Context) { n.warn("actors", n.system.Stop(ctx)) })
+	return nil
+}
+
+// alone is the placement of a single node: it should own every shard.
+type alone string
+
+var _ actors.Placement = alone("")
+
+func (a alone) Owner(int) string { return string(a) }
+
+func (alone) Subscribe(func()) (stop func()) { return func() {} }
+
+func (n *node) openClients(context.Context) error {
+	c := n.cfg.WS
+	var err error
+	n.clients, err = ws.New(ws.Config{
+		Log: n.journal, Publisher: n.ingest, TokenKeys: n.keys.token, Insecure: c.Insecure, AllowedOrigins: c.Origins,
+		Version: readVersion().Version, PingInterval: c.PingInterval, MaxConnections: c.MaxClients,
+		MaxSubscriptions: c.MaxSubscriptions, MaxMessageBytes: int(c.MaxMessage), QueueBytes: int(c.ClientBuffer),
+		Registerer: n.metrics, Logger: n.part("ws"),
+	})
+	if err != nil {
+		return err
+	}
+	n.onClose(func(ctx context.Context) { n.warn("websocket clients", n.clients.Shutdown(ctx)) })
+	return nil
+}
+
+func (n *node) part(name string) zerolog.Logger { return n.log.With().Str("part", name).Logger() }
+
+// warn logs what closing a part returned.
+func (n *node) warn(part string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		n.log.Warn().Err(err).Str("part", part).Msg("closing")
+	}
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+type serveCmd struct {
+	Config      string   `short:"c" help:"Configuration file. Default: wedsync.yaml, if there is one." env:"WEDSYNC_CONFIG" placeholder:"FILE"`
+	Addr        *string  `help:"Address to listen on; port 0 takes a free one (http.addr, 127.0.0.1:8080)." placeholder:"HOST:PORT"`
+	AllowPublic *bool    `help:"Listen on addresses that other machines can reach (http.allowPublic)."`
+	Data        *string  `help:"Folder of the node's data (data, ./data)." placeholder:"DIR"`
+	Name        *string  `help:"The node's name (node.name, the host's)." placeholder:"NAME"`
+	ClickHouse  *string  `name:"clickhouse" help:"Where records go: auto, embedded, off or an address (clickhouse.dsn, auto)." placeholder:"DSN"`
+	Insecure    *bool    `help:"Let WebSocket clients in without a token, for development (ws.insecure)."`
+	LogLevel    *string  `help:"trace, debug, info, warn or error (logging.level, info)." placeholder:"LEVEL"`
+	LogFormat   *string  `help:"auto, console or json (logging.format, auto)." placeholder:"FORMAT"`
+	Set         []string `help:"Set any key of the configuration, such as --set log.syncAlways=true." placeholder:"KEY=VALUE" sep:"none"`
+}
+
+func (serveCmd) Help() string {
+	return `Without arguments the node listens on 127.0.0.1:8080, keeps its data in ./data and makes the keys it
+needs there. Each key of the configuration can be set in a file, in the environment (WEDSYNC_HTTP_ADDR
+for http.addr) and with --set; the flags are short for the common ones. The file
+wedsync.example.yaml describes every key.
+
+SIGTERM stops it in order: calls in flight are finished or given back. A second one ends it at once.`
+}
+
+// values returns what the flags set.
+func (c serveCmd) values() ([]flagValue, error) {
+	var values []flagValue
+	for _, set := range c.Set {
+		key, value, ok := strings.Cut(set, "=")
+		if !ok {
+			return nil, usageError{fmt.Errorf("--set %s: write it like --set http.addr=127.0.0.1:8080", set)}
+		}
+		values = append(values, flagValue{key, value, "--set"})
+	}
+	text := func(key, flag string, value *string) {
+		if value != nil {
+			values = append(values, flagValue{key, *value, flag})
+		}
+	}
+	truth := func(key, flag string, value *bool) {
+		if value != nil {
+			values = append(values, flagValue{key, strconv.FormatBool(*value), flag})
+		}
+	}
+	text("http.addr", "--addr", c.Addr)
+	truth("http.allowPublic", "--allow-public", c.AllowPublic)
+	text("data", "--data", c.Data)
+	text("node.name", "--name", c.Name)
+	text("clickhouse.dsn", "--clickhouse", c.ClickHouse)
+	truth("ws.insecure", "--insecure", c.Insecure)
+	text("logging.level", "--log-level", c.LogLevel)
+	text("logging.format", "--log-format", c.LogFormat)
+	return values, nil
+}
+
+func (c serveCmd) Run(ctx context.Context, w world) error {
+	flags, err := c.values()
+	if err != nil {
+		return err
+	}
+	cfg, err := loadConfig(c.Config, w.environ, flags)
+	if err != nil {
+		return err
+	}
+	n := newNode(cfg, newLogger(w, cfg.Logging))
+	if err := n.Start(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-n.Done(): // something it cannot do without has ended
+	}
+	return n.Stop()
+}

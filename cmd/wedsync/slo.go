@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/wedsync/wedsync/analytics"
+)
+
+type sloCmd struct {
+	nodeFlags
+	By    string        `help:"Break down by ${enum}." enum:"overall,vendor,category,integration,event_type,wedding" default:"overall"`
+	Since time.Duration `help:"How far to look back. Default: 30 days." placeholder:"DURATION"`
+}
+
+func (sloCmd) Help() string {
+	return `The numbers come from ClickHouse and lag behind by a second or two. A delivery counts once, by how
+it ended. Budget left is what remains of the failures that the objective allows: below zero, it is overspent.`
+}
+
+func (c sloCmd) Run(ctx context.Context, p printer) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	query := url.Values{"by": {c.By}}
+	if c.Since > 0 {
+		query.Set("since", time.Now().Add(-c.Since).UTC().Format(time.RFC3339))
+	}
+	report, text, err := ask[analytics.SLOReport](ctx, node, http.MethodGet, "/api/slo", query, nil)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.object(text)
+	}
+	p.say("%s to %s: %g %% delivered, %g %% within %s", clock(report.Since), clock(report.Now),
+		100*analytics.SuccessObjective, 100*analytics.LatencyObjective, analytics.LatencyLimit)
+	rows := make([][]string, 0, len(report.Rows))
+	for _, r := range report.Rows {
+		rows = append(rows, []string{
+			or2(r.Key, "all"), strconv.FormatUint(r.Total, 10), strconv.FormatUint(r.Delivered, 10), strconv.FormatUint(r.Dead, 10),
+			percent(r.SuccessRate), met(r.SuccessMet), percent(r.BudgetLeft), percent(r.InTimeRate), met(r.LatencyMet),
+		})
+	}
+	return p.table([]string{c.By, "total", "delivered", "dead", "success", "", "budget left", "in time", ""}, rows)
+}
+
+func met(ok bool) string {
+	if ok {
+		return "met"
+	}
+	return "MISSED"
+}
+
+func or2(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
