@@ -1,0 +1,160 @@
+package edge
+
+import (
+	"bufio"
+	"crypto/rand"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/wedsync/wedsync/edge/problem"
+)
+
+// guard stands before every handler: it numbers the request, measures it, turns panics into problems
+// and the mux's own plain-text refusals into problems too.
+type guard struct {
+	mux     *http.ServeMux
+	log     zerolog.Logger
+	metrics metrics
+	prefix  string
+	count   atomic.Uint64
+}
+
+func newGuard(mux *http.ServeMux, log zerolog.Logger, m metrics) *guard {
+	return &guard{mux: mux, log: log, metrics: m, prefix: rand.Text()[:10] + "-"}
+}
+
+func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	w := &writer{ResponseWriter: rw, r: r, g: g}
+	h := rw.Header()
+	id := r.Header.Get(problem.RequestIDHeader)
+	if !validRequestID(id) {
+		id = g.prefix + strconv.FormatUint(g.count.Add(1), 36)
+	}
+	h.Set(problem.RequestIDHeader, id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	defer g.finish(w, r, start)
+	g.mux.ServeHTTP(w, r)
+}
+
+func (g *guard) finish(w *writer, r *http.Request, start time.Time) {
+	if broke := recover(); broke != nil {
+		if broke == http.ErrAbortHandler {
+			panic(broke)
+		}
+		g.log.Error().Interface("panic", broke).Str("method", r.Method).Str("route", r.Pattern).
+			Str("request_id", w.Header().Get(problem.RequestIDHeader)).Bytes("stack", debug.Stack()).Msg("a handler panicked")
+		g.metrics.panics.Inc()
+		if w.status == 0 && !w.hijacked {
+			w.quiet = true
+			problem.Write(w, r, problem.New(problem.Internal, "this is not your fault; the request id leads to the cause in our log"))
+		}
+	}
+	if w.hijacked {
+		return
+	}
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	g.metrics.served(r, w.status, time.Since(start))
+}
+
+func validRequestID(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 64
+}
+
+// writer knows what was answered.
+type writer struct {
+	http.ResponseWriter
+	r        *http.Request
+	g        *guard
+	status   int
+	hijacked bool
+	swallow  bool // the body is the mux's plain text; a problem was written in its place
+	quiet    bool // the cause has been logged
+}
+
+var (
+	_ problem.Observer = (*writer)(nil)
+	_ http.Hijacker    = (*writer)(nil)
+	_ http.Flusher     = (*writer)(nil)
+)
+
+func (w *writer) WriteHeader(status int) {
+	if w.status != 0 || status < 200 {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	if w.r.Pattern == "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) {
+		w.swallow = true
+		problem.Write(w.inner(status), w.r, w.g.refusal(w, status))
+		return
+	}
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// inner is w once more, for the problem that stands in for what the mux wrote.
+func (w *writer) inner(status int) *writer {
+	w.status = status
+	return &writer{ResponseWriter: w.ResponseWriter, r: w.r, g: w.g, status: -1}
+}
+
+// refusal is what the mux, which found no route, would say in plain text.
+func (g *guard) refusal(w *writer, status int) *problem.Problem {
+	if status == http.StatusMethodNotAllowed {
+		p := problem.New(problem.MethodNotAllowed, "%.16q is not taken here; allowed: %s", w.r.Method, w.Header().Get("Allow"))
+		p.Allow = w.Header().Get("Allow")
+		return p
+	}
+	return problem.New(problem.NotFound, "there is nothing at %.200q; the addresses are in /api/openapi.json", w.r.URL.Path)
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	if w.swallow {
+		return len(b), nil
+	}
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Observe counts a problem, and logs it where it is ours.
+func (w *writer) Observe(p *problem.Problem) {
+	w.g.metrics.problems.WithLabelValues(p.Code).Inc()
+	if w.quiet {
+		return
+	}
+	ev := w.g.log.Debug()
+	if p.Status >= http.StatusInternalServerError {
+		ev = w.g.log.Error()
+	}
+	ev.Str("code", p.Code).Int("status", p.Status).Str("method", w.r.Method).Str("route", w.r.Pattern).
+		Str("request_id", p.RequestID).AnErr("cause", p.Unwrap()).Msg("refused a request")
+}
+
+// Hijack gives the connection to the handler, for WebSockets.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	w.hijacked = err == nil
+	return c, rw, err
+}
+
+// Flush sends what is buffered.
+func (w *writer) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+
+// Unwrap is for http.ResponseController.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
