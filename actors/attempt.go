@@ -1,0 +1,91 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/delivery"
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// maxDetail bounds what is kept of a vendor's words, in bytes.
+const maxDetail = 1 << 10
+
+// try sends out a worker that makes one call. A success is recorded and leaves the log in the same
+// worker; what else an answer means is the actor's to say.
+func (in *integration) try(t *task, probe bool) {
+	in.inFlight++
+	conn, timeout := in.conn, time.Duration(in.limits.Timeout)
+	d, work, parkSeq := t.d, t.work, t.parkSeq
+	number, before := t.made+1, t.unrecorded()
+	sent := in.work(func(ctx context.Context) any {
+		attempt, verdict := in.exchange(ctx, conn, d, timeout)
+		in.sys.gate.Release(in.id)
+		if ctx.Err() != nil {
+			return nil // called off: the delivery stays in the log
+		}
+		attempt.Number, attempt.Probe = number, probe
+		m := attempted{incarnation: in.incarnation, task: t, attempt: attempt, verdict: verdict}
+		r := event.RecordOf(d)
+		r.Attempts = append(before, attempt)
+		if verdict.Kind != adapter.KindDelivered {
+			m.recorded = in.sys.record(ctx, r) == nil
+			return m
+		}
+		r.Result = &event.Result{Outcome: event.Delivered, FinishedAt: attempt.StartedAt.Add(time.Duration(attempt.Duration)), Attempts: number}
+		if in.sys.finish(ctx, r, nil, work, parkSeq) != nil {
+			return nil
+		}
+		return m
+	})
+	if !sent {
+		in.sys.gate.Release(in.id)
+	}
+}
+
+// exchange makes one call and says what came of it.
+func (in *integration) exchange(ctx context.Context, conn adapter.Connection, d *event.Delivery, timeout time.Duration) (event.Attempt, adapter.Verdict) {
+	attempt := event.Attempt{StartedAt: in.sys.cfg.Now().UTC()}
+	begun := time.Now()
+	status, verdict := in.ask(ctx, conn, d, timeout)
+	attempt.Duration = event.Duration(time.Since(begun))
+	attempt.Status, attempt.Verdict, attempt.Reason = status, verdict.Kind.String(), verdict.Reason
+	attempt.Detail = verdict.Detail[:min(len(verdict.Detail), maxDetail)]
+	in.sys.metrics.attempts.WithLabelValues(d.Vendor, attempt.Verdict).Inc()
+	in.sys.metrics.seconds.WithLabelValues(d.Vendor).Observe(time.Duration(attempt.Duration).Seconds())
+	return attempt, verdict
+}
+
+func (in *integration) ask(ctx context.Context, conn adapter.Connection, d *event.Delivery, timeout time.Duration) (status int, verdict adapter.Verdict) {
+	call, err := in.call(conn, d, in.sys.cfg.Now())
+	if err != nil {
+		return 0, adapter.Verdict{Kind: adapter.KindDead, Reason: reasonOf(err), Detail: err.Error()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	answer := in.sys.cfg.Caller.Do(ctx, call)
+	cancel()
+	verdict, err = classify(conn, d, answer)
+	if err != nil {
+		return answer.Status, adapter.Verdict{Kind: adapter.KindDead, Reason: event.ReasonPanic, Detail: err.Error()}
+	}
+	if answer.Err != nil {
+		if verdict.Reason == "" {
+			verdict.Reason = delivery.Reason(answer.Err)
+		}
+		if verdict.Detail == "" {
+			verdict.Detail = answer.Err.Error()
+		}
+	}
+	return answer.Status, verdict
+}
+
+func (in *integration) call(conn adapter.Connection, d *event.Delivery, now time.Time) (call *event.Call, err error) {
+	defer recovered(&err)
+	return conn.Call(d, now)
+}
+
+func classify(conn adapter.Connection, d *event.Delivery, a *event.Answer) (v adapter.Verdict, err error) {
+	defer recovered(&err)
+	return conn.Classify(d, a), nil
+}

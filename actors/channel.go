@@ -1,0 +1,201 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/cluster/journal"
+)
+
+// channel routes the events of one channel, one after the other: an event's deliveries are in the log
+// before the next event's are made, so that no failure between the two can swap them.
+type channel struct {
+	t           *tenure
+	child       *child
+	bag         *channelBag
+	incarnation uint64
+	self        *actor.PID
+}
+
+// channelBag is what a channel's actor holds of the log: events not yet acknowledged, oldest first.
+type channelBag struct {
+	queue        []*journal.RoutedEvent
+	seen         uint64
+	incarnations uint64
+}
+
+func newChannel(t *tenure, ch *child) *channel {
+	ch.channel.incarnations++
+	return &channel{t: t, child: ch, bag: ch.channel, incarnation: ch.channel.incarnations}
+}
+
+// Receive implements actor.Actor.
+func (ch *channel) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *actor.Started:
+		ch.self = c.Self()
+		ch.route()
+	case *journal.RoutedEvent:
+		ch.bag.seen++
+		ch.bag.queue = append(ch.bag.queue, m)
+		if len(ch.bag.queue) == 1 {
+			ch.route()
+		}
+	case routed:
+		if m.incarnation == ch.incarnation {
+			ch.routed(m.err)
+		}
+	case askIdle:
+		if len(ch.bag.queue) == 0 {
+			c.Send(c.Parent(), idle{child: ch.child, seen: ch.bag.seen})
+		}
+	}
+}
+
+// route works on the oldest event until one needs the log.
+func (ch *channel) route() {
+	for len(ch.bag.queue) > 0 && ch.t.valid() {
+		plan := ch.t.sys.plan(ch.bag.queue[0].Event)
+		if !plan.empty() {
+			ch.t.crew.Go(func(ctx context.Context) { ch.commit(ctx, plan) })
+			return
+		}
+		ch.done()
+	}
+}
+
+// commit writes the plan into the log, again and again until it is there: each write is idempotent.
+func (ch *channel) commit(ctx context.Context, plan *plan) {
+	err := ch.t.sys.persist(ctx, "routing an event", plan.commit)
+	ch.t.sys.root.Send(ch.self, routed{ch.incarnation, err})
+}
+
+func (ch *channel) routed(err error) {
+	if err != nil {
+		return // the tenure ends; the event comes back to the next owner
+	}
+	ch.done()
+	ch.route()
+}
+
+func (ch *channel) done() {
+	head := ch.bag.queue[0]
+	ch.bag.queue[0] = nil
+	ch.bag.queue = ch.bag.queue[1:]
+	if err := head.Ack(); err != nil {
+		ch.t.sys.log.Warn().Err(err).Str("event_id", head.Event.ID).Msg("an acknowledgement failed; the event is routed again, to no effect")
+	}
+	ch.t.events.give(1)
+	ch.t.sys.metrics.routed.Inc()
+}
+
+// plan is what routing one event comes to.
+type plan struct {
+	sys        *System
+	deliveries []*event.Delivery
+	letters    []*event.DeadLetter
+	records    []*event.DeliveryRecord // of those that have ended already
+}
+
+func (p *plan) empty() bool { return len(p.deliveries)+len(p.letters)+len(p.records) == 0 }
+
+func (p *plan) commit(ctx context.Context) error {
+	if len(p.deliveries) > 0 {
+		if err := p.sys.cfg.Journal.Enqueue(ctx, p.deliveries...); err != nil {
+			return fmt.Errorf("enqueue: %w", err)
+		}
+	}
+	for _, letter := range p.letters {
+		if err := p.sys.cfg.Journal.Bury(ctx, letter); err != nil {
+			return fmt.Errorf("bury: %w", err)
+		}
+	}
+	for _, r := range p.records {
+		if err := p.sys.record(ctx, r); err != nil {
+			return fmt.Errorf("record: %w", err)
+		}
+	}
+	return nil
+}
+
+// plan resolves the event's mappings and encodes a delivery for each integration they lead to.
+func (s *System) plan(ev *event.Event) *plan {
+	p := &plan{sys: s}
+	now := s.cfg.Now().UTC()
+	for _, match := range s.cfg.Registry.Resolve(ev) {
+		in := &match.Entry.Integration
+		d := &event.Delivery{
+			V: event.Version, ID: event.DeliveryID(ev.ID, in.ID), EventID: ev.ID, EventSeq: ev.Seq, EventType: ev.Type,
+			Channel: ev.Channel, Integration: in.ID, Vendor: in.Vendor, Category: in.Category,
+			WeddingID: registry.WeddingID(ev, match.Vars), CorrelationID: ev.CorrelationID, TraceParent: ev.TraceParent,
+			AcceptedAt: ev.AcceptedAt, RoutedAt: now,
+		}
+		if in.Disabled {
+			p.end(d, event.Skipped, event.ReasonDisabled, now)
+			continue
+		}
+		body, err := s.encode(match.Entry, ev)
+		switch {
+		case err == nil:
+			d.Body = body
+			p.deliveries = append(p.deliveries, d)
+		case errors.Is(err, adapter.ErrUnsupported):
+			p.end(d, event.Skipped, event.ReasonUnsupported, now)
+		default:
+			reason := reasonOf(err)
+			p.letters = append(p.letters, &event.DeadLetter{
+				V: event.Version, Delivery: *d, Event: *ev, EventSeq: ev.Seq, Reason: reason, Detail: err.Error(), DiedAt: now,
+			})
+			p.end(d, event.Dead, reason, now)
+		}
+	}
+	return p
+}
+
+func (p *plan) end(d *event.Delivery, outcome event.Outcome, reason string, now time.Time) {
+	r := event.RecordOf(d)
+	r.Result = &event.Result{Outcome: outcome, Reason: reason, FinishedAt: now}
+	p.records = append(p.records, r)
+	p.sys.metrics.deliveries.WithLabelValues(d.Vendor, string(outcome)).Inc()
+}
+
+// encode makes the vendor's body of an event; a panic of the adapter is an error like another.
+func (s *System) encode(entry *registry.Entry, ev *event.Event) (body []byte, err error) {
+	defer recovered(&err)
+	conn, err := entry.Connection()
+	if err != nil {
+		return nil, err
+	}
+	return conn.Encode(ev)
+}
+
+// panicError is what an adapter broke with.
+type panicError struct{ reason any }
+
+func (e *panicError) Error() string { return fmt.Sprintf("the adapter panicked: %.500v", e.reason) }
+
+func recovered(err *error) {
+	if reason := recover(); reason != nil {
+		*err = &panicError{reason}
+	}
+}
+
+func reasonOf(err error) string {
+	var settings *adapter.SettingsError
+	var broke *panicError
+	switch {
+	case errors.As(err, &broke):
+		return event.ReasonPanic
+	case errors.As(err, &settings):
+		return event.ReasonMisconfigured
+	default:
+		return event.ReasonEncode
+	}
+}

@@ -1,0 +1,76 @@
+package actors
+
+import (
+	"context"
+	"sync"
+)
+
+// crew is a group of workers with a common end: it counts them, so that somebody can wait for them,
+// and can call them off.
+type crew struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	mu     sync.Mutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+func newCrew() *crew {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &crew{ctx: ctx, cancel: cancel}
+}
+
+// Go runs the work in a goroutine of its own and reports whether it did: a closed crew takes none.
+func (c *crew) Go(work func(ctx context.Context)) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.wg.Go(func() { work(c.ctx) })
+	return true
+}
+
+// finish takes no more work, waits for what is under way until ctx ends, then calls it off and waits
+// for it to return.
+func (c *crew) finish(ctx context.Context) {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	stop := context.AfterFunc(ctx, c.cancel)
+	c.wg.Wait()
+	stop()
+	c.cancel()
+}
+
+// credit bounds how many items may be on their way from the log to the actor that holds them.
+type credit chan struct{}
+
+func newCredit(n int) credit {
+	c := make(credit, n)
+	c.give(n)
+	return c
+}
+
+// take waits for at least one and takes at most limit; 0 when ctx ended first.
+func (c credit) take(ctx context.Context, limit int) int {
+	select {
+	case <-c:
+	case <-ctx.Done():
+		return 0
+	}
+	for n := 1; n < limit; n++ {
+		select {
+		case <-c:
+		default:
+			return n
+		}
+	}
+	return limit
+}
+
+func (c credit) give(n int) {
+	for range n {
+		c <- struct{}{}
+	}
+}

@@ -1,0 +1,162 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wedsync/wedsync/actors/delivery"
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// An integration is degraded below this success rate, once so many attempts tell.
+const (
+	degradedBelow = 0.95
+	degradedAfter = 10
+)
+
+func (in *integration) health() event.Health {
+	now := in.sys.cfg.Now()
+	rate, _ := in.rate.Rate(now)
+	state, why := in.stateNow()
+	h := event.Health{
+		Integration: in.id, Vendor: in.entryVendor(), State: state, Reason: why,
+		LastError: in.lastError, LastErrorAt: in.lastErrorAt, SuccessRate: rate,
+		Waiting: len(in.bag.tasks) - in.inFlight + len(in.bag.arrived), Parked: in.parkCount, InFlight: in.inFlight, Since: in.since.UTC(),
+	}
+	if in.breaker.State() == delivery.Open {
+		h.NextProbe = in.breaker.NextProbe().UTC()
+	}
+	return h
+}
+
+func (in *integration) stateNow() (event.State, string) {
+	if state, why := in.resting(); why != "" {
+		return state, why
+	}
+	if in.breaker.State() != delivery.Closed {
+		return event.Open, "the vendor failed: " + in.lastError
+	}
+	if rate, n := in.rate.Rate(in.sys.cfg.Now()); n >= degradedAfter && rate < degradedBelow {
+		return event.Degraded, "last error: " + in.lastError
+	}
+	return event.Healthy, ""
+}
+
+// announce publishes a change of state on integration:health:{id}.
+func (in *integration) announce() {
+	state, _ := in.stateNow()
+	if state == in.state {
+		return
+	}
+	in.state, in.since = state, in.sys.cfg.Now()
+	h := in.health()
+	in.work(func(ctx context.Context) any {
+		if err := in.sys.publishHealth(ctx, h); err != nil {
+			in.log.Warn().Err(err).Str("state", string(h.State)).Msg("the change of state was not published")
+		}
+		return nil
+	})
+}
+
+func (s *System) publishHealth(ctx context.Context, h event.Health) error {
+	payload, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	_, err = s.cfg.Journal.Append(ctx, &event.Event{
+		V: event.Version, ID: id.String(), Channel: "integration:health:" + h.Integration, Type: "integration.health_changed",
+		Payload: payload, OccurredAt: h.Since, AcceptedAt: h.Since, Source: "system", CorrelationID: id.String(),
+	})
+	return err
+}
+
+// Healths returns how every integration does, by id: what the actors know, and Idle for those without
+// one or whose actor does not answer within a second.
+func (s *System) Healths(ctx context.Context) []event.Health {
+	census := newCensus()
+	for i := range s.shards {
+		if pid := s.shards[i].Load(); pid != nil {
+			census.expect()
+			s.root.Send(pid, survey{census})
+		}
+	}
+	census.done()
+	live := census.wait(ctx, time.Second)
+	all := s.cfg.Registry.Integrations()
+	out := make([]event.Health, 0, len(all))
+	for i := range all {
+		h, ok := live[all[i].ID]
+		if !ok {
+			h = atRest(&all[i])
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// atRest is the health of an integration that has no actor, since it has nothing to do.
+func atRest(in *event.Integration) event.Health {
+	h := event.Health{Integration: in.ID, Vendor: in.Vendor, State: event.Idle, SuccessRate: 1}
+	switch {
+	case in.Disabled:
+		h.State, h.Reason = event.DisabledState, event.ReasonDisabled
+	case in.Paused != nil:
+		h.State, h.Reason, h.Since = event.Paused, in.Paused.Reason, in.Paused.At
+	}
+	return h
+}
+
+// census collects answers of a number of actors that only they themselves know.
+type census struct {
+	mu      sync.Mutex
+	missing int
+	found   map[string]event.Health
+	full    chan struct{}
+}
+
+func newCensus() *census {
+	return &census{missing: 1, found: map[string]event.Health{}, full: make(chan struct{})}
+}
+
+func (c *census) expect() {
+	c.mu.Lock()
+	c.missing++
+	c.mu.Unlock()
+}
+
+func (c *census) add(h event.Health) {
+	c.mu.Lock()
+	c.found[h.Integration] = h
+	c.mu.Unlock()
+	c.done()
+}
+
+func (c *census) done() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.missing--; c.missing == 0 {
+		close(c.full)
+	}
+}
+
+// wait returns what is known when all have answered, limit is over or ctx has ended.
+func (c *census) wait(ctx context.Context, limit time.Duration) map[string]event.Health {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	select {
+	case <-c.full:
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.found)
+}

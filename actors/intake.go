@@ -1,0 +1,172 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/delivery"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
+)
+
+// parkBatch is how many deliveries one worker parks at a time.
+const parkBatch = 256
+
+// returningLimit is how long to wait for what was in memory before; it comes at once, or has gone.
+const returningLimit = 5 * time.Second
+
+// returning is how an integration with a park begins after a take-over. What its actor held in memory
+// before is older than the park, and is on its way back from the work queue; only then comes the
+// park, and what was before the integration in the work queue but not in memory comes last.
+type returning struct {
+	park   []journal.Parked
+	newest uint64 // of the work queue, then: nothing comes back beyond it
+	until  time.Time
+}
+
+// oldest is the work queue position that the park begins with.
+func (r *returning) oldest() uint64 { return r.park[0].Delivery.Queued }
+
+// intake takes what arrived into the lanes while there is room and nothing older waits in the park;
+// everything else goes to the park, behind what is there.
+func (in *integration) intake() {
+	if in.parking || !in.looked {
+		return
+	}
+	if in.found != nil && !in.returned() {
+		return
+	}
+	for len(in.bag.arrived) > 0 && in.room() {
+		in.takeIn()
+	}
+	if len(in.bag.arrived) > 0 {
+		in.park()
+	}
+}
+
+// takeIn puts the oldest that arrived into its lane.
+func (in *integration) takeIn() {
+	w := in.bag.arrived[0]
+	in.bag.arrived[0] = nil
+	in.bag.arrived = in.bag.arrived[1:]
+	in.lanes.Push(w.Delivery.Channel, in.bag.add(&task{d: w.Delivery, work: w}))
+	in.t.works.give(1)
+}
+
+// returned takes in what was in memory before the take-over and, when all of it is back, what the
+// first look found in the park.
+func (in *integration) returned() bool {
+	r := in.found
+	for len(in.bag.arrived) > 0 && in.bag.arrived[0].Seq < r.oldest() {
+		in.takeIn()
+	}
+	if in.bag.newest < min(r.newest, r.oldest()) && in.sys.cfg.Now().Before(r.until) {
+		in.wakeAt(r.until)
+		return false
+	}
+	in.found = nil
+	in.takeParked(r.park)
+	return true
+}
+
+func (in *integration) takeParked(items []journal.Parked) {
+	for _, item := range items {
+		in.lanes.Push(item.Delivery.Channel, in.bag.add(&task{d: item.Delivery, parkSeq: item.Seq}))
+		in.bag.loaded = item.Seq
+	}
+}
+
+// room reports whether a delivery that arrives may be held in memory.
+func (in *integration) room() bool {
+	if in.backlog || len(in.bag.tasks) >= in.sys.cfg.Hold {
+		return false
+	}
+	if _, over := in.over(); over {
+		return true
+	}
+	_, why := in.resting()
+	return why == "" && in.breaker.State() == delivery.Closed
+}
+
+func (in *integration) park() {
+	works := append([]*journal.Work(nil), in.bag.arrived[:min(len(in.bag.arrived), parkBatch)]...)
+	ds := make([]*event.Delivery, len(works))
+	for i, w := range works {
+		d := *w.Delivery
+		d.Queued = w.Seq
+		ds[i] = &d
+	}
+	in.backlog = true
+	in.parking = in.work(func(ctx context.Context) any {
+		err := in.sys.persist(ctx, "parking deliveries", func(ctx context.Context) error {
+			return in.sys.cfg.Journal.Park(ctx, ds...)
+		})
+		if err != nil {
+			return nil
+		}
+		for _, w := range works {
+			_ = w.Ack() // unacknowledged, it comes again and is parked again, to no effect
+		}
+		return parked{incarnation: in.incarnation, count: len(works)}
+	})
+}
+
+func (in *integration) parked(m parked) {
+	in.parking, in.reparked = false, true
+	clear(in.bag.arrived[:m.count])
+	in.bag.arrived = in.bag.arrived[m.count:]
+	in.parkCount += uint64(m.count)
+	in.t.works.give(m.count)
+	in.sys.metrics.parked.Add(float64(m.count))
+}
+
+// load takes the oldest from the park once memory has room again, or looks for the first time whether
+// anything waits there.
+func (in *integration) load() {
+	limit := in.sys.cfg.Hold - len(in.bag.tasks)
+	if !in.backlog || in.loading || in.found != nil || len(in.bag.tasks) > in.sys.cfg.Hold/2 {
+		return
+	}
+	if _, why := in.resting(); why != "" && in.looked {
+		if _, over := in.over(); !over {
+			return
+		}
+	}
+	after, first := in.bag.loaded, !in.looked
+	in.reparked = false
+	in.loading = in.work(func(ctx context.Context) any {
+		m := unparked{incarnation: in.incarnation}
+		m.err = in.sys.persist(ctx, "reading the park", func(ctx context.Context) (err error) {
+			if first {
+				if m.count, err = in.sys.cfg.Journal.ParkedCount(ctx, in.id); err != nil || m.count == 0 {
+					return err
+				}
+				if m.newest, err = in.sys.cfg.Journal.LastWork(ctx, in.id); err != nil {
+					return err
+				}
+			}
+			m.items, err = in.sys.cfg.Journal.ParkedNext(ctx, in.id, after, limit)
+			return err
+		})
+		return m
+	})
+}
+
+func (in *integration) unparked(m unparked) {
+	in.loading = false
+	if m.err != nil {
+		return // the tenure ends
+	}
+	first := !in.looked
+	if first {
+		in.looked, in.parkCount = true, m.count
+	}
+	switch {
+	case len(m.items) == 0:
+		in.backlog = in.parking || in.reparked
+	case first:
+		in.found = &returning{park: m.items, newest: m.newest, until: in.sys.cfg.Now().Add(returningLimit)}
+	default:
+		in.takeParked(m.items)
+	}
+}

@@ -1,0 +1,298 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/rs/zerolog"
+
+	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/delivery"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/cluster/journal"
+)
+
+// keepAlive is how often the log is told that what is held is still being worked on; well under the
+// ten minutes after which it would hand it out again.
+const keepAlive = 3 * time.Minute
+
+// integration owns everything about one integration: lanes, breaker, limits, park, health.
+// What arrives goes through intake.go, is started by pump.go, tried by attempt.go and ended by settle.go.
+type integration struct {
+	t           *tenure
+	sys         *System
+	child       *child
+	bag         *deliveryBag
+	id          string
+	incarnation uint64
+	self        *actor.PID
+	log         zerolog.Logger
+
+	entry    *registry.Entry // nil: deleted
+	conn     adapter.Connection
+	connErr  error
+	limits   event.Limits
+	revision uint64
+
+	lanes      delivery.Lanes[*task]
+	breaker    delivery.Breaker
+	limiter    delivery.Limiter
+	recipients *delivery.KeyedLimiter // nil: no limit
+	inFlight   int
+	queued     bool         // in line for a call slot
+	stopped    *event.Pause // paused by an answer, before the registry has it
+
+	backlog   bool       // something may wait in the park, so what arrives goes behind it
+	looked    bool       // the park has been looked into since the actor began
+	parking   bool       // a worker parks what arrived
+	loading   bool       // a worker reads the park
+	reparked  bool       // something was parked since that worker set out
+	found     *returning // what the first look found
+	parkCount uint64
+
+	timer      *time.Timer
+	generation uint64
+	wakeTime   time.Time
+	nextAlive  time.Time
+	nextExpiry time.Time
+
+	rate        delivery.SuccessRate
+	state       event.State
+	since       time.Time
+	lastError   string
+	lastErrorAt time.Time
+}
+
+func newIntegration(t *tenure, ch *child) *integration {
+	ch.delivery.incarnations++
+	sys := t.sys
+	return &integration{
+		t: t, sys: sys, child: ch, bag: ch.delivery, id: ch.id, incarnation: ch.delivery.incarnations,
+		log:     sys.log.With().Str("integration", ch.id).Logger(),
+		breaker: delivery.NewBreaker(sys.cfg.Breaker), state: event.Healthy, since: sys.cfg.Now(), backlog: true,
+	}
+}
+
+// Receive implements actor.Actor.
+func (in *integration) Receive(c actor.Context) {
+	switch m := c.Message().(type) {
+	case *actor.Started:
+		in.self = c.Self()
+		in.start()
+	case *actor.Stopping, *actor.Restarting:
+		in.stopTimer()
+		in.sys.gate.Leave(in.id)
+	case *journal.Work:
+		in.bag.seen++
+		in.bag.newest = max(in.bag.newest, m.Seq)
+		in.bag.arrived = append(in.bag.arrived, m)
+		in.proceed()
+	case attempted:
+		if m.incarnation == in.incarnation {
+			in.attempted(m)
+			in.proceed()
+		}
+	case settled:
+		if m.incarnation == in.incarnation {
+			in.forget(m.task)
+			in.proceed()
+		}
+	case parked:
+		if m.incarnation == in.incarnation {
+			in.parked(m)
+			in.proceed()
+		}
+	case unparked:
+		if m.incarnation == in.incarnation {
+			in.unparked(m)
+			in.proceed()
+		}
+	case wake:
+		if m.generation == in.generation {
+			in.wakeTime = time.Time{}
+			in.proceed()
+		}
+	case reload:
+		in.configure()
+		in.proceed()
+	case slotFree:
+		in.proceed()
+	default:
+		in.command(c, m)
+	}
+}
+
+// command answers what admins and the shard ask.
+func (in *integration) command(c actor.Context, message any) {
+	switch m := message.(type) {
+	case getHealth:
+		c.Respond(in.health())
+	case survey:
+		m.to.add(in.health())
+	case resetBreaker:
+		in.breaker.Reset()
+		in.lanes.Release()
+		c.Respond(in.health())
+		in.proceed()
+	case reinstate:
+		in.bag.suspended.Store(nil)
+		c.Respond(in.health())
+		in.proceed()
+	case askIdle:
+		if in.idle() {
+			c.Send(c.Parent(), idle{child: in.child, seen: in.bag.seen})
+		}
+	}
+}
+
+// start begins, or begins again after a panic with what the bag holds: calls that were in flight are
+// made once more under the same id.
+func (in *integration) start() {
+	in.configure()
+	for _, t := range in.bag.inOrder() {
+		in.lanes.Push(t.d.Channel, t)
+	}
+	in.nextAlive = in.sys.cfg.Now().Add(keepAlive)
+	in.proceed()
+}
+
+// proceed does whatever can be done now. It is called after every change and finds by itself what the
+// change allows, so that no message needs to know.
+func (in *integration) proceed() {
+	in.intake()
+	in.pump()
+	in.load()
+	in.stayAlive()
+	in.announce()
+}
+
+// configure takes the integration's present configuration.
+func (in *integration) configure() {
+	entry, ok := in.sys.cfg.Registry.Lookup(in.id)
+	if !ok {
+		in.entry, in.conn, in.revision = nil, nil, 0
+		return
+	}
+	if in.entry == entry {
+		return
+	}
+	in.entry = entry
+	in.conn, in.connErr = entry.Connection()
+	if in.connErr != nil {
+		in.log.Warn().Err(in.connErr).Msg("the integration is not configured as its vendor needs; its deliveries wait")
+	}
+	if entry.Integration.Paused == nil && in.stopped != nil && entry.Integration.Revision > in.revision {
+		in.stopped = nil
+	}
+	in.revision = entry.Integration.Revision
+	in.setLimits(entry)
+}
+
+func (in *integration) setLimits(entry *registry.Entry) {
+	limits := entry.Integration.Limits
+	if vendor, err := adapter.Lookup(entry.Integration.Vendor); err == nil {
+		limits = limits.Or(vendor.Describe().Limits)
+	}
+	limits = limits.Or(event.Limits{Timeout: event.Duration(in.sys.cfg.Timeout), ParkLimit: event.Duration(in.sys.cfg.ParkLimit)})
+	if limits == in.limits {
+		return
+	}
+	in.limits = limits
+	in.limiter = delivery.NewLimiter(limits.PerSecond, max(limits.Burst, 1))
+	in.recipients = nil
+	if limits.PerRecipient > 0 {
+		recipients := delivery.NewKeyedLimiter(time.Duration(limits.PerRecipient), 1)
+		in.recipients = &recipients
+	}
+}
+
+// resting tells why nothing is sent at present although the vendor may be up; "" when it may be sent.
+func (in *integration) resting() (state event.State, why string) {
+	if reason := in.bag.suspended.Load(); reason != nil {
+		return event.Suspended, *reason
+	}
+	switch {
+	case in.entry == nil:
+		return event.DisabledState, event.ReasonDeleted
+	case in.entry.Integration.Disabled:
+		return event.DisabledState, event.ReasonDisabled
+	case in.entry.Integration.Paused != nil:
+		return event.Paused, in.entry.Integration.Paused.Reason
+	case in.stopped != nil:
+		return event.Paused, in.stopped.Reason
+	case in.connErr != nil:
+		return event.Paused, in.connErr.Error()
+	}
+	return "", ""
+}
+
+// over reports that the integration is no more: what waits for it is skipped, with the reason.
+func (in *integration) over() (reason string, over bool) {
+	switch {
+	case in.bag.suspended.Load() != nil:
+		return "", false
+	case in.entry == nil:
+		return event.ReasonDeleted, true
+	case in.entry.Integration.Disabled:
+		return event.ReasonDisabled, true
+	}
+	return "", false
+}
+
+func (in *integration) idle() bool {
+	return len(in.bag.tasks) == 0 && len(in.bag.arrived) == 0 && in.looked && !in.backlog && !in.parking && !in.loading &&
+		in.bag.suspended.Load() == nil && in.breaker.State() == delivery.Closed
+}
+
+// work sends out a worker that reports back to this actor.
+func (in *integration) work(do func(ctx context.Context) any) bool {
+	root, self := in.sys.root, in.self
+	return in.t.crew.Go(func(ctx context.Context) {
+		if report := do(ctx); report != nil {
+			root.Send(self, report)
+		}
+	})
+}
+
+// wakeAt makes the actor proceed at a time, unless it will before.
+func (in *integration) wakeAt(at time.Time) {
+	if !in.wakeTime.IsZero() && !at.Before(in.wakeTime) {
+		return
+	}
+	in.stopTimer()
+	in.generation++
+	message := wake{in.generation}
+	in.wakeTime = at
+	root, self := in.sys.root, in.self
+	in.timer = time.AfterFunc(at.Sub(in.sys.cfg.Now()), func() { root.Send(self, message) })
+}
+
+func (in *integration) stopTimer() {
+	if in.timer != nil {
+		in.timer.Stop()
+	}
+}
+
+// stayAlive tells the log now and then that what is held is still held.
+func (in *integration) stayAlive() {
+	if len(in.bag.tasks) == 0 {
+		return
+	}
+	now := in.sys.cfg.Now()
+	if !now.Before(in.nextAlive) {
+		for _, t := range in.bag.tasks {
+			if t.work == nil {
+				continue
+			}
+			if err := t.work.InProgress(); err != nil {
+				in.log.Warn().Err(err).Msg("the log was not told that a delivery is still held; it may be handed out twice")
+				break
+			}
+		}
+		in.nextAlive = now.Add(keepAlive)
+	}
+	in.wakeAt(in.nextAlive)
+	in.wakeAt(in.nextExpiry)
+}

@@ -1,0 +1,105 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
+)
+
+// Between the feeders, the shard and its children.
+type (
+	eventsPulled struct{ events []*journal.RoutedEvent }
+	worksPulled  struct{ works []*journal.Work }
+
+	// askIdle asks a child that had no work for a while whether it has any left; one that has none
+	// answers idle with the number of work messages it has seen, by which the shard knows that none
+	// is still on its way.
+	askIdle struct{}
+	idle    struct {
+		child *child
+		seen  uint64
+	}
+	tick struct{}
+)
+
+// To the shard, about one integration.
+type (
+	// toIntegration passes a message on to the integration's actor, which is created if need be.
+	toIntegration struct {
+		id      string
+		message any
+	}
+	// configChanged tells an integration's actor, if there is one, that its configuration changed.
+	configChanged struct{ id string }
+	// parkedFound names integrations that have deliveries waiting from before this tenure.
+	parkedFound struct {
+		ids []string
+		err error
+	}
+	// survey asks every integration actor of the shard for its health.
+	survey struct{ to *census }
+)
+
+// To the integration's actor.
+type (
+	getHealth    struct{}
+	resetBreaker struct{}
+	reinstate    struct{}
+	wake         struct{ generation uint64 }
+	slotFree     struct{}
+	reload       struct{}
+)
+
+// From an actor's workers. Each carries the incarnation that sent the worker out; a later one ignores it.
+type (
+	routed struct {
+		incarnation uint64
+		err         error
+	}
+	attempted struct {
+		incarnation uint64
+		task        *task
+		attempt     event.Attempt
+		verdict     adapter.Verdict
+		recorded    bool
+	}
+	settled struct {
+		incarnation uint64
+		task        *task
+	}
+	parked struct {
+		incarnation uint64
+		count       int
+	}
+	unparked struct {
+		incarnation uint64
+		count       uint64 // in the park, when it was first looked into
+		newest      uint64 // position of the newest in the work queue, then
+		items       []journal.Parked
+		err         error
+	}
+)
+
+// Between the system, the host and its workers.
+type (
+	reconcile struct{}
+	claimed   struct {
+		shard  int
+		tenure *tenure
+		err    error
+	}
+	renewal struct {
+		shard int
+		lease journal.Lease
+		err   error
+	}
+	ended      struct{ shard int }
+	handOver   struct{ deadline time.Time }
+	handedOver struct{}
+	findShard  struct{ shard int }
+	foundShard struct{ pid *actor.PID }
+)

@@ -1,0 +1,33 @@
+package actors
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are labelled by vendor, never by integration: there may be 100,000 of those.
+type metrics struct {
+	routed     prometheus.Counter
+	restarts   prometheus.Counter
+	deliveries *prometheus.CounterVec
+	attempts   *prometheus.CounterVec
+	seconds    *prometheus.HistogramVec
+	parked     prometheus.Counter
+	breakers   *prometheus.CounterVec
+	retries    prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		routed:     prometheus.NewCounter(prometheus.CounterOpts{Name: "wedsync_events_routed_total", Help: "Events routed to their integrations."}),
+		restarts:   prometheus.NewCounter(prometheus.CounterOpts{Name: "wedsync_actor_restarts_total", Help: "Actors restarted after a panic."}),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wedsync_deliveries_total", Help: "Deliveries ended, by vendor and outcome."}, []string{"vendor", "outcome"}),
+		attempts:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wedsync_attempts_total", Help: "Calls to vendors, by vendor and verdict."}, []string{"vendor", "verdict"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "wedsync_attempt_seconds", Help: "Duration of calls to vendors.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"vendor"}),
+		parked:   prometheus.NewCounter(prometheus.CounterOpts{Name: "wedsync_deliveries_parked_total", Help: "Deliveries set aside in the log while their vendor was slow or away."}),
+		breakers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wedsync_breaker_opened_total", Help: "Breakers opened, by vendor."}, []string{"vendor"}),
+		retries:  prometheus.NewCounter(prometheus.CounterOpts{Name: "wedsync_log_write_retries_total", Help: "Writes of the actors that the log refused and that were tried again."}),
+	}
+	reg.MustRegister(m.routed, m.restarts, m.deliveries, m.attempts, m.seconds, m.parked, m.breakers, m.retries)
+	return m
+}

@@ -1,0 +1,34 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// persist writes into the log until it succeeds, with growing pauses, and gives up only with ctx:
+// what is being written must not be lost, and may be written twice.
+func (s *System) persist(ctx context.Context, what string, write func(context.Context) error) error {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := write(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		s.metrics.retries.Inc()
+		s.log.Warn().Err(err).Dur("again_in", wait).Msgf("%s: the log refused it; trying again", what)
+		if !pause(ctx, wait) {
+			return ctx.Err()
+		}
+	}
+}
+
+// record appends a delivery's record. A result has a message id, so that a delivery made once more
+// after a crash is recorded once.
+func (s *System) record(ctx context.Context, r *event.DeliveryRecord) error {
+	var id string
+	if r.Result != nil {
+		id = event.ResultID(r.ID, r.Replay)
+	}
+	return s.cfg.Journal.Record(ctx, id, &event.Record{V: event.Version, Node: s.cfg.Node, Delivery: r})
+}

@@ -1,0 +1,40 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// Replay sends a dead letter once more on its way, through the same lane, breaker and limits and
+// under the same id, encoded anew so that what was mended takes effect. It fails, and leaves the
+// letter where it is, where the letter does not exist (journal.ErrNotFound), its integration is gone
+// (ErrUnknown) or the event still cannot be encoded.
+func (s *System) Replay(ctx context.Context, seq uint64) (*event.Delivery, error) {
+	buried, err := s.cfg.Journal.DeadLetter(ctx, seq)
+	if err != nil {
+		return nil, fmt.Errorf("actors: dead letter %d: %w", seq, err)
+	}
+	letter := buried.Letter
+	entry, ok := s.cfg.Registry.Lookup(letter.Delivery.Integration)
+	if !ok {
+		return nil, fmt.Errorf("%w: %q, to which dead letter %d belongs", ErrUnknown, letter.Delivery.Integration, seq)
+	}
+	d := letter.Delivery
+	d.Replay++
+	d.RoutedAt = s.cfg.Now().UTC()
+	if letter.Event.ID != "" {
+		letter.Event.Seq = letter.EventSeq
+		if d.Body, err = s.encode(entry, &letter.Event); err != nil {
+			return nil, fmt.Errorf("actors: dead letter %d still cannot be encoded: %w", seq, err)
+		}
+	}
+	if err := s.cfg.Journal.Enqueue(ctx, &d); err != nil {
+		return nil, fmt.Errorf("actors: replay of dead letter %d: %w", seq, err)
+	}
+	if err := s.cfg.Journal.Exhume(ctx, seq); err != nil {
+		return nil, fmt.Errorf("actors: dead letter %d was replayed and is still listed: %w", seq, err)
+	}
+	return &d, nil
+}

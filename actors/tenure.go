@@ -1,0 +1,119 @@
+package actors
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/wedsync/wedsync/cluster/journal"
+)
+
+// How much a shard takes from the log ahead of its actors.
+const (
+	pullBatch   = 128
+	shardCredit = 1024
+)
+
+// tenure is this node's time as the owner of a shard: the lease, the feeders that pull from the log
+// while the lease is good, and the crew of workers.
+type tenure struct {
+	sys     *System
+	shard   int
+	queue   *journal.Shard
+	lease   journal.Lease // the host's alone
+	until   atomic.Int64  // when the lease ends, in Unix nanoseconds
+	closing atomic.Bool   // nothing new is begun
+
+	crew    *crew
+	events  credit
+	works   credit
+	pull    context.Context
+	stop    context.CancelFunc
+	feeders sync.WaitGroup
+	pid     *actor.PID
+}
+
+func newTenure(sys *System, lease journal.Lease, queue *journal.Shard) *tenure {
+	t := &tenure{
+		sys: sys, shard: lease.Shard, queue: queue,
+		crew: newCrew(), events: newCredit(shardCredit), works: newCredit(shardCredit),
+	}
+	t.pull, t.stop = context.WithCancel(context.Background())
+	t.renewed(lease)
+	return t
+}
+
+func (t *tenure) renewed(lease journal.Lease) {
+	t.lease = lease
+	t.until.Store(lease.Expires.UnixNano())
+}
+
+// valid reports whether this node may act for the shard: the lease is good and it is not handing over.
+func (t *tenure) valid() bool {
+	return !t.closing.Load() && t.sys.cfg.Now().UnixNano() < t.until.Load()
+}
+
+// begin starts the feeders, which send what they pull to the shard's actor.
+func (t *tenure) begin(pid *actor.PID) {
+	t.pid = pid
+	t.feeders.Go(func() {
+		feed(t, t.events, t.queue.NextEvents, func(events []*journal.RoutedEvent) any { return eventsPulled{events} })
+	})
+	t.feeders.Go(func() {
+		feed(t, t.works, t.queue.NextDeliveries, func(works []*journal.Work) any { return worksPulled{works} })
+	})
+}
+
+// feed pulls as much as there is credit for and hands it on, until the tenure ends or its lease lapses;
+// what was pulled too late stays unacknowledged and comes back to whoever owns the shard next.
+func feed[T any](t *tenure, c credit, next func(context.Context, int) ([]T, error), message func([]T) any) {
+	for {
+		n := c.take(t.pull, pullBatch)
+		if n == 0 {
+			return
+		}
+		items, err := next(t.pull, n)
+		c.give(n - len(items))
+		if !t.valid() {
+			return
+		}
+		if err != nil {
+			t.sys.log.Warn().Err(err).Int("shard", t.shard).Msg("pulling from the log failed; trying again")
+			if !pause(t.pull, time.Second) {
+				return
+			}
+			continue
+		}
+		if len(items) > 0 {
+			t.sys.root.Send(t.pid, message(items))
+		}
+	}
+}
+
+// pause waits, and reports false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// end stops pulling, lets calls in flight finish until ctx ends, then stops the shard's actors. What
+// was not finished stays in the log.
+func (t *tenure) end(ctx context.Context) {
+	t.closing.Store(true)
+	t.stop()
+	t.feeders.Wait()
+	t.crew.finish(ctx)
+	if t.pid != nil {
+		_ = t.sys.root.StopFuture(t.pid).Wait()
+	}
+	t.queue.Close()
+}
