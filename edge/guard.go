@@ -40,6 +40,11 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h.Set(problem.RequestIDHeader, id)
 	h.Set("X-Content-Type-Options", "nosniff")
 	defer g.finish(w, r, start)
+	if isExcess(r.Context()) {
+		h.Set("Connection", "close")
+		problem.Write(w, r, problem.New(problem.TooManyConnections, "this node has as many connections as it takes").After(5*time.Second))
+		return
+	}
 	g.mux.ServeHTTP(w, r)
 }
 

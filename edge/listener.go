@@ -1,25 +1,27 @@
 package edge
 
 import (
+	"context"
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
-// limited is a listener that answers what comes beyond a number of connections with a 503 at once,
-// where one that only stops accepting would leave clients waiting for nothing.
+// limited is a listener that knows which connections are more than the server wants. Those are
+// accepted all the same, for the guard to answer their first request with a problem: a client that is
+// not accepted waits for nothing, and one that is cut off tries again at once. Beyond a quarter more
+// there is no time even for that.
 type limited struct {
 	net.Listener
-	max     int64
+	most    int64
 	open    atomic.Int64
 	metrics metrics
 }
 
 func newLimited(l net.Listener, most int, m metrics) *limited {
-	return &limited{Listener: l, max: int64(most), metrics: m}
+	return &limited{Listener: l, most: int64(most), metrics: m}
 }
 
 func (l *limited) Accept() (net.Conn, error) {
@@ -28,30 +30,22 @@ func (l *limited) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.open.Add(1) <= l.max {
+		open := l.open.Add(1)
+		if open <= l.most+max(l.most/4, 16) {
 			l.metrics.conns.Inc()
-			return &counted{Conn: c, l: l}, nil
+			return &counted{Conn: c, l: l, excess: open > l.most}, nil
 		}
 		l.open.Add(-1)
 		l.metrics.problems.WithLabelValues(problem.TooManyConnections).Inc()
-		turnAway(c)
+		_ = c.Close()
 	}
-}
-
-// turnAway says no without reading. A fresh connection has room for so few bytes; the deadline is for
-// one that has not.
-func turnAway(c net.Conn) {
-	_ = c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	_, _ = c.Write([]byte("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Type: " +
-		problem.ContentType + "\r\n\r\n" + `{"type":"/api/problems#too_many_connections","title":"Too many connections",` +
-		`"status":503,"code":"too_many_connections","retryAfter":5}` + "\n"))
-	_ = c.Close()
 }
 
 type counted struct {
 	net.Conn
-	l    *limited
-	once sync.Once
+	l      *limited
+	excess bool
+	once   sync.Once
 }
 
 func (c *counted) Close() error {
@@ -61,3 +55,15 @@ func (c *counted) Close() error {
 	})
 	return c.Conn.Close()
 }
+
+type excessKey struct{}
+
+// markExcess is http.Server.ConnContext.
+func markExcess(ctx context.Context, c net.Conn) context.Context {
+	if c, ok := c.(*counted); ok && c.excess {
+		return context.WithValue(ctx, excessKey{}, true)
+	}
+	return ctx
+}
+
+func isExcess(ctx context.Context) bool { return ctx.Value(excessKey{}) != nil }

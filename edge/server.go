@@ -57,6 +57,7 @@ func New(cfg Config) (*Server, error) {
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout, ReadTimeout: cfg.ReadTimeout,
 		WriteTimeout: cfg.WriteTimeout, IdleTimeout: cfg.IdleTimeout,
 		MaxHeaderBytes: cfg.MaxHeaderBytes,
+		ConnContext:    markExcess,
 		ErrorLog:       stdlog.New(httpLog{cfg.Logger}, "", 0),
 	}
 	return s, nil

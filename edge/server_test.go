@@ -329,11 +329,26 @@ func TestTooManyConnections(t *testing.T) {
 	c := client(t)
 	ask(t, c, "GET", url+"/healthz", nil) // holds the one connection
 	a := ask(t, client(t), "GET", url+"/healthz", nil)
-	if a.status != 503 || a.header.Get("Retry-After") != "5" || !strings.Contains(a.body, problem.TooManyConnections) {
+	if p := a.problem(t); p.Code != problem.TooManyConnections || a.status != 503 || a.header.Get("Retry-After") != "5" {
 		t.Errorf("got %+v", a)
 	}
-	if m := ask(t, c, "GET", url+"/metrics", nil).body; !strings.Contains(m, `wedsync_http_problems_total{code="too_many_connections"} 1`) {
-		t.Error("turned away and not counted")
+	for range 16 { // held open, until there is no room for an answer either
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("far too many connections, and still an answer")
+	}
+	if m := ask(t, c, "GET", url+"/metrics", nil).body; !strings.Contains(m, `{code="too_many_connections"}`) || strings.Contains(m, `{code="too_many_connections"} 1`+"\n") {
+		t.Error("both ways to turn away are not counted")
 	}
 }
 
