@@ -1,0 +1,131 @@
+package ws
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/centrifugal/protocol"
+	"github.com/google/uuid"
+	"github.com/lxzan/gws"
+	"github.com/rs/zerolog"
+)
+
+// pingFrame is an empty reply: the server's ping.
+const pingFrame = "\n{}"
+
+// client is one connection. Its commands run in the goroutine that reads it, one after the other.
+type client struct {
+	server *Server
+	id     string
+	log    zerolog.Logger
+	out    *outbox
+	heart  *heartbeat
+	ctx    context.Context // of commands; ends with the connection
+	cancel context.CancelFunc
+
+	// Of the reading goroutine only.
+	who     *identity // nil until connected
+	refused bool      // connecting was refused: nothing more is listened to
+
+	mu     sync.Mutex
+	subs   map[string]*subscription
+	expiry *time.Timer // nil: the token never expires
+	gone   bool
+}
+
+func newClient(s *Server, conn *gws.Conn) *client {
+	c := &client{
+		server: s,
+		id:     uuid.NewString(),
+		out:    newOutbox(conn, s.cfg, s.metrics),
+		subs:   make(map[string]*subscription),
+	}
+	c.log = s.log.With().Str("client", c.id).Logger()
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.heart = newHeartbeat(s.cfg, func() { c.out.push([]byte(pingFrame)) }, c.out.close)
+	return c
+}
+
+// reply queues the answer to command id.
+func (c *client) reply(r *protocol.Reply) { c.out.push(encodeReply(r)) }
+
+// schedule ends the connection once its token has been expired for the grace period.
+func (c *client) schedule(expires time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.expiry != nil {
+		c.expiry.Stop()
+		c.expiry = nil
+	}
+	if expires.IsZero() || c.gone {
+		return
+	}
+	wait := expires.Sub(c.server.cfg.Now()) + c.server.cfg.ExpiryGrace
+	c.expiry = time.AfterFunc(wait, func() { c.out.close(CloseExpired) })
+}
+
+// lose takes a subscription away from the client and tells it why. It does not run in the reading
+// goroutine.
+func (c *client) lose(s *subscription, code uint32, reason string) {
+	c.mu.Lock()
+	mine := c.subs[s.name] == s
+	if mine {
+		delete(c.subs, s.name)
+	}
+	c.mu.Unlock()
+	if !mine {
+		return
+	}
+	c.server.hub.leave(s)
+	c.out.push(encodeReply(&protocol.Reply{Push: &protocol.Push{
+		Channel: s.name, Unsubscribe: &protocol.Unsubscribe{Code: code, Reason: reason},
+	}}))
+}
+
+// closed gives back what the client held. It is called once, by the reading goroutine, at its end.
+func (c *client) closed(err error) {
+	c.cancel()
+	c.heart.stop()
+	code := c.out.closedBy()
+	c.out.kill()
+	c.mu.Lock()
+	c.gone = true
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	subs := c.subs
+	c.subs = nil
+	c.mu.Unlock()
+	for _, s := range subs {
+		c.server.hub.leave(s)
+	}
+	label := closeLabel(code, err)
+	c.server.metrics.closed.WithLabelValues(label).Inc()
+	c.log.Debug().Str("code", label).AnErr("cause", err).Msg("websocket closed")
+	c.server.forget(c)
+}
+
+// closeLabel tells our own close codes from those that gws sent, and both from the peer's doing.
+func closeLabel(code CloseCode, err error) string {
+	if code != 0 {
+		return strconv.Itoa(int(code))
+	}
+	var peer *gws.CloseError
+	if errors.As(err, &peer) {
+		return "peer"
+	}
+	var sent interface{ Uint16() uint16 }
+	if errors.As(err, &sent) && sent.Uint16() > 1001 {
+		return strconv.Itoa(int(sent.Uint16()))
+	}
+	return "lost"
+}
+
+// cut ends the connection at once.
+func (c *client) cut() {
+	c.cancel()
+	_ = c.out.conn.NetConn().Close()
+}

@@ -1,0 +1,41 @@
+// Package ws serves browsers and phones over WebSocket, in Centrifuge's client protocol (JSON), so
+// that the unmodified centrifuge SDKs connect, subscribe, publish, read history and recover what
+// they missed.
+//
+// # What it owns
+//
+// Server is the http.Handler of Path. It owns the connections it accepted, a hub that holds one live
+// subscription on the log for each channel that somebody here listens to, and nothing durable: a
+// position is a sequence of the log and an epoch is the log's identity, so a client recovers at any
+// node.
+//
+// # One connection
+//
+//	accepted ──connect──> connected ──refresh──> connected
+//	   │  │                   │  │
+//	   │  └─connect refused   │  └─no pong, slow, expired, bad request, shutdown
+//	   │        │             │                    │
+//	   v        v             v                    v
+//	 closing: what waits is written, then a close frame (codes.go), then 1 s for the peer's
+//
+// # One channel
+//
+// A feed is opened for the first subscriber and closed after the last. It follows the log's live
+// subjects in order; where an entry's Prev says that something is missing it holds what comes, reads
+// the gap from the log, and goes on. A subscriber that recovers is added first, its live entries are
+// kept, its history is read, and both are joined by sequence: nothing is lost, repeated or reordered.
+// A subscription to a pattern follows many channels and has no position: it is neither mended nor
+// recovered.
+//
+// # Sending
+//
+// A publication is encoded once for a channel; clients' queues share its bytes. All frames that wait
+// for a client are joined into one WebSocket message and one write. A queue that outgrows its limit
+// costs its client the connection (CloseSlow); the SDK returns and recovers.
+//
+// # Goroutines
+//
+// One a connection reads it and runs its commands in order; a second exists while something is being
+// written to it. A feed has none of its own, except one while it mends a gap. Timers ping, and end
+// what is silent or expired. Shutdown ends all of them and waits.
+package ws

@@ -1,0 +1,73 @@
+package ws
+
+import (
+	"context"
+	"slices"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/wedsync/wedsync/cluster/journal"
+)
+
+// history returns a channel's publications, oldest first from a position (or from the beginning), or
+// the newest ones, newest first. It returns less than was asked for where that is too much for one
+// reply; the last offset is where to go on.
+func (c *client) history(ctx context.Context, req *protocol.HistoryRequest) (*protocol.HistoryResult, *protocol.Error) {
+	pattern, refused := c.readable(req.Channel)
+	switch {
+	case refused != nil:
+		return nil, refused
+	case !pattern.IsChannel():
+		return nil, replyError(ErrNotAvailable, "a pattern has no history; ask for a channel's")
+	case req.Reverse && req.Since != nil:
+		return nil, replyError(ErrNotAvailable, "backwards history begins at the end; since is not available")
+	case req.Since != nil && req.Since.Epoch != "" && req.Since.Epoch != c.server.hub.journal.Epoch():
+		return nil, replyError(ErrUnrecoverable, "unrecoverable position")
+	}
+	_, last, err := c.server.hub.journal.Bounds(ctx)
+	var entries []journal.Entry
+	if err == nil {
+		entries, err = c.entries(ctx, pattern.String(), req)
+	}
+	if err != nil {
+		c.log.Warn().Err(err).Str("channel", req.Channel).Msg("reading history failed")
+		return nil, replyError(ErrInternal, "the event log does not answer")
+	}
+	res := &protocol.HistoryResult{
+		Epoch:        c.server.hub.journal.Epoch(),
+		Offset:       last,
+		Publications: publicationsOf(pattern.String(), entries),
+	}
+	for _, e := range entries {
+		res.Offset = max(res.Offset, e.Seq)
+	}
+	return res, nil
+}
+
+func (c *client) entries(ctx context.Context, channel string, req *protocol.HistoryRequest) ([]journal.Entry, error) {
+	cfg := c.server.cfg
+	limit := int(req.Limit)
+	if limit < 0 || limit > cfg.MaxRecover {
+		limit = cfg.MaxRecover
+	}
+	if limit == 0 {
+		return nil, nil
+	}
+	if req.Reverse {
+		entries, err := cfg.Log.HistoryLast(ctx, channel, limit)
+		slices.Reverse(entries)
+		return fitting(entries, cfg.MaxRecoverBytes), err
+	}
+	entries, err := cfg.Log.History(ctx, channel, req.GetSince().GetOffset(), limit)
+	return fitting(entries, cfg.MaxRecoverBytes), err
+}
+
+// fitting returns the first of the entries that have no more than so many bytes, and at least one.
+func fitting(entries []journal.Entry, size int) []journal.Entry {
+	for i, e := range entries {
+		if size -= len(e.Data); size < 0 && i > 0 {
+			return entries[:i]
+		}
+	}
+	return entries
+}

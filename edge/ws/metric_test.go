@@ -1,0 +1,41 @@
+package ws_test
+
+import (
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+)
+
+// metric returns a metric's value, summed over those of its label sets that have all the pairs given.
+func metric(tb testing.TB, n *node, name string, pairs ...string) float64 {
+	tb.Helper()
+	families, err := n.metrics.Gather()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if has(m, pairs) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+func has(m *dto.Metric, pairs []string) bool {
+	for i := 0; i < len(pairs); i += 2 {
+		found := false
+		for _, l := range m.GetLabel() {
+			found = found || l.GetName() == pairs[i] && l.GetValue() == pairs[i+1]
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,187 @@
+package ws
+
+import (
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"github.com/lxzan/gws"
+)
+
+// maxJoin is how many bytes of waiting frames go into one WebSocket message. Larger ones save no
+// more system calls worth having, and hold up the client's parser.
+const maxJoin = 64 << 10
+
+// keepFrames is up to what capacity a client's buffers are kept when they are empty.
+const keepFrames = 1024
+
+// outbox is what waits to be written to one client. Frames are written in the order they were
+// pushed, by one goroutine that exists while there are any. It is safe for concurrent use.
+//
+// A frame begins with the newline that separates it from the one before it in a message; the first
+// of a message is written without.
+type outbox struct {
+	conn         *gws.Conn
+	limit        int
+	closeTimeout time.Duration
+	metrics      *metrics
+	write        func() // o.flush, allocated once
+
+	mu      sync.Mutex
+	frames  [][]byte
+	spare   [][]byte  // the other one of two buffers
+	bytes   int       // waiting and being written
+	busy    bool      // a goroutine is writing
+	closing CloseCode // 0: open
+	dead    bool      // the connection is gone
+}
+
+func newOutbox(conn *gws.Conn, cfg Config, m *metrics) *outbox {
+	o := &outbox{conn: conn, limit: cfg.QueueBytes, closeTimeout: cfg.CloseTimeout, metrics: m}
+	o.write = o.flush
+	return o
+}
+
+// push queues a frame. When the client's queue is full, the connection is closed as slow.
+func (o *outbox) push(frame []byte) {
+	o.mu.Lock()
+	if o.closing != 0 || o.dead {
+		o.mu.Unlock()
+		return
+	}
+	if o.bytes > 0 && o.bytes+len(frame) > o.limit {
+		o.mu.Unlock()
+		o.close(CloseSlow)
+		return
+	}
+	o.frames = append(o.frames, frame)
+	o.bytes += len(frame)
+	start := !o.busy
+	o.busy = true
+	o.mu.Unlock()
+	if start {
+		o.conn.Async(o.write)
+	}
+}
+
+// close ends the connection: what waits is written, except to a slow client, then a close frame; the
+// peer then has closeTimeout to close its side. Only the first call counts.
+func (o *outbox) close(code CloseCode) {
+	o.mu.Lock()
+	if o.closing != 0 || o.dead {
+		o.mu.Unlock()
+		return
+	}
+	o.closing = code
+	if code == CloseSlow {
+		o.drop()
+	}
+	start := !o.busy
+	o.busy = true
+	o.mu.Unlock()
+	deadline := time.Now().Add(o.closeTimeout)
+	_ = o.conn.NetConn().SetWriteDeadline(deadline) // frees a writer that is stuck, too
+	_ = o.conn.NetConn().SetReadDeadline(deadline)
+	if start {
+		o.conn.Async(o.write)
+	}
+}
+
+// closedBy returns the code that close was called with, or 0.
+func (o *outbox) closedBy() CloseCode {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closing
+}
+
+// kill forgets everything; the connection is gone.
+func (o *outbox) kill() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.dead = true
+	o.drop()
+}
+
+func (o *outbox) drop() {
+	clear(o.frames)
+	o.frames = o.frames[:0]
+	o.bytes = 0
+}
+
+// flush writes until nothing waits.
+func (o *outbox) flush() {
+	for {
+		batch, last := o.take()
+		if batch == nil {
+			if last != 0 {
+				o.writeClose(last)
+			}
+			return
+		}
+		for len(batch) > 0 {
+			n, size := joinable(batch)
+			batch[0] = batch[0][1:]
+			if o.conn.Writev(gws.OpcodeText, batch[:n]...) != nil {
+				o.kill()
+				return
+			}
+			o.metrics.wrote(n, size)
+			clear(batch[:n])
+			batch = batch[n:]
+			if !o.wrote(size) {
+				break
+			}
+		}
+	}
+}
+
+// take returns what waits. When it returns nothing the writer ends; code says that it has to write
+// the close frame before.
+func (o *outbox) take() (batch [][]byte, code CloseCode) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dead {
+		return nil, 0
+	}
+	if len(o.frames) == 0 {
+		o.busy = o.closing != 0 // after the close frame nothing is ever written
+		return nil, o.closing
+	}
+	batch = o.frames
+	o.frames, o.spare = o.spare[:0], nil
+	if cap(batch) <= keepFrames {
+		o.spare = batch
+	}
+	return batch, 0
+}
+
+// wrote counts off what was written and reports whether to go on with the batch.
+func (o *outbox) wrote(size int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closing == CloseSlow {
+		return false
+	}
+	o.bytes -= size
+	return true
+}
+
+// joinable returns how many of the frames make one message, and their bytes.
+func joinable(frames [][]byte) (n, size int) {
+	for _, f := range frames {
+		if n > 0 && size+len(f) > maxJoin {
+			break
+		}
+		n++
+		size += len(f)
+	}
+	return n, size
+}
+
+// writeClose writes the close frame and leaves the connection open for the peer's, so that what it
+// sent meanwhile does not reset the connection under the frame.
+func (o *outbox) writeClose(code CloseCode) {
+	payload := binary.BigEndian.AppendUint16(nil, uint16(code))
+	payload = append(payload, code.Reason()...)
+	_ = o.conn.WriteMessage(gws.OpcodeCloseConnection, payload)
+}

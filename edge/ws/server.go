@@ -1,0 +1,190 @@
+package ws
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lxzan/gws"
+	"github.com/rs/zerolog"
+
+	"github.com/wedsync/wedsync/edge/problem"
+)
+
+// Server serves Path. It is safe for concurrent use.
+type Server struct {
+	cfg       Config
+	log       zerolog.Logger
+	authority *authority
+	metrics   *metrics
+	hub       *hub
+	upgrader  *gws.Upgrader
+
+	mu       sync.Mutex
+	clients  map[*client]struct{}
+	reserved int // handshakes under way
+	stopping bool
+	readers  sync.WaitGroup
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New returns a server, or an error that names what is wrong with the configuration. Shutdown ends it.
+func New(cfg Config) (*Server, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(cfg.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg:       cfg,
+		log:       cfg.Logger,
+		authority: newAuthority(cfg),
+		metrics:   m,
+		hub:       newHub(cfg, m),
+		clients:   make(map[*client]struct{}),
+	}
+	if cfg.Insecure {
+		s.log.Warn().Msg("websocket clients need no token and may do everything: this is for development only")
+	}
+	s.upgrader = gws.NewUpgrader(events{s}, &gws.ServerOption{
+		ReadMaxPayloadSize:  cfg.MaxMessageBytes,
+		WriteMaxPayloadSize: cfg.QueueBytes + cfg.MaxRecoverBytes + 16<<20,
+		HandshakeTimeout:    cfg.ConnectTimeout,
+		Logger:              silent{},
+		NewSession:          func() gws.SessionStorage { return &session{} },
+	})
+	return s, nil
+}
+
+// ServeHTTP upgrades the request to a WebSocket connection and returns; the connection goes on. What
+// cannot be upgraded is answered with a problem (RFC 9457).
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p := s.refuse(r)
+	if p == nil {
+		p = s.reserve()
+	}
+	if p != nil {
+		s.metrics.refused.WithLabelValues(p.Code).Inc()
+		s.log.Debug().Str("code", p.Code).Str("from", r.RemoteAddr).Str("origin", r.Header.Get("Origin")).
+			Msg("websocket handshake refused")
+		problem.Write(w, r, p)
+		return
+	}
+	s.open(s.upgrade(w, r))
+}
+
+// refuse returns why the handshake is not gone into, or nil.
+func (s *Server) refuse(r *http.Request) *problem.Problem {
+	switch {
+	case r.Method != http.MethodGet:
+		p := problem.New(problem.MethodNotAllowed, "a WebSocket is opened with GET")
+		p.Allow = http.MethodGet
+		return p
+	case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+		return problem.New(problem.UpgradeRequired,
+			"send Upgrade: websocket and what else RFC 6455 wants, or use a Centrifuge SDK")
+	case !s.originAllowed(r):
+		return problem.New(problem.OriginNotAllowed,
+			"pages of origin %.200q may not connect; add it to the allowed origins", r.Header.Get("Origin"))
+	case r.URL.Query().Get("format") == "protobuf" || strings.Contains(r.Header.Get("Sec-WebSocket-Protocol"), "protobuf"):
+		return problem.New(problem.FieldInvalid, "protobuf is not spoken here; use the SDK's JSON protocol, which is its default")
+	}
+	return nil
+}
+
+// tryAgain is when a client that was sent away may come back.
+const tryAgain = 2 * time.Second
+
+// reserve takes a place for a connection, unless the server is full or stopping.
+func (s *Server) reserve() *problem.Problem {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.stopping:
+		return problem.New(problem.ShuttingDown, "connect to another node, or again in a moment").After(tryAgain)
+	case len(s.clients)+s.reserved >= s.cfg.MaxConnections:
+		return problem.New(problem.TooManyConnections,
+			"this node takes %d connections and has them; connect again in a moment", s.cfg.MaxConnections).After(tryAgain)
+	}
+	s.reserved++
+	return nil
+}
+
+// upgrade takes the connection over; nil when that failed, which the peer then knows.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) *gws.Conn {
+	conn, buf, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		s.log.Error().Err(err).Msg("websocket: the HTTP server cannot hand over its connection")
+		problem.Write(w, r, problem.Of(err))
+		return nil
+	}
+	socket, err := s.upgrader.UpgradeFromConn(conn, buf.Reader, r)
+	if err != nil {
+		s.log.Debug().Err(err).Str("from", r.RemoteAddr).Msg("websocket handshake failed")
+		return nil
+	}
+	return socket
+}
+
+// open gives the reserved place to the connection, or back if there is none.
+func (s *Server) open(conn *gws.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reserved--
+	if conn == nil {
+		return
+	}
+	c := newClient(s, conn)
+	conn.Session().(*session).client = c
+	s.clients[c] = struct{}{}
+	s.metrics.connections.Set(float64(len(s.clients)))
+	s.readers.Go(conn.ReadLoop)
+	if s.stopping {
+		c.out.close(CloseShutdown)
+	}
+}
+
+func (s *Server) forget(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.clients, c)
+	s.metrics.connections.Set(float64(len(s.clients)))
+}
+
+// Shutdown refuses new connections, tells every client to come back elsewhere (CloseShutdown) and
+// waits until all are gone. When ctx ends first, what is left is cut off, and its error returned.
+// Calling it again waits again.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	for c := range s.clients {
+		c.out.close(CloseShutdown)
+	}
+	s.mu.Unlock()
+
+	gone := make(chan struct{})
+	go func() {
+		s.readers.Wait()
+		s.hub.stop()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+	}
+	s.hub.cancel()
+	s.mu.Lock()
+	for c := range s.clients {
+		c.cut()
+	}
+	s.mu.Unlock()
+	<-gone
+	return ctx.Err()
+}

@@ -1,0 +1,219 @@
+package ws
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/centrifugal/protocol"
+
+	"github.com/wedsync/wedsync/cluster/journal"
+)
+
+// flagRejectUnrecovered asks that a subscription fail where it cannot recover (client.proto,
+// SubscribeRequest.flag).
+const flagRejectUnrecovered = 1 << 1
+
+// subscription is one client's part in a feed. Its fields below left are guarded by feed.mu.
+type subscription struct {
+	client *client
+	name   string
+	feed   *feed
+	left   atomic.Bool
+
+	index int    // in feed.subs
+	at    uint64 // the subscriber has everything up to here; not kept for a pattern
+	// While joining, publications are kept until the history before them is sent.
+	joining bool
+	kept    []publication
+	size    int // bytes kept
+	broken  bool
+}
+
+// deliver sends a publication that the subscriber does not have yet. The caller holds feed.mu.
+func (s *subscription) deliver(p publication) {
+	switch {
+	case s.broken:
+	case s.joining:
+		if s.size += len(p.frame); s.size > s.client.server.cfg.QueueBytes {
+			s.broken = true
+			s.kept = nil
+			return
+		}
+		s.kept = append(s.kept, p)
+	case s.feed.pattern:
+		s.client.out.push(p.frame)
+	case p.seq <= s.at:
+	case p.prev > s.at:
+		// The history that this one joined with was behind the feed.
+		s.broken = true
+		s.feed.hub.repairs.Go(func() { s.client.lose(s, UnsubscribeInsufficient, "insufficient state") })
+	default:
+		s.at = p.seq
+		s.client.out.push(p.frame)
+	}
+}
+
+// join subscribes the client and answers command id, so that no publication goes before the answer
+// and none is lost between what is recovered and what comes live.
+func (h *hub) join(ctx context.Context, s *subscription, pattern bool, id uint32, req *protocol.SubscribeRequest) *protocol.Error {
+	f, err := h.enter(ctx, s.name, pattern)
+	if err != nil {
+		return h.failed(s, err)
+	}
+	s.feed = f
+	at, newest, open := f.add(s)
+	if !open {
+		h.exit(f)
+		return replyError(ErrInternal, "the channel is being read again; subscribe again")
+	}
+	h.metrics.subscriptions.Inc()
+	r := recovery{position: at}
+	if req.Recover && !pattern {
+		if r, err = h.recoverFrom(ctx, s.name, req, at, newest); err != nil {
+			h.leave(s)
+			return h.failed(s, err)
+		}
+	}
+	if req.Recover {
+		h.metrics.recoveries.WithLabelValues(label(r.complete)).Inc()
+		if !r.complete && req.Flag&flagRejectUnrecovered != 0 {
+			h.leave(s)
+			return replyError(ErrUnrecoverable, "unrecoverable position")
+		}
+	}
+	if !f.begin(s, r.position, encodeReply(&protocol.Reply{Id: id, Subscribe: h.result(s.name, pattern, req, r)})) {
+		h.leave(s)
+		return replyError(ErrInternal, "too much came while the history was read; subscribe again")
+	}
+	return nil
+}
+
+func label(complete bool) string {
+	if complete {
+		return "yes"
+	}
+	return "no"
+}
+
+func (h *hub) failed(s *subscription, err error) *protocol.Error {
+	if s.client.ctx.Err() == nil { // else nobody waits for it
+		h.log.Warn().Err(err).Str("channel", s.name).Msg("subscribing failed")
+	}
+	return replyError(ErrInternal, "the event log does not answer; subscribe again")
+}
+
+// result tells the client where it stands. After a recovery that brought publications, its position
+// is the old one, and they move it; else it is where live publications go on.
+func (h *hub) result(name string, pattern bool, req *protocol.SubscribeRequest, r recovery) *protocol.SubscribeResult {
+	res := &protocol.SubscribeResult{WasRecovering: req.Recover, Recovered: r.complete}
+	if pattern {
+		return res
+	}
+	res.Recoverable, res.Positioned = true, true
+	res.Epoch, res.Offset = h.journal.Epoch(), r.position
+	if len(r.missed) > 0 {
+		res.Offset = req.Offset
+		res.Publications = publicationsOf(name, r.missed)
+	}
+	return res
+}
+
+// add puts a joining subscription among the others. Later publications are kept for it; position is
+// where they begin, and newest the last one that others got.
+func (f *feed) add(s *subscription) (position, newest uint64, open bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return 0, 0, false
+	}
+	s.joining = true
+	s.index = len(f.subs)
+	f.subs = append(f.subs, s)
+	return f.last, f.newest, true
+}
+
+// begin sends the reply and what was kept, and lets the subscription go live.
+func (f *feed) begin(s *subscription, at uint64, reply []byte) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed || s.broken {
+		return false
+	}
+	s.client.out.push(reply)
+	s.at = at
+	s.joining = false
+	kept := s.kept
+	s.kept = nil
+	for _, p := range kept {
+		s.deliver(p)
+	}
+	return true
+}
+
+// recovery is what a client missed.
+type recovery struct {
+	complete bool
+	missed   []journal.Entry
+	position uint64 // where it stands with them
+}
+
+// recoverFrom finds what the channel had after the position in req, where a feed goes on from at and
+// has shown others everything up to newest. It is complete only if nothing can be missing.
+func (h *hub) recoverFrom(ctx context.Context, channel string, req *protocol.SubscribeRequest, at, newest uint64) (recovery, error) {
+	anew := recovery{position: at}
+	if req.Epoch != "" && req.Epoch != h.journal.Epoch() {
+		return anew, nil
+	}
+	if req.Offset == at {
+		return recovery{complete: true, position: at}, nil
+	}
+	first, last, err := h.journal.Bounds(ctx)
+	if err != nil {
+		return recovery{}, err
+	}
+	if req.Offset > last || req.Offset+1 < first {
+		return anew, nil // of a log that is not this one; or older than what this one holds
+	}
+	if req.Offset > at {
+		return recovery{complete: true, position: req.Offset}, nil
+	}
+	missed, err := h.missed(ctx, channel, req.Offset, newest)
+	if errors.Is(err, errTooMuch) {
+		return anew, nil
+	}
+	if err != nil {
+		return recovery{}, err
+	}
+	// The position is what was read, not what the log is known to have: were the reading behind, the
+	// next entry would show it.
+	r := recovery{complete: true, missed: missed, position: req.Offset}
+	if n := len(missed); n > 0 {
+		r.position = missed[n-1].Seq
+	}
+	return r, nil
+}
+
+// missed reads what came after a position, at least up to newest.
+func (h *hub) missed(ctx context.Context, channel string, seq, newest uint64) ([]journal.Entry, error) {
+	pause := repairPause
+	for try := 1; ; try++ {
+		entries, err := h.after(ctx, channel, seq)
+		if err != nil || newest <= seq {
+			return entries, err
+		}
+		if n := len(entries); n > 0 && entries[n-1].Seq >= newest {
+			return entries, nil
+		}
+		if try == repairTries {
+			return nil, errNotThere
+		}
+		select {
+		case <-time.After(pause):
+			pause *= 2
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
