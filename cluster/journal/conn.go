@@ -17,13 +17,12 @@ const apiTimeout = 10 * time.Second
 // connect opens the connections and what runs over them.
 func (j *Journal) connect() error {
 	var err error
-	if j.pub, err = j.dial("write"); err == nil {
-		j.sub, err = j.dial("read")
+	for use, nc := range map[string]**nats.Conn{"write": &j.pub, "receive": &j.sub, "query": &j.query} {
+		if *nc, err = j.dial(use); err != nil {
+			return &StoreError{j.path, fmt.Errorf("%w: %w", ErrUnavailable, err), "check that the NATS server runs and that the URL is right"}
+		}
 	}
-	if err != nil {
-		return &StoreError{j.path, fmt.Errorf("%w: %w", ErrUnavailable, err), "check that the NATS server runs and that the URL is right"}
-	}
-	if j.js, err = jetstream.New(j.pub, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
+	if j.js, err = jetstream.New(j.query, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
 		return err
 	}
 	if j.writer, err = newPublisher(j.pub); err != nil {
@@ -42,14 +41,8 @@ func (j *Journal) dial(use string) (*nats.Conn, error) {
 		nats.ReconnectWait(250 * time.Millisecond),
 		// Without a connection a publish fails at once, instead of being sent some time later.
 		nats.ReconnectBufSize(-1),
-		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
-			if j.writer != nil && nc == j.pub {
-				j.writer.fail(err)
-			}
-			if j.alive() == nil {
-				log.Warn().Err(err).Msg("the connection to the log was lost")
-			}
-		}),
+		nats.NoCallbacksAfterClientClose(),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn().Err(err).Msg("the connection to the log was lost") }),
 		nats.ReconnectHandler(func(*nats.Conn) { log.Info().Msg("connected to the log again") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			if !errors.Is(err, nats.ErrSlowConsumer) {

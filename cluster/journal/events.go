@@ -49,60 +49,6 @@ func checkMessageID(id string) error {
 	return nil
 }
 
-// History returns up to limit events of a channel with a sequence above after, ascending. The first
-// one's Prev is 0. Events older than the log keeps are gone.
-func (j *Journal) History(ctx context.Context, channel string, after uint64, limit int) ([]Entry, error) {
-	if err := event.CheckChannel(channel); err != nil {
-		return nil, err
-	}
-	entries, err := j.history(ctx, j.eventSubject(channel), after, limit)
-	return entries, j.fail("reading the history of "+channel, err)
-}
-
-func (j *Journal) history(ctx context.Context, subject string, after uint64, limit int) ([]Entry, error) {
-	var entries []Entry
-	err := j.scan(ctx, streamEvents, subject, after, limit, func(m *jetstream.RawStreamMsg) {
-		e := Entry{Seq: m.Sequence, Channel: channelOfEvent(m.Subject), Data: m.Data}
-		if n := len(entries); n > 0 {
-			e.Prev = entries[n-1].Seq
-		}
-		entries = append(entries, e)
-	})
-	return entries, err
-}
-
-// HistoryLast returns the newest limit events of a channel, ascending. The first one's Prev is 0.
-func (j *Journal) HistoryLast(ctx context.Context, channel string, limit int) ([]Entry, error) {
-	if err := event.CheckChannel(channel); err != nil {
-		return nil, err
-	}
-	if limit <= 0 {
-		return nil, nil
-	}
-	subject := j.eventSubject(channel)
-	after, err := j.beforeLast(ctx, streamEvents, subject, uint64(limit))
-	if err != nil {
-		return nil, j.fail("reading the history of "+channel, err)
-	}
-	// What is appended meanwhile comes on top, so read all and keep the end.
-	var entries []Entry
-	for {
-		page, err := j.history(ctx, subject, after, scanPage)
-		if err != nil {
-			return nil, j.fail("reading the history of "+channel, err)
-		}
-		entries = append(entries, page...)
-		if len(entries) > limit {
-			entries = append(entries[:0:0], entries[len(entries)-limit:]...)
-			entries[0].Prev = 0
-		}
-		if len(page) < scanPage {
-			return entries, nil
-		}
-		after = page[len(page)-1].Seq
-	}
-}
-
 // Last returns the sequence of the channel's newest event; 0 when it has none.
 func (j *Journal) Last(ctx context.Context, channel string) (uint64, error) {
 	if err := event.CheckChannel(channel); err != nil {

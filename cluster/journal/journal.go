@@ -25,8 +25,11 @@ type Journal struct {
 	server *server.Server // embedded only
 	marker marker
 
-	pub     *nats.Conn // publishes, requests, acknowledges
+	// The server answers a reader in the goroutine that reads its connection, so a long read would
+	// hold up whatever else goes over it.
+	pub     *nats.Conn // publishes and acknowledges
 	sub     *nats.Conn // receives work and live events
+	query   *nats.Conn // asks
 	js      jetstream.JetStream
 	writer  *publisher
 	live    *live
@@ -156,7 +159,7 @@ func (j *Journal) shut() error {
 	if j.writer != nil {
 		close(j.writer.closed)
 	}
-	for _, nc := range []*nats.Conn{j.pub, j.sub} {
+	for _, nc := range []*nats.Conn{j.pub, j.sub, j.query} {
 		if nc == nil {
 			continue
 		}

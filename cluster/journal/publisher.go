@@ -60,6 +60,11 @@ func newPublisher(nc *nats.Conn) (*publisher, error) {
 		t.Stop()
 		return &call{done: make(chan answer, 1), timer: t}
 	}
+	lost := nc.DisconnectErrHandler()
+	nc.SetDisconnectErrHandler(func(nc *nats.Conn, err error) {
+		p.fail(err)
+		lost(nc, err)
+	})
 	sub, err := nc.Subscribe(p.prefix+"*", p.receive)
 	if err != nil {
 		return nil, err

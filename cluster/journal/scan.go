@@ -56,43 +56,11 @@ func (j *Journal) page(ctx context.Context, stream, subject string, after uint64
 	return n, last, nil
 }
 
-// count returns how many messages a subject has above a sequence, and the first one's sequence.
-func (j *Journal) count(ctx context.Context, stream, subject string, after uint64) (n, first uint64, err error) {
-	got, at, err := j.page(ctx, stream, subject, after, 1, func(*jetstream.RawStreamMsg) {})
-	return uint64(got) + at.pending, at.seq, err
-}
-
-// beforeLast returns a sequence above which a subject has at least its newest n messages and not
-// many more. JetStream reads forwards only, so it is found by halving.
-func (j *Journal) beforeLast(ctx context.Context, stream, subject string, n uint64) (uint64, error) {
-	enough := 4*n + 64
-	have, first, err := j.count(ctx, stream, subject, 0)
-	if err != nil || have <= enough {
-		return 0, err
-	}
-	newest, err := j.streams[stream].GetLastMsgForSubject(ctx, subject)
+// count returns how many messages a subject has.
+func (j *Journal) count(ctx context.Context, stream, subject string) (uint64, error) {
+	info, err := j.streams[stream].Info(ctx, jetstream.WithSubjectFilter(subject))
 	if err != nil {
 		return 0, err
 	}
-	low, high := first-1, newest.Sequence // above low there are enough, above high too few
-	// A guess first: messages of a subject are often spread evenly.
-	at := high - min(high-low-1, (high-low)/have*2*n)
-	for range 64 {
-		if have, _, err = j.count(ctx, stream, subject, at); err != nil {
-			return 0, err
-		}
-		switch {
-		case have < n:
-			high = at
-		case have > enough:
-			low = at
-		default:
-			return at, nil
-		}
-		if high-low < 2 {
-			break
-		}
-		at = low + (high-low)/2
-	}
-	return low, nil
+	return info.State.Subjects[subject], nil
 }

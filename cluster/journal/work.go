@@ -85,7 +85,7 @@ func (j *Journal) ParkedCount(ctx context.Context, integration string) (uint64, 
 	if err := event.CheckID(integration); err != nil {
 		return 0, err
 	}
-	n, _, err := j.count(ctx, streamWork, j.parkSubject(integration), 0)
+	n, err := j.count(ctx, streamWork, j.parkSubject(integration))
 	return n, j.fail("counting what is parked for "+integration, err)
 }
 
@@ -126,13 +126,4 @@ func (j *Journal) ParkedNext(ctx context.Context, integration string, after uint
 // Unpark removes a parked delivery. One that is gone already is no error.
 func (j *Journal) Unpark(ctx context.Context, seq uint64) error {
 	return j.remove(ctx, streamWork, seq)
-}
-
-// remove deletes one message; it is no error that there is none.
-func (j *Journal) remove(ctx context.Context, stream string, seq uint64) error {
-	err := j.streams[stream].DeleteMsg(ctx, seq)
-	if kindOf(err) == ErrNotFound {
-		return nil
-	}
-	return j.fail(fmt.Sprintf("deleting %s %d", stream, seq), err)
 }

@@ -1,0 +1,195 @@
+package journal_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
+	"golang.org/x/sys/unix"
+)
+
+func open(tb testing.TB, change ...func(*journal.Config)) *journal.Journal {
+	tb.Helper()
+	cfg := journal.Config{Dir: tb.TempDir(), Logger: zerolog.New(zerolog.NewTestWriter(tb))}
+	for _, c := range change {
+		c(&cfg)
+	}
+	j, err := journal.Open(tb.Context(), cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := j.Close(context.Background()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return j
+}
+
+func newEvent(channel string) *event.Event {
+	now := time.Now()
+	return &event.Event{
+		V: event.Version, ID: uuid.Must(uuid.NewV7()).String(), Channel: channel, Type: "timeline.updated",
+		Payload:    []byte(`{"coupleId":"c1","ceremony":"16:00","note":"` + strings.Repeat("x", 200) + `"}`),
+		OccurredAt: now, AcceptedAt: now, Source: "client:bench", CorrelationID: "corr",
+	}
+}
+
+func newDelivery(seq uint64, integration string) *event.Delivery {
+	return &event.Delivery{
+		V: event.Version, ID: event.DeliveryID(fmt.Sprint(seq), integration), EventID: fmt.Sprint(seq), EventSeq: seq,
+		EventType: "timeline.updated", Channel: "supplier:dashboard:1", Integration: integration, Vendor: "slack",
+		Category: event.SlackNotifications, AcceptedAt: time.Now(), RoutedAt: time.Now(),
+		Body: []byte(`{"text":"` + strings.Repeat("x", 300) + `"}`),
+	}
+}
+
+// meter starts measuring; the function it returns reports a rate and the processor time of one
+// operation, which tells more than the rate where others use the machine.
+func meter(b *testing.B) func(rate string) {
+	cpu := cpuTime(b)
+	b.ReportAllocs()
+	b.ResetTimer()
+	return func(rate string) {
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), rate)
+		b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-µs/op")
+	}
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func BenchmarkAppend(b *testing.B) {
+	for _, callers := range []int{1, 64, 1024} {
+		for _, channels := range []int{10, 10_000} {
+			b.Run(fmt.Sprintf("callers=%d/channels=%d", callers, channels), func(b *testing.B) {
+				j := open(b)
+				ev := newEvent("")
+				report := meter(b)
+				var n atomic.Int64
+				var wg sync.WaitGroup
+				for range callers {
+					wg.Go(func() {
+						for n.Add(1) <= int64(b.N) {
+							e := *ev
+							e.ID = uuid.Must(uuid.NewV7()).String()
+							e.Channel = fmt.Sprintf("supplier:dashboard:%d", rand.IntN(channels))
+							if _, err := j.Append(b.Context(), &e); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+				report("appends/s")
+			})
+		}
+	}
+}
+
+func BenchmarkDeliver(b *testing.B) {
+	j := open(b)
+	const integrations = 100
+	var done sync.WaitGroup
+	done.Add(b.N)
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	for n := range j.Shards() {
+		s, err := j.Shard(b.Context(), n)
+		if err != nil {
+			b.Fatal(err)
+		}
+		go func() {
+			for {
+				works, err := s.NextDeliveries(ctx, 256)
+				if err != nil {
+					return
+				}
+				for _, w := range works {
+					if err := w.Ack(); err != nil {
+						b.Error(err)
+					}
+					done.Done()
+				}
+			}
+		}()
+	}
+	report := meter(b)
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for {
+				i := n.Add(1)
+				if i > int64(b.N) {
+					return
+				}
+				if err := j.Enqueue(b.Context(), newDelivery(uint64(i), fmt.Sprintf("int%d", i%integrations))); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	done.Wait()
+	report("deliveries/s")
+}
+
+func BenchmarkHistoryLast(b *testing.B) {
+	j := open(b)
+	fill(b, j, 100_000, 1000)
+	b.ResetTimer()
+	for range b.N {
+		es, err := j.HistoryLast(b.Context(), fmt.Sprintf("supplier:dashboard:%d", rand.IntN(1000)), 10)
+		if err != nil || len(es) != 10 {
+			b.Fatal(len(es), err)
+		}
+	}
+}
+
+func BenchmarkHistory(b *testing.B) {
+	j := open(b)
+	fill(b, j, 100_000, 1000)
+	b.ResetTimer()
+	for range b.N {
+		es, err := j.History(b.Context(), fmt.Sprintf("supplier:dashboard:%d", rand.IntN(1000)), 50_000, 10)
+		if err != nil || len(es) != 10 {
+			b.Fatal(len(es), err)
+		}
+	}
+}
+
+func fill(tb testing.TB, j *journal.Journal, events, channels int) {
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	for range 256 {
+		wg.Go(func() {
+			for {
+				i := int(n.Add(1))
+				if i > events {
+					return
+				}
+				if _, err := j.Append(tb.Context(), newEvent(fmt.Sprintf("supplier:dashboard:%d", i%channels))); err != nil {
+					tb.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

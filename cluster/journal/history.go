@@ -1,0 +1,112 @@
+package journal
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// History returns up to limit events of a channel with a sequence above after, ascending. The first
+// one's Prev is 0. Events older than the log keeps are gone.
+func (j *Journal) History(ctx context.Context, channel string, after uint64, limit int) ([]Entry, error) {
+	if err := event.CheckChannel(channel); err != nil {
+		return nil, err
+	}
+	entries, err := j.history(ctx, j.eventSubject(channel), after, limit)
+	return entries, j.fail("reading the history of "+channel, err)
+}
+
+func (j *Journal) history(ctx context.Context, subject string, after uint64, limit int) ([]Entry, error) {
+	var entries []Entry
+	err := j.scan(ctx, streamEvents, subject, after, limit, collect(&entries))
+	return entries, err
+}
+
+func collect(entries *[]Entry) func(*jetstream.RawStreamMsg) {
+	return func(m *jetstream.RawStreamMsg) {
+		e := Entry{Seq: m.Sequence, Channel: channelOfEvent(m.Subject), Data: m.Data}
+		if n := len(*entries); n > 0 {
+			e.Prev = (*entries)[n-1].Seq
+		}
+		*entries = append(*entries, e)
+	}
+}
+
+// HistoryLast returns the newest limit events of a channel, ascending. The first one's Prev is 0.
+func (j *Journal) HistoryLast(ctx context.Context, channel string, limit int) ([]Entry, error) {
+	newest, err := j.Last(ctx, channel)
+	if err != nil || newest == 0 || limit <= 0 {
+		return nil, err
+	}
+	t := tail{j: j, subject: j.eventSubject(channel), newest: newest, limit: limit}
+	entries, err := t.read(ctx)
+	if err != nil {
+		return nil, j.fail("reading the history of "+channel, err)
+	}
+	if len(entries) > limit {
+		entries = append(entries[:0:0], entries[len(entries)-limit:]...)
+		entries[0].Prev = 0
+	}
+	return entries, nil
+}
+
+// tail looks for the end of a channel. JetStream reads a subject forwards only, at a cost that grows
+// with the messages of others that it passes, so the place to begin is found by going back from the
+// newest in steps that grow.
+type tail struct {
+	j       *Journal
+	subject string
+	newest  uint64
+	limit   int
+}
+
+func (t tail) read(ctx context.Context) ([]Entry, error) {
+	want, counted := uint64(t.limit), false
+	back := uint64(8*t.limit + 56)
+	low, high, dense := uint64(0), t.newest, false // above high are too few, above low too many if dense
+	for high-low > 1 {
+		at := t.newest - min(t.newest, back)
+		if dense || at >= high {
+			at = low + (high-low)/2
+		}
+		entries, pending, err := t.page(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		have := uint64(len(entries)) + pending
+		if have < want && !counted && at > 0 {
+			total, err := t.j.count(ctx, streamEvents, t.subject)
+			if err != nil {
+				return nil, err
+			}
+			want, counted = min(want, total), true
+		}
+		switch {
+		case have < want && at > 0:
+			high = at
+			back = further(back, have, want)
+		case pending > 0:
+			low, dense = at, true
+		default:
+			return entries, nil
+		}
+	}
+	return t.j.history(ctx, t.subject, low, 1<<30)
+}
+
+// further returns how far to go back where have events were found within back and want are wanted:
+// a third more than it takes if they come evenly, and four times as far at most and if there is no
+// telling.
+func further(back, have, want uint64) uint64 {
+	if have < 2 {
+		return 4 * back
+	}
+	return min(4*back, back+back*(want-have)/have*4/3+100)
+}
+
+// page reads some more than are wanted, so that a step may be too far.
+func (t tail) page(ctx context.Context, after uint64) (entries []Entry, pending uint64, err error) {
+	_, end, err := t.j.page(ctx, streamEvents, t.subject, after, 2*t.limit+64, collect(&entries))
+	return entries, end.pending, err
+}
