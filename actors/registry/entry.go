@@ -72,11 +72,11 @@ func WeddingID(ev *event.Event, vars map[string]string) string {
 }
 
 // newEntry binds an integration to its vendor's adapter and its sealed secrets, opening nothing yet.
-func newEntry(in event.Integration, lookup lookupFunc, sealer *Sealer, sealed []byte, secretsRevision uint64) *Entry {
+func newEntry(in event.Integration, sealer *Sealer, sealed []byte, secretsRevision uint64) *Entry {
 	return &Entry{
 		Integration: in, Revision: in.Revision, SecretsRevision: secretsRevision,
 		connect: sync.OnceValues(func() (adapter.Connection, error) {
-			a, err := lookup(in.Vendor)
+			a, err := adapter.Lookup(in.Vendor)
 			if err != nil {
 				return nil, err
 			}

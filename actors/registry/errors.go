@@ -27,20 +27,22 @@ type InvalidError struct {
 	Err  error
 }
 
-func (e *InvalidError) Error() string { return fmt.Sprintf("%s %.80s: %v", e.What, e.ID, e.Err) }
+func (e *InvalidError) Error() string {
+	if e.What == "mapping" {
+		return e.Err.Error() // names it already
+	}
+	return fmt.Sprintf("%s %.80s: %v", e.What, e.ID, e.Err)
+}
 
 // Unwrap returns the cause.
 func (e *InvalidError) Unwrap() error { return e.Err }
 
 // storeError words what a bucket answered to a write of key.
 func storeError(key string, err error) error {
-	switch {
-	case errors.Is(err, journal.ErrConflict):
+	if errors.Is(err, journal.ErrConflict) {
 		return fmt.Errorf("%s: %w", key, ErrConflict)
-	case errors.Is(err, journal.ErrNotFound):
-		return fmt.Errorf("%s: %w", key, ErrNotFound)
 	}
-	return fmt.Errorf("%s: write: %w", key, err)
+	return err // it names the bucket and the key
 }
 
 // unseenError words a write that is stored, but whose coming back was not waited for to the end.

@@ -11,13 +11,9 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 )
 
-// lookupFunc finds a vendor's adapter.
-type lookupFunc func(vendor string) (adapter.Adapter, error)
-
 // index is what the registry knows. Its methods that change it want it to themselves; those that
 // read it may run side by side. It is a plain value: the registry has the lock.
 type index struct {
-	lookup lookupFunc
 	sealer *Sealer
 	names  map[string]string // one copy of each vendor and category, read only
 
@@ -39,7 +35,7 @@ type slot struct {
 	entry           atomic.Pointer[Entry]
 }
 
-func newIndex(lookup lookupFunc, sealer *Sealer) *index {
+func newIndex(sealer *Sealer) *index {
 	names := map[string]string{}
 	for _, v := range adapter.Vendors() {
 		names[v] = v
@@ -48,7 +44,7 @@ func newIndex(lookup lookupFunc, sealer *Sealer) *index {
 		names[string(c)] = string(c)
 	}
 	return &index{
-		lookup: lookup, sealer: sealer, names: names,
+		sealer: sealer, names: names,
 		integrations: map[string]*slot{},
 		groups:       map[string][]*slot{},
 		mappings:     map[string]*route{},
@@ -78,7 +74,7 @@ func (x *index) open(s *slot) *Entry {
 	if name, ok := x.names[string(in.Category)]; ok {
 		in.Category = event.Category(name)
 	}
-	e := newEntry(in, x.lookup, x.sealer, s.sealed, s.secretsRevision)
+	e := newEntry(in, x.sealer, s.sealed, s.secretsRevision)
 	if s.entry.CompareAndSwap(nil, e) {
 		return e
 	}
@@ -190,8 +186,12 @@ func (x *index) resolve(channel, eventType string) []Match {
 		return nil
 	}
 	var routeBuf [16]*route
-	var found []Match
-	for _, r := range x.patterns.match(segments, eventType, routeBuf[:0]) {
+	routes := x.patterns.match(segments, eventType, routeBuf[:0])
+	if len(routes) == 0 {
+		return nil
+	}
+	found := make([]Match, 0, 4)
+	for _, r := range routes {
 		found = x.follow(r, segments, found)
 	}
 	slices.SortFunc(found, func(a, b Match) int {

@@ -31,7 +31,7 @@ func (r *Registry) Put(ctx context.Context, in event.Integration) (event.Integra
 
 // check completes and checks an integration that is to be stored.
 func (r *Registry) check(in *event.Integration) error {
-	a, err := r.config.lookup(in.Vendor)
+	a, err := adapter.Lookup(in.Vendor)
 	if err != nil {
 		return err
 	}

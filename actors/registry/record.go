@@ -29,7 +29,7 @@ const (
 // be wrong, such as an unknown vendor, is not an error: Entry.Connection tells of it.
 func decodeIntegration(id string, data []byte, revision uint64) (event.Integration, error) {
 	var in event.Integration
-	if err := decodeRecord(data, &in); err != nil {
+	if err := decodeRecord(data, &in, &in.V); err != nil {
 		return event.Integration{}, err
 	}
 	if in.ID != id {
@@ -44,7 +44,7 @@ func decodeIntegration(id string, data []byte, revision uint64) (event.Integrati
 
 func decodeMapping(id string, data []byte, revision uint64) (event.Mapping, error) {
 	var m event.Mapping
-	if err := decodeRecord(data, &m); err != nil {
+	if err := decodeRecord(data, &m, &m.V); err != nil {
 		return event.Mapping{}, err
 	}
 	if m.ID != id {
@@ -57,21 +57,25 @@ func decodeMapping(id string, data []byte, revision uint64) (event.Mapping, erro
 	return m, nil
 }
 
-// decodeRecord reads the version before the rest, which a newer release may have shaped differently.
-func decodeRecord(data []byte, into any) error {
-	var version struct {
-		V int `json:"v"`
-	}
-	if err := json.Unmarshal(data, &version); err != nil {
-		return fmt.Errorf("not a record in JSON: %w", err)
+// decodeRecord reads a record of this release's version or below. A newer one may have another shape,
+// so where a record does not fit, its version is looked at first.
+func decodeRecord(data []byte, into any, version *int) error {
+	err := json.Unmarshal(data, into)
+	if err != nil {
+		var only struct {
+			V int `json:"v"`
+		}
+		if json.Unmarshal(data, &only) != nil {
+			return fmt.Errorf("not a record in JSON: %w", err)
+		}
+		*version = only.V
 	}
 	switch {
-	case version.V > event.Version:
-		return fmt.Errorf("written by a newer release (version %d, this one reads up to %d)", version.V, event.Version)
-	case version.V < 1:
-		return fmt.Errorf("version %d is not one", version.V)
-	}
-	if err := json.Unmarshal(data, into); err != nil {
+	case *version > event.Version:
+		return fmt.Errorf("written by a newer release (version %d, this one reads up to %d)", *version, event.Version)
+	case *version < 1:
+		return fmt.Errorf("version %d is not one", *version)
+	case err != nil:
 		return fmt.Errorf("not as this release writes it: %w", err)
 	}
 	return nil
@@ -99,7 +103,7 @@ func checkIntegration(in event.Integration) error {
 			return fmt.Errorf("owner: %.80q is no variable name; use letters, digits and _, as in supplierId", name)
 		}
 		if !event.ValidSegment(value) {
-			return fmt.Errorf("owner: %s=%.80q can never be captured; use 1 to %d of A-Z a-z 0-9 _ - and .", name, value, event.MaxSegmentBytes)
+			return fmt.Errorf("owner: %s=%.80q can never be captured, as it cannot be a segment of a channel", name, value)
 		}
 	}
 	if in.Channel != "" {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
@@ -37,23 +36,18 @@ type Store struct {
 	Secrets Bucket // sealed secrets
 }
 
-// Config is what a Registry needs. All fields but Now must be given.
+// Config is what a Registry needs. Store and Sealer must be given.
 type Config struct {
 	Store  Store
 	Sealer *Sealer
 	Logger zerolog.Logger
 	Now    func() time.Time // default time.Now
-
-	lookup lookupFunc // default adapter.Lookup
 }
 
 // WithDefaults returns the config with what was left out filled in.
 func (c Config) WithDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
-	}
-	if c.lookup == nil {
-		c.lookup = adapter.Lookup
 	}
 	return c
 }
@@ -100,7 +94,7 @@ func Open(ctx context.Context, config Config) (*Registry, error) {
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := &Registry{
 		config: config, log: config.Logger, cancel: cancel, closed: watching.Done(),
-		index:    newIndex(config.lookup, config.Sealer),
+		index:    newIndex(config.Sealer),
 		problems: map[recordKey]Problem{},
 		applied:  map[string]uint64{},
 		waiters:  map[recordKey][]chan struct{}{},

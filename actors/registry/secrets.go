@@ -50,7 +50,7 @@ func (r *Registry) SetSecrets(ctx context.Context, id string, values map[string]
 		}
 	}
 	return r.changeSecrets(ctx, id, func(e *Entry, secrets event.Secrets) error {
-		a, err := r.config.lookup(e.Integration.Vendor)
+		a, err := adapter.Lookup(e.Integration.Vendor)
 		if err != nil {
 			return err
 		}

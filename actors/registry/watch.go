@@ -10,8 +10,8 @@ import (
 
 // How long a watch that broke waits before it starts again.
 const (
-	rewatchMin = 100 * time.Millisecond
-	rewatchMax = 5 * time.Second
+	firstRewatch = 100 * time.Millisecond
+	lastRewatch  = 5 * time.Second
 )
 
 // watcher follows one bucket.
@@ -25,7 +25,7 @@ type watcher struct {
 // run follows the bucket until ctx ends, and sends once to loaded: nil when the initial values are
 // there, or why they cannot be had.
 func (w *watcher) run(ctx context.Context, loaded chan<- error) {
-	wait := rewatchMin
+	wait := firstRewatch
 	for {
 		began := time.Now()
 		err := w.follow(ctx, loaded)
@@ -39,8 +39,8 @@ func (w *watcher) run(ctx context.Context, loaded chan<- error) {
 			loaded <- fmt.Errorf("load bucket %s: %w", w.name, err)
 			return
 		}
-		if time.Since(began) > rewatchMax {
-			wait = rewatchMin
+		if time.Since(began) > lastRewatch {
+			wait = firstRewatch
 		}
 		w.registry.log.Warn().Err(err).Str("bucket", w.name).Dur("retry_in", wait).
 			Msg("the watch of the configuration ended; what is known stays in force")
@@ -49,7 +49,7 @@ func (w *watcher) run(ctx context.Context, loaded chan<- error) {
 			return
 		case <-time.After(wait):
 		}
-		wait = min(2*wait, rewatchMax)
+		wait = min(2*wait, lastRewatch)
 	}
 }
 
