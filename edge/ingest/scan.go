@@ -12,7 +12,7 @@ import (
 // copies nothing until something must change.
 type scanner struct {
 	limits  Limits
-	cleaner *cleaner
+	cleaner *cleaner // nil: only check
 
 	in   []byte
 	pos  int
@@ -36,14 +36,14 @@ func (s *scanner) run(in []byte) ([]byte, *Reject) {
 		if _, rej := s.value(); rej != nil {
 			return nil, rej
 		}
-		return nil, reject(problem.PayloadNotObject, "the payload is %s; it must be a JSON object", kindOf(first))
+		return nil, reject(problem.PayloadNotObject, "it is %s; it must be a JSON object", kindOf(first))
 	}
 	if rej := s.object(); rej != nil {
 		return nil, rej
 	}
 	s.space()
 	if s.pos != len(in) {
-		return nil, s.malformed("there is more after the payload's end")
+		return nil, s.malformed("there is more after the end of the object")
 	}
 	if s.kept == 0 {
 		return in, nil
@@ -95,6 +95,9 @@ func (s *scanner) space() {
 
 // replace puts text in the place of in[from:pos].
 func (s *scanner) replace(from int, text []byte) {
+	if s.cleaner == nil {
+		return
+	}
 	if s.out == nil {
 		s.out = make([]byte, 0, len(s.in)+16)
 	}
@@ -136,7 +139,7 @@ func (s *scanner) word(w string) *Reject {
 
 func (s *scanner) enter() *Reject {
 	if s.depth++; s.depth > s.limits.Depth {
-		return reject(problem.PayloadTooDeep, "the payload is nested more than %d deep (at byte %d)", s.limits.Depth, s.pos)
+		return reject(problem.PayloadTooDeep, "it is nested more than %d deep (at byte %d)", s.limits.Depth, s.pos)
 	}
 	s.pos++
 	s.space()
@@ -190,7 +193,7 @@ func (s *scanner) key() ([]byte, *Reject) {
 		return nil, s.malformed("a key in quotes is expected in an object")
 	}
 	if s.keys++; s.keys > s.limits.Keys {
-		return nil, reject(problem.PayloadTooWide, "the payload has more than %d keys", s.limits.Keys)
+		return nil, reject(problem.PayloadTooWide, "it has more than %d keys", s.limits.Keys)
 	}
 	key, rej := s.str(true)
 	if rej != nil {
@@ -225,7 +228,7 @@ func (s *scanner) array() *Reject {
 	}
 	for {
 		if s.elements++; s.elements > s.limits.Elements {
-			return reject(problem.PayloadTooWide, "the payload has more than %d array elements", s.limits.Elements)
+			return reject(problem.PayloadTooWide, "it has more than %d array elements", s.limits.Elements)
 		}
 		if _, rej := s.value(); rej != nil {
 			return rej

@@ -29,7 +29,7 @@ func (s *scanner) str(key bool) ([]byte, *Reject) {
 		}
 		suspect = suspect || suspicious(text, key)
 	}
-	if !suspect && !broken {
+	if !suspect && !broken || s.cleaner == nil {
 		return text, nil
 	}
 	plain := s.cleaner.clean(string(text), key)

@@ -45,6 +45,7 @@ const (
 	// Webhooks.
 	VendorUnknown       = "vendor_unknown"
 	VendorMismatch      = "vendor_mismatch"
+	IntegrationUnnamed  = "integration_unnamed"
 	IntegrationUnknown  = "integration_unknown"
 	IntegrationDisabled = "integration_disabled"
 	IntegrationBroken   = "integration_broken"
@@ -151,9 +152,10 @@ var table = map[string]Kind{
 
 	VendorUnknown:       {Status: 404, Title: "The vendor is not known"},
 	VendorMismatch:      {Status: 404, Title: "The integration belongs to another vendor"},
+	IntegrationUnnamed:  {Status: 400, Title: "The sender does not say which integration it is"},
 	IntegrationUnknown:  {Status: 404, Title: "The integration is not known"},
 	IntegrationDisabled: {Status: 409, Title: "The integration is disabled"},
-	IntegrationBroken:   {Status: 409, Title: "The integration's settings or secrets are incomplete"},
+	IntegrationBroken:   {Status: 503, Title: "The integration's settings or secrets are incomplete"},
 	NotAReceiver:        {Status: 404, Title: "The vendor sends no webhooks"},
 	NoHandshake:         {Status: 404, Title: "The vendor has no handshake"},
 	SignatureMissing:    {Status: 401, Title: "The webhook is not signed"},
