@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sync/errgroup"
+)
+
+const suppliers = 100
+
+func (b *bench) connected(ctx context.Context, note bool) (*node, *vendor, error) {
+	v, err := startVendor(ctx, note)
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := b.start(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range suppliers {
+		if err := n.connect(ctx, "s"+strconv.Itoa(i), v.url); err != nil {
+			return nil, nil, err
+		}
+	}
+	return n, v, n.mapAll(ctx)
+}
+
+// throughput publishes as fast as answers come, with 64 at once, and times the deliveries.
+func throughput(ctx context.Context, b *bench) ([]row, error) {
+	n, v, err := b.connected(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	defer func() { _ = n.stop() }()
+	const warm, events = 5_000, 60_000
+	if err := flood(ctx, n, "w", warm); err != nil {
+		return nil, err
+	}
+	if err := v.wait(ctx, warm); err != nil {
+		return nil, err
+	}
+	nodeBefore, err := n.cpu()
+	if err != nil {
+		return nil, err
+	}
+	ownBefore, begun := ownCPU(), time.Now()
+	if err := flood(ctx, n, "e", events); err != nil {
+		return nil, err
+	}
+	accepted := time.Since(begun)
+	if err := v.wait(ctx, warm+events); err != nil {
+		return nil, err
+	}
+	took := time.Since(begun)
+	nodeAfter, err := n.cpu()
+	if err != nil {
+		return nil, err
+	}
+	node, own := nodeAfter-nodeBefore, ownCPU()-ownBefore
+	return []row{
+		{"accepted by HTTP and delivered, sustained", fmt.Sprintf("%.0f/s (accepted at %.0f/s)", events/took.Seconds(), events/accepted.Seconds()), ">= 4,500/s"},
+		{"processor time per 1,000, node + load + vendor", fmt.Sprintf("%.2f s (node %.2f s)", (node+own).Seconds()/events*1000, node.Seconds()/events*1000), "<= 0.35 s"},
+	}, nil
+}
+
+// flood publishes count events from 64 publishers.
+func flood(ctx context.Context, n *node, prefix string, count int64) error {
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range 64 {
+		g.Go(func() error {
+			for i := next.Add(1); i <= count; i = next.Add(1) {
+				if err := n.publish(ctx, "s"+strconv.FormatInt(i%suppliers, 10), "x", prefix+strconv.FormatInt(i, 10)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// paced is what a run at a fixed rate measured, from each event's intended time.
+type paced struct{ accept, deliver *hdrhistogram.Histogram }
+
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
+}
+
+func quantile(h *hdrhistogram.Histogram, q float64) time.Duration {
+	return time.Duration(h.ValueAtQuantile(q)) * time.Microsecond
+}
+
+// pace publishes at a rate for a while, whatever the answers do, and waits for the deliveries.
+func pace(ctx context.Context, n *node, v *vendor, prefix string, rate int, length time.Duration) (*paced, error) {
+	count := int(length.Seconds() * float64(rate))
+	intended := make([]time.Time, count)
+	p := &paced{accept: newHistogram(), deliver: newHistogram()}
+	var mu sync.Mutex
+	g, publishing := errgroup.WithContext(ctx)
+	begun := time.Now()
+	target := v.taken.Load() + int64(count)
+	for i := range count {
+		intended[i] = begun.Add(time.Duration(i) * time.Second / time.Duration(rate))
+		if wait := time.Until(intended[i]); wait > 0 {
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-publishing.Done():
+				timer.Stop()
+				return nil, g.Wait()
+			}
+		}
+		g.Go(func() error {
+			if err := n.publish(publishing, "s"+strconv.Itoa(i%suppliers), "x", prefix+strconv.Itoa(i)); err != nil {
+				return err
+			}
+			took := time.Since(intended[i])
+			mu.Lock()
+			defer mu.Unlock()
+			return p.accept.RecordValue(took.Microseconds())
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if err := v.wait(ctx, target); err != nil {
+		return nil, err
+	}
+	for i := range count {
+		at, ok := v.at(prefix + strconv.Itoa(i))
+		if !ok {
+			return nil, fmt.Errorf("event %s%d was never delivered", prefix, i)
+		}
+		if err := p.deliver.RecordValue(at.Sub(intended[i]).Microseconds()); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// latency runs at 1,000 events a second.
+func latency(ctx context.Context, b *bench) ([]row, error) {
+	n, v, err := b.connected(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	defer func() { _ = n.stop() }()
+	if _, err := pace(ctx, n, v, "w", 1000, 3*time.Second); err != nil {
+		return nil, err
+	}
+	p, err := pace(ctx, n, v, "e", 1000, 15*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return []row{
+		{"at 1,000/s: intended to delivered, p50", quantile(p.deliver, 50).String(), "< 3 ms"},
+		{"at 1,000/s: intended to delivered, p99", quantile(p.deliver, 99).String(), "< 20 ms"},
+		{"at 1,000/s: intended to accepted, p99", quantile(p.accept, 99).String(), "< 10 ms"},
+	}, nil
+}
+
+// stuck compares a vendor's latency at 500/s with and without another one that has 100,000 waiting.
+func stuck(ctx context.Context, b *bench) ([]row, error) {
+	n, v, err := b.connected(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer v.close()
+	defer func() { _ = n.stop() }()
+	v.broken.Store(true)
+	if err := n.connect(ctx, "stuck", v.url+"/stuck"); err != nil {
+		return nil, err
+	}
+	if _, err := pace(ctx, n, v, "w", 500, 3*time.Second); err != nil {
+		return nil, err
+	}
+	alone, err := pace(ctx, n, v, "a", 500, 10*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	const waiting = 100_000
+	var next atomic.Int64
+	g, flooding := errgroup.WithContext(ctx)
+	for range 64 {
+		g.Go(func() error {
+			for i := next.Add(1); i <= waiting; i = next.Add(1) {
+				if err := n.publish(flooding, "stuck", "l"+strconv.FormatInt(i%500, 10), "x"+strconv.FormatInt(i, 10)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	beside, err := pace(ctx, n, v, "b", 500, 10*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	before, after := quantile(alone.deliver, 99), quantile(beside.deliver, 99)
+	v.broken.Store(false)
+	begun, from := time.Now(), v.taken.Load()
+	if err := v.wait(ctx, from+waiting); err != nil {
+		return nil, err
+	}
+	return []row{
+		{"p99 at 500/s beside a stuck vendor with 100,000 waiting", fmt.Sprintf("%v, alone %v: %.2f times", after, before, float64(after)/float64(before)), "< 1.5 times"},
+		{"the 100,000 after the vendor is back", fmt.Sprintf("all arrived, %.0f/s", waiting/time.Since(begun).Seconds()), ""},
+	}, nil
+}

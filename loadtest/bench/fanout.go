@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/lxzan/gws"
+	"golang.org/x/sync/errgroup"
+)
+
+// reader is a subscriber that counts what is pushed to it and no more.
+type reader struct {
+	gws.BuiltinEventHandler
+	subscribed chan struct{}
+	total      *atomic.Int64
+	wake       chan struct{}
+}
+
+var (
+	push = []byte(`"push"`)
+	pong = []byte(`{}`)
+)
+
+// OnMessage counts the pushes in a message, which may hold several replies, and answers pings.
+func (r *reader) OnMessage(c *gws.Conn, m *gws.Message) {
+	defer func() { _ = m.Close() }()
+	data := m.Bytes()
+	switch {
+	case bytes.Contains(data, []byte(`"subscribe"`)):
+		close(r.subscribed)
+		return
+	case bytes.Equal(bytes.TrimSpace(data), pong):
+		_ = c.WriteMessage(gws.OpcodeText, pong)
+		return
+	}
+	if n := bytes.Count(data, push); n > 0 {
+		r.total.Add(int64(n))
+		select {
+		case r.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// fanout publishes to a channel with 1,000 subscribers.
+func fanout(ctx context.Context, b *bench) ([]row, error) {
+	n, err := b.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = n.stop() }()
+	const subscribers, warm, messages = 1_000, 200, 3_000
+	var total atomic.Int64
+	wake := make(chan struct{}, 1)
+	for range subscribers {
+		r := &reader{subscribed: make(chan struct{}), total: &total, wake: wake}
+		conn, _, err := gws.NewClient(r, &gws.ClientOption{Addr: "ws" + strings.TrimPrefix(n.url, "http") + "/connection/websocket"})
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = conn.NetConn().Close() }()
+		go conn.ReadLoop()
+		for _, command := range []string{`{"id":1,"connect":{}}`, `{"id":2,"subscribe":{"channel":"bench:fanout"}}`} {
+			if err := conn.WriteString(command); err != nil {
+				return nil, err
+			}
+		}
+		select {
+		case <-r.subscribed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	until := func(want int64) error {
+		for total.Load() < want {
+			select {
+			case <-wake:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	}
+	if err := publishFrames(ctx, n, "w", warm); err != nil {
+		return nil, err
+	}
+	if err := until(warm * subscribers); err != nil {
+		return nil, err
+	}
+	begun := time.Now()
+	if err := publishFrames(ctx, n, "m", messages); err != nil {
+		return nil, err
+	}
+	if err := until((warm + messages) * subscribers); err != nil {
+		return nil, err
+	}
+	return []row{{"1 channel x 1,000 subscribers, 256 bytes", fmt.Sprintf("%.0f messages/s", messages*subscribers/time.Since(begun).Seconds()), ">= 200,000/s"}}, nil
+}
+
+// publishFrames publishes events of 256 bytes, 16 at once.
+func publishFrames(ctx context.Context, n *node, prefix string, count int64) error {
+	filler, err := json.Marshal(strings.Repeat("x", 230))
+	if err != nil {
+		return err
+	}
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range 16 {
+		g.Go(func() error {
+			for i := next.Add(1); i <= count; i = next.Add(1) {
+				body := `{"id":"` + prefix + strconv.FormatInt(i, 10) + `","type":"bench.frame","payload":{"text":` + string(filler) + `}}`
+				if err := n.send(ctx, "POST", "/api/channels/bench:fanout/publish", []byte(body)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
