@@ -151,6 +151,7 @@ func (s *web) handle(t taker) http.HandlerFunc {
 		delay, end := s.faults.pick(r, stageData, t.probe)
 		if !pause(req.Context(), s.closing, delay) {
 			s.record(r, t)
+			reset(w)
 			return
 		}
 		answer, lost := s.answer(req, body, t, end)
