@@ -168,6 +168,23 @@ func TestBreakerNextProbe(t *testing.T) {
 	}
 }
 
+func TestBreakerFailures(t *testing.T) {
+	t.Parallel()
+	b := delivery.NewBreaker(delivery.BreakerConfig{})
+	want := func(n int) {
+		t.Helper()
+		if b.Failures() != n {
+			t.Errorf("%d failures in a row, want %d", b.Failures(), n)
+		}
+	}
+	want(0)
+	b.Failure(t0, false)
+	b.Failure(t0, false)
+	want(2)
+	b.Success(t0, false)
+	want(0)
+}
+
 func TestBreakerStateString(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[delivery.BreakerState]string{

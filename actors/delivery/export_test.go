@@ -9,3 +9,6 @@ func Guests(g *Gate) int {
 	defer g.mu.Unlock()
 	return len(g.guests)
 }
+
+// Kept reports whether the lanes keep a map.
+func Kept[T any](l *Lanes[T]) bool { return l.lanes != nil }

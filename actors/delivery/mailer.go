@@ -106,7 +106,10 @@ func (s *Sender) greet(conn net.Conn, m *event.Mail) (*smtp.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := client.Auth(auth); err != nil {
+	switch err := client.Auth(auth); {
+	case errors.Is(err, smtp.ErrUnencrypted):
+		return nil, &CallError{Field: "tls", Reason: "a password is not sent without TLS; use starttls or implicit"}
+	case err != nil:
 		return nil, fmt.Errorf("authentication: %w", err)
 	}
 	return client, nil
@@ -138,13 +141,10 @@ func chooseAuth(client *smtp.Client, m *event.Mail) (smtp.Auth, error) {
 
 // transmit hands over the message and returns what the server said when it accepted it.
 func transmit(client *smtp.Client, msg *mail.Msg) (text string, err error) {
-	from, err := msg.GetSender(false)
-	if err != nil {
-		return "", &CallError{Field: "from", Reason: err.Error()}
-	}
-	to, err := msg.GetRecipients()
-	if err != nil {
-		return "", &CallError{Field: "to", Reason: err.Error()}
+	from, noFrom := msg.GetSender(false)
+	to, noTo := msg.GetRecipients()
+	if err := errors.Join(noFrom, noTo); err != nil {
+		return "", &CallError{Field: "addresses", Reason: err.Error()}
 	}
 	if err := client.Mail(from); err != nil {
 		return "", fmt.Errorf("sender: %w", err)
