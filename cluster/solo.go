@@ -1,14 +1,14 @@
 package cluster
 
-import "sync"
+import "sync/atomic"
 
 var _ Membership = (*Solo)(nil)
 
 // Solo is the membership of a node that is alone: it owns every shard until it drains.
 type Solo struct {
 	board
-	mu   sync.Mutex
-	self Member
+	self     Member // as it was at first
+	draining atomic.Bool
 }
 
 // NewSolo returns a membership whose only member is up, with both roles.
@@ -21,11 +21,10 @@ func NewSolo(name string) *Solo {
 // Drain changes the node's state to draining, so that nobody owns any shard. It can be called more
 // than once.
 func (s *Solo) Drain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.self.State == Draining {
+	if !s.draining.CompareAndSwap(false, true) {
 		return
 	}
-	s.self.State = Draining
-	s.show(NewView(s.self))
+	m := s.self
+	m.State = Draining
+	s.show(NewView(m))
 }

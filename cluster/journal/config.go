@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -58,7 +59,7 @@ func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("journal: "+format, args...)) }
 	if (c.Dir == "") == (c.URL == "") {
-		bad("give either Dir (%q) or URL (%q)", c.Dir, c.URL)
+		bad("give either Dir (%q) or URL (%q)", c.Dir, redact(c.URL))
 	}
 	if c.Shards < 1 || c.Shards > MaxShards {
 		bad("Shards is %d; allowed are 1 to %d", c.Shards, MaxShards)
@@ -81,4 +82,19 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// redact takes names and passwords out of a list of URLs.
+func redact(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, u := range list {
+		scheme, rest, ok := strings.Cut(u, "://")
+		if !ok {
+			scheme, rest = "", u
+		} else {
+			scheme += "://"
+		}
+		list[i] = scheme + rest[strings.LastIndexByte(rest, '@')+1:]
+	}
+	return strings.Join(list, ",")
 }

@@ -22,6 +22,12 @@ func (j *Journal) connect() error {
 			return &StoreError{j.path, fmt.Errorf("%w: %w", ErrUnavailable, err), "check that the NATS server runs and that the URL is right"}
 		}
 	}
+	back := j.sub.ReconnectHandler()
+	j.sub.SetReconnectHandler(func(nc *nats.Conn) {
+		back(nc)
+		j.resumes.Add(1)
+		j.resumed.notify()
+	})
 	if j.js, err = jetstream.New(j.query, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
 		return err
 	}

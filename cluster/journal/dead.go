@@ -32,6 +32,9 @@ func (j *Journal) Bury(ctx context.Context, l *event.DeadLetter) error {
 	if err != nil {
 		return err
 	}
+	if err := j.disk.check(finishWork); err != nil {
+		return fmt.Errorf("burying %s: %w", l.Delivery.ID, err)
+	}
 	id := l.Delivery.ID + ":" + strconv.Itoa(l.Delivery.Replay)
 	_, err = j.writer.publish(ctx, deadSubject(l.Delivery.Integration), id, data)
 	return j.fail("burying "+l.Delivery.ID, err)

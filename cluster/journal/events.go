@@ -29,6 +29,9 @@ func (j *Journal) Append(ctx context.Context, ev *event.Event) (Appended, error)
 	if err != nil {
 		return Appended{}, err
 	}
+	if err := j.disk.check(beginWork); err != nil {
+		return Appended{}, fmt.Errorf("appending event %s: %w", ev.ID, err)
+	}
 	a, err := j.writer.publish(ctx, j.eventSubject(ev.Channel), ev.ID, data)
 	if err != nil {
 		return Appended{}, j.fail("appending event "+ev.ID, err)

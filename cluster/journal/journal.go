@@ -22,6 +22,7 @@ type Journal struct {
 	mode string
 
 	dir    *directory     // embedded only
+	disk   *disk          // embedded only
 	server *server.Server // embedded only
 	marker marker
 
@@ -37,7 +38,9 @@ type Journal struct {
 	buckets map[string]*Bucket          // written by Open only
 
 	undecodable atomic.Uint64
-	recorded    signal // something was put into the record log here
+	recorded    signal        // something was put into the record log here
+	resumed     signal        // the receiving connection was lost and is back
+	resumes     atomic.Uint64 // how often
 
 	mu     sync.Mutex
 	shards map[int]*Shard
@@ -53,7 +56,7 @@ func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
 		return nil, err
 	}
 	j := &Journal{
-		cfg: cfg, log: cfg.Logger, path: cfg.URL, mode: modeExternal,
+		cfg: cfg, log: cfg.Logger, path: redact(cfg.URL), mode: modeExternal,
 		streams: make(map[string]jetstream.Stream), buckets: make(map[string]*Bucket),
 		shards: make(map[int]*Shard), closed: make(chan struct{}),
 	}
@@ -97,9 +100,13 @@ func (j *Journal) start() (sizes, error) {
 		return sizes{}, err
 	}
 	j.path, j.marker = j.dir.path, j.dir.marker
-	room, err := roomFor(j.path)
+	const access = "check that this user may read all of it"
+	if j.disk, err = newDisk(j.path); err != nil {
+		return sizes{}, &StoreError{j.path, err, access}
+	}
+	room, err := j.disk.room()
 	if err != nil {
-		return sizes{}, &StoreError{j.path, err, "check that this user may read all of it"}
+		return sizes{}, &StoreError{j.path, err, access}
 	}
 	size, err := chooseSizes(j.cfg, j.path, room)
 	if err != nil {

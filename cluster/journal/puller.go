@@ -34,6 +34,7 @@ type puller struct {
 	request uint64     // the last one's number
 	open    int        // messages that are still to come for it
 	lost    time.Time  // when to stop waiting for them
+	resumes uint64     // of the connection, when it was made
 }
 
 func newPuller(s *Shard, stream, consumer string) (*puller, error) {
@@ -64,8 +65,9 @@ func (p *puller) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 		if msgs := p.queued(limit); len(msgs) > 0 {
 			return msgs, nil
 		}
+		resumed := p.s.j.resumed.wait()
 		pause := time.Until(p.lost)
-		if p.open <= 0 || pause <= 0 {
+		if p.open <= 0 || pause <= 0 || p.resumes != p.s.j.resumes.Load() {
 			pause = p.ask(limit)
 		}
 		if timer == nil {
@@ -83,6 +85,7 @@ func (p *puller) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 				p.pause(ctx)
 			}
 		case <-timer.C:
+		case <-resumed:
 		case <-ctx.Done():
 		case <-p.s.closed:
 		case <-p.s.j.closed:
@@ -139,6 +142,7 @@ func (p *puller) take(m *nats.Msg) bool {
 // ask makes a request and returns how long to wait for it.
 func (p *puller) ask(limit int) time.Duration {
 	p.request++
+	p.resumes = p.s.j.resumes.Load()
 	body := `{"batch":` + strconv.Itoa(limit) + `,"expires":` + strconv.FormatInt(int64(pullExpires), 10) + `}`
 	err := p.s.j.sub.PublishRequest(p.api, p.inbox+strconv.FormatUint(p.request, 10), []byte(body))
 	if err != nil {

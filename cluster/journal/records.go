@@ -31,6 +31,9 @@ func (j *Journal) Record(ctx context.Context, msgID string, r *event.Record) err
 	if err != nil {
 		return err
 	}
+	if err := j.disk.check(finishWork); err != nil {
+		return fmt.Errorf("recording: %w", err)
+	}
 	if _, err := j.writer.publish(ctx, recordSubject, msgID, data); err != nil {
 		return j.fail("recording", err)
 	}

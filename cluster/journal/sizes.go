@@ -1,13 +1,8 @@
 package journal
 
-import (
-	"fmt"
-	"io/fs"
-	"path/filepath"
-)
+import "fmt"
 
 const (
-	kib = 1 << 10
 	mib = 1 << 20
 	gib = 1 << 30
 
@@ -30,7 +25,7 @@ func chooseSizes(cfg Config, path string, room int64) (sizes, error) {
 		store: cfg.MaxStore,
 	}
 	if room > 0 && s.store == 0 {
-		s.store = max(min(defaultMaxStore, room/10*8), minStore)
+		s.store = max(min(defaultMaxStore, room/5*4), minStore)
 	}
 	fixed := s.events + s.work + s.records + s.dead
 	open := []struct {
@@ -66,24 +61,4 @@ func chooseSizes(cfg Config, path string, room int64) (sizes, error) {
 		}
 	}
 	return s, nil
-}
-
-// roomFor returns what the disk of path can give to the store: what is free, and what it has.
-func roomFor(path string) (int64, error) {
-	free, err := diskFree(path)
-	if err != nil {
-		return 0, err
-	}
-	err = filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return err
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		free += info.Size()
-		return nil
-	})
-	return free, err
 }

@@ -15,8 +15,9 @@ type Status struct {
 	Mode        string         `json:"mode"`  // "standalone" or "external"
 	Streams     []StreamStatus `json:"streams"`
 	Shards      []ShardStatus  `json:"shards"`
-	Undecodable uint64         `json:"undecodable"` // stored records that could not be read, since Open
-	LiveMissed  uint64         `json:"liveMissed"`  // live entries dropped because a listener was too slow, since Open
+	DiskFree    int64          `json:"diskFree,omitempty"` // bytes left where the embedded store is
+	Undecodable uint64         `json:"undecodable"`        // stored records that could not be read, since Open
+	LiveMissed  uint64         `json:"liveMissed"`         // live entries dropped because a listener was too slow, since Open
 }
 
 // StreamStatus is how one stream stands; "KV_..." is a bucket.
@@ -42,6 +43,9 @@ func (j *Journal) Status(ctx context.Context) (Status, error) {
 		Epoch: j.Epoch(), Store: j.path, Mode: j.mode,
 		Undecodable: j.undecodable.Load(), LiveMissed: j.live.missed(),
 		Shards: make([]ShardStatus, j.cfg.Shards),
+	}
+	if j.disk != nil {
+		s.DiskFree = j.disk.look()
 	}
 	streams := j.js.ListStreams(ctx)
 	for info := range streams.Info() {

@@ -24,6 +24,9 @@ func (j *Journal) Park(ctx context.Context, ds ...*event.Delivery) error {
 }
 
 func (j *Journal) putWork(ctx context.Context, doing, prefix string, subject func(string) string, ds []*event.Delivery) error {
+	if err := j.disk.check(finishWork); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
 	for len(ds) > 0 {
 		// Never hold more places than there are: two that wait for each other's would never end.
 		batch := ds[:min(len(ds), maxUnderway/16)]
