@@ -57,18 +57,24 @@ func (in *integration) exchange(ctx context.Context, conn adapter.Connection, d 
 	return attempt, verdict
 }
 
+// ask makes the call and has the adapter read the answer. Whatever panics on the way is a defect that
+// this delivery has met; the others go on.
 func (in *integration) ask(ctx context.Context, conn adapter.Connection, d *event.Delivery, timeout time.Duration) (status int, verdict adapter.Verdict) {
-	call, err := in.call(conn, d, in.sys.cfg.Now())
+	var err error
+	defer func() {
+		if err != nil {
+			verdict = adapter.Verdict{Kind: adapter.KindDead, Reason: reasonOf(err), Detail: err.Error()}
+		}
+	}()
+	defer recovered(&err)
+	call, err := conn.Call(d, in.sys.cfg.Now())
 	if err != nil {
-		return 0, adapter.Verdict{Kind: adapter.KindDead, Reason: reasonOf(err), Detail: err.Error()}
+		return 0, verdict
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	answer := in.sys.cfg.Caller.Do(ctx, call)
-	cancel()
-	verdict, err = classify(conn, d, answer)
-	if err != nil {
-		return answer.Status, adapter.Verdict{Kind: adapter.KindDead, Reason: event.ReasonPanic, Detail: err.Error()}
-	}
+	status, verdict = answer.Status, conn.Classify(d, answer)
 	if answer.Err != nil {
 		if verdict.Reason == "" {
 			verdict.Reason = delivery.Reason(answer.Err)
@@ -77,15 +83,5 @@ func (in *integration) ask(ctx context.Context, conn adapter.Connection, d *even
 			verdict.Detail = answer.Err.Error()
 		}
 	}
-	return answer.Status, verdict
-}
-
-func (in *integration) call(conn adapter.Connection, d *event.Delivery, now time.Time) (call *event.Call, err error) {
-	defer recovered(&err)
-	return conn.Call(d, now)
-}
-
-func classify(conn adapter.Connection, d *event.Delivery, a *event.Answer) (v adapter.Verdict, err error) {
-	defer recovered(&err)
-	return conn.Classify(d, a), nil
+	return status, verdict
 }

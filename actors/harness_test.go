@@ -68,7 +68,7 @@ func (o *owner) set(name string) {
 // node is a system on a real log, with a real registry and real calls.
 type node struct {
 	*actors.System
-	t         *testing.T
+	t         testing.TB
 	journal   *journal.Journal
 	registry  *registry.Registry
 	placement *owner
@@ -84,7 +84,11 @@ func fast(cfg *actors.Config) {
 	cfg.LeaseTTL = 2 * time.Second
 }
 
-func start(t *testing.T, options ...func(*actors.Config)) *node {
+func start(t *testing.T, options ...func(*actors.Config)) *node { return startNode(t, options...) }
+
+func startBench(b *testing.B) *node { return startNode(b) }
+
+func startNode(t testing.TB, options ...func(*actors.Config)) *node {
 	t.Helper()
 	keyset, err := registry.GenerateKey()
 	if err != nil {

@@ -3,6 +3,7 @@ package actors
 import (
 	"time"
 
+	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/actors/event"
 )
@@ -77,11 +78,21 @@ func (in *integration) recipientWait(t *task, now time.Time) time.Duration {
 	if in.recipients == nil {
 		return 0
 	}
-	call, err := in.call(in.conn, t.d, now)
-	if err != nil || call.Recipient == "" {
+	recipient := recipientOf(in.conn, t.d, now)
+	if recipient == "" {
 		return 0 // the attempt itself will tell what is wrong
 	}
-	return in.recipients.Take(call.Recipient, now)
+	return in.recipients.Take(recipient, now)
+}
+
+func recipientOf(conn adapter.Connection, d *event.Delivery, now time.Time) string {
+	var err error
+	defer recovered(&err)
+	call, err := conn.Call(d, now)
+	if err != nil {
+		return ""
+	}
+	return call.Recipient
 }
 
 // expire ends what has waited longer than the integration's park limit.
