@@ -21,7 +21,9 @@ type cli struct {
 	JSON bool `name:"json" help:"Print JSON for programs, not text for people."`
 
 	Serve        serveCmd        `cmd:"" help:"Run a node."`
+	Sim          simCmd          `cmd:"" help:"Run the vendor simulators alone."`
 	Publish      publishCmd      `cmd:"" help:"Publish an event on a channel."`
+	Tail         tailCmd         `cmd:"" help:"Follow channels and print their events."`
 	SLO          sloCmd          `cmd:"" name:"slo" help:"Show delivery success against its target."`
 	Dead         deadCmd         `cmd:"" help:"List and replay dead letters: deliveries that were given up."`
 	Integrations integrationsCmd `cmd:"" help:"Connect vendors, see how they do, pause and resume them."`
@@ -80,8 +82,7 @@ func helpFor(err error) string {
 	command := ""
 	if errors.As(err, &p) && p.Context != nil {
 		if selected := p.Context.Selected(); selected != nil {
-			command = " " + selected.Path()[len("wedsync "):]
-			command, _, _ = strings.Cut(command, " <")
+			command, _, _ = strings.Cut(" "+selected.Path(), " <")
 		}
 	}
 	return "wedsync" + command + " --help"

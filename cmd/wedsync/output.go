@@ -39,9 +39,9 @@ func (p printer) say(format string, args ...any) {
 // table writes rows in columns below a head.
 func (p printer) table(head []string, rows [][]string) error {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	for _, row := range append([][]string{head}, rows...) {
+	for n, row := range append([][]string{head}, rows...) {
 		for i, cell := range row {
-			if cell = plain(cell); cell == "" {
+			if cell = plain(cell); cell == "" && n > 0 {
 				cell = "-"
 			}
 			if i > 0 {
