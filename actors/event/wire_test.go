@@ -41,7 +41,7 @@ func sampleDelivery() event.Delivery {
 		V: event.Version, ID: "dlv_1", EventID: "ev1", EventSeq: 99, EventType: "timeline.updated",
 		Channel: "supplier:dashboard:42", Integration: "studiocloud-42", Vendor: "studiocloud",
 		Category: event.PhotographyCRM, WeddingID: "7", CorrelationID: "c1", TraceParent: "00-a-b-01",
-		AcceptedAt: accepted, RoutedAt: routed, Replay: 1, Body: json.RawMessage(`{"client_id":"7"}`),
+		AcceptedAt: accepted, RoutedAt: routed, Replay: 1, Queued: 12, Body: json.RawMessage(`{"client_id":"7"}`),
 	}
 }
 
@@ -70,7 +70,7 @@ const (
 	deliveryJSON = `{"v":1,"id":"dlv_1","eventId":"ev1","eventSeq":99,"eventType":"timeline.updated",` +
 		`"channel":"supplier:dashboard:42","integration":"studiocloud-42","vendor":"studiocloud","category":"photography-crm",` +
 		`"weddingId":"7","correlationId":"c1","traceparent":"00-a-b-01","acceptedAt":"2026-06-20T13:00:00.123456789Z",` +
-		`"routedAt":"2026-06-20T13:00:00.125456789Z","replay":1,"body":{"client_id":"7"}}`
+		`"routedAt":"2026-06-20T13:00:00.125456789Z","replay":1,"queued":12,"body":{"client_id":"7"}}`
 	attemptJSON = `{"number":1,"startedAt":"2026-06-20T13:00:00.125456789Z","duration":"1.5ms","status":503,` +
 		`"verdict":"retry","reason":"throttled","detail":"busy","probe":true}`
 	recordJSON = `{"v":1,"node":"n1","delivery":{"id":"dlv_1","replay":1,"eventId":"ev1","eventType":"timeline.updated",` +
