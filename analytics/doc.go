@@ -1,3 +1,35 @@
 // Package analytics moves what became of deliveries from the record log into ClickHouse and answers
 // questions about it.
+//
+// It owns the tables (schema/*.sql), the queries (queries/*.sql) and the recorder. Store is a
+// database with those tables; Recorder fills it from a Source, the record log.
+//
+// # Exactly once
+//
+// The recorder keeps its position in ClickHouse, in recorder_batches:
+//
+//	collect ──> propose [from, to] ──> insert attempts, deliveries, audit ──> collect ...
+//	             one row, on disk        each with a token made of the batch
+//
+// A batch is proposed only when all before it are committed, so after any crash only the last one
+// can be unfinished, and it says exactly which records it is made of. Whoever comes next reads those
+// again from the log, looks which of their rows are there, and inserts those that are not.
+//
+// Insert tokens alone would not do. ClickHouse keeps them in a file beside the table, which is
+// written apart from the part and never synced: a kill between the two leaves a part without its
+// token, and repeating the insert would double it (or, in releases that write the token first, a
+// token without its part, and repeating it would lose it). So the rows decide, by their place in the
+// log, which every row carries; the token decides between two inserts under way at the same time,
+// such as one that a lost connection left behind.
+//
+// Two recorders on one log, which placement should prevent, do no harm: both propose for the same
+// place, with the same token, and both go by the proposal that is there afterwards.
+//
+// If the log was set back, by a restore from a backup or a power failure, the digest of the last
+// batch no longer fits the records at its place. The recorder then begins a new generation after the
+// last batch that fits; rows of the old one stay.
+//
+// # Goroutines
+//
+// The package starts none: Recorder.Run works in its caller's.
 package analytics

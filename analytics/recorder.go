@@ -2,42 +2,331 @@ package analytics
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+
+	"github.com/wedsync/wedsync/actors/event"
 )
 
 // RecorderConfig configures a Recorder.
 type RecorderConfig struct {
-	BatchRecords int                   // at most so many records in a batch; default 50,000
-	BatchWait    time.Duration         // a batch that is not full is inserted after this; default 1 s
-	PurgeAfter   time.Duration         // records stay in the log so long after they were committed; default and least 10 min
-	Registerer   prometheus.Registerer // nil: no metrics
-	Logger       zerolog.Logger
-	Now          func() time.Time // default time.Now
+	// Name tells recorders apart in recorder_batches, such as the node's name. Default "wedsync".
+	Name string
+	// BatchRecords is how many records a batch has at most. Default 50,000, which is the most.
+	BatchRecords int
+	// BatchWait is how long a batch waits for more after its first record. Default 1 s, at most 10 s.
+	BatchWait time.Duration
+	// PurgeAfter is how long records stay in the log after they were committed, so that the log knows
+	// their repetition. Default 10 min, which is also the least.
+	PurgeAfter time.Duration
+	// Timeout bounds one statement. Default 1 min.
+	Timeout time.Duration
+	// Registerer gets the metrics. Default: none.
+	Registerer prometheus.Registerer
+	Logger     zerolog.Logger
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
 }
 
-// Recorder moves records from the log into ClickHouse, each exactly once.
-type Recorder struct{}
+const (
+	maxBatchRecords = 50_000
+	maxBatchWait    = 10 * time.Second
+	minPurgeAfter   = 10 * time.Minute
+	// maxBatchBytes bounds the memory that a batch takes, about three times as much.
+	maxBatchBytes = 32 << 20
+	purgeEvery    = time.Minute
+	// idleWait is how long the log is asked to wait for a record before the recorder looks up.
+	idleWait = time.Second
+	// topUpWait is for what the log has already, and has only to hand out.
+	topUpWait = 10 * time.Millisecond
 
-// NewRecorder returns a recorder that does nothing before Run.
+	firstRetry = 100 * time.Millisecond
+	maxRetry   = 5 * time.Second
+)
+
+// WithDefaults returns the configuration with its zero fields filled in.
+func (c RecorderConfig) WithDefaults() RecorderConfig {
+	if c.Name == "" {
+		c.Name = "wedsync"
+	}
+	if c.BatchRecords == 0 {
+		c.BatchRecords = maxBatchRecords
+	}
+	if c.BatchWait == 0 {
+		c.BatchWait = time.Second
+	}
+	if c.PurgeAfter == 0 {
+		c.PurgeAfter = minPurgeAfter
+	}
+	if c.Timeout == 0 {
+		c.Timeout = time.Minute
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Validate returns an error that names the first field that is wrong.
+func (c RecorderConfig) Validate() error {
+	switch {
+	case c.BatchRecords < 1 || c.BatchRecords > maxBatchRecords:
+		return fmt.Errorf("recorder: BatchRecords is %d; use 1 to %d", c.BatchRecords, maxBatchRecords)
+	case c.BatchWait < 0 || c.BatchWait > maxBatchWait:
+		return fmt.Errorf("recorder: BatchWait is %v; use 0 to %v", c.BatchWait, maxBatchWait)
+	case c.PurgeAfter < minPurgeAfter:
+		return fmt.Errorf("recorder: PurgeAfter is %v; at least %v, for which the log knows repetitions", c.PurgeAfter, minPurgeAfter)
+	case c.Timeout < time.Second:
+		return fmt.Errorf("recorder: Timeout is %v; at least 1s", c.Timeout)
+	}
+	return nil
+}
+
+// Recorder moves records from the log into ClickHouse, each exactly once; see the package's
+// documentation for how.
+type Recorder struct {
+	store   *Store
+	ledger  ledger
+	source  Source
+	cfg     RecorderConfig
+	log     zerolog.Logger
+	metrics *metrics
+	status  *status
+	rows    *rows // reused from batch to batch
+
+	// Where the session stands.
+	at        logID
+	position  uint64
+	committed time.Time // when the last batch was
+	purged    time.Time // when the log was last purged
+}
+
+// NewRecorder returns a recorder that does nothing before Run. The error says what is wrong with the
+// configuration, or that its metrics are registered already.
 func NewRecorder(store *Store, source Source, cfg RecorderConfig) (*Recorder, error) {
-	return nil, errTodo
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(cfg.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("recorder: %w", err)
+	}
+	return &Recorder{
+		store: store, ledger: ledger{store.conn}, source: source, cfg: cfg, log: cfg.Logger,
+		metrics: m, status: newStatus(cfg.Now()), rows: newRows(),
+	}, nil
 }
 
-// Run migrates the schema and records until ctx ends, then returns nil. While ClickHouse is away it
-// tries again with growing pauses. It may be called once.
-func (r *Recorder) Run(ctx context.Context) error { return errTodo }
+// Run brings the tables up to date and records until ctx ends, then returns nil. While ClickHouse or
+// the log fails it tries again, with pauses that grow to 5 s; it logs when that begins and when it
+// ends. What was begun when ctx ends is finished by the next Run. Call it once.
+func (r *Recorder) Run(ctx context.Context) error {
+	pause := firstRetry
+	for {
+		before := r.position
+		err := r.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if r.position > before {
+			pause = firstRetry
+		}
+		r.failed(err)
+		r.observe(ctx)
+		timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // jitter
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+		pause = min(pause*2, maxRetry)
+	}
+}
 
-// RecorderStatus is how a recorder does.
-type RecorderStatus struct {
-	Connected bool      `json:"connected"`
-	Since     time.Time `json:"since"` // when Connected last changed
-	LastError string    `json:"lastError,omitempty"`
-	Position  uint64    `json:"position"` // every record up to it is in ClickHouse
-	Lag       uint64    `json:"lag"`      // records in the log behind it
+// failed notes that recording has stopped. It is logged once, until it works again.
+func (r *Recorder) failed(err error) {
+	r.metrics.errors.Inc()
+	r.metrics.connected.Set(0)
+	if r.status.away(err, r.cfg.Now()) {
+		r.log.Warn().Err(err).Uint64("position", r.position).
+			Msg("recording to ClickHouse has stopped and is tried again; records wait in the log")
+	}
+}
+
+// session records until something fails.
+func (r *Recorder) session(ctx context.Context) error {
+	if err := r.resume(ctx); err != nil {
+		return err
+	}
+	r.metrics.connected.Set(1)
+	if away, changed := r.status.back(r.cfg.Now()); changed {
+		r.log.Info().Str("log_epoch", r.at.epoch).Uint64("position", r.position).Dur("away", away).
+			Msg("recording to ClickHouse")
+	}
+	for {
+		entries, err := r.collect(ctx)
+		if err != nil {
+			return err
+		}
+		if len(entries) > 0 {
+			if err := r.record(ctx, entries); err != nil {
+				return err
+			}
+		}
+		r.observe(ctx)
+		if err := r.purge(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// collect returns the next batch: what comes within BatchWait of its first record, or none if none
+// comes for a while. It asks the log twice and not for every record.
+func (r *Recorder) collect(ctx context.Context) ([]event.RecordEntry, error) {
+	entries, err := r.read(ctx, r.position, r.cfg.BatchRecords, idleWait)
+	if err != nil || len(entries) == 0 {
+		return nil, err
+	}
+	if len(entries) < min(r.cfg.BatchRecords, readLimit) { // else there is more already
+		timer := time.NewTimer(r.cfg.BatchWait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	bytes := size(entries)
+	for len(entries) < r.cfg.BatchRecords && bytes < maxBatchBytes {
+		more, err := r.read(ctx, entries[len(entries)-1].Seq, r.cfg.BatchRecords-len(entries), topUpWait)
+		if err != nil {
+			return nil, err
+		}
+		if len(more) == 0 {
+			break
+		}
+		entries = append(entries, more...)
+		bytes += size(more)
+	}
+	return entries, nil
+}
+
+func size(entries []event.RecordEntry) (n int) {
+	for _, e := range entries {
+		n += len(e.Data)
+	}
+	return n
+}
+
+// readLimit is how many records are asked of the log at once.
+const readLimit = 10_000
+
+func (r *Recorder) read(ctx context.Context, after uint64, limit int, wait time.Duration) ([]event.RecordEntry, error) {
+	entries, err := r.source.Records(ctx, after, min(limit, readLimit), wait)
+	if err != nil {
+		return nil, fmt.Errorf("read the record log after %d: %w", after, err)
+	}
+	return entries, nil
+}
+
+// record commits the entries as one batch.
+func (r *Recorder) record(ctx context.Context, entries []event.RecordEntry) error {
+	b := newBatch(r.at, r.position+1, entries, r.cfg.Name)
+	r.fill(b, entries)
+	propose, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	err := r.ledger.propose(propose, b, r.cfg.Now())
+	cancel()
+	if err != nil {
+		return err
+	}
+	for _, block := range r.rows.blocks() {
+		if block.len() == 0 {
+			continue
+		}
+		if err := r.timed(ctx, block.table, func(ctx context.Context) error {
+			return insert(ctx, r.store.conn, block, b.name(), b.name())
+		}); err != nil {
+			return err
+		}
+	}
+	r.commit(b)
+	return nil
+}
+
+// fill makes the rows of a batch.
+func (r *Recorder) fill(b batch, entries []event.RecordEntry) {
+	r.rows.reset()
+	for _, e := range entries {
+		record, err := decode(e)
+		if err != nil {
+			r.metrics.unreadable.Inc()
+			r.log.Error().Err(err).Uint64("seq", e.Seq).Msg("a record cannot be read; the audit table says so in its place")
+			r.rows.addUnreadable(b.log, e.Seq, r.cfg.Now(), err)
+			continue
+		}
+		r.rows.add(b.log, e.Seq, record)
+	}
+}
+
+func (r *Recorder) timed(ctx context.Context, table string, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
+	began := time.Now()
+	err := do(ctx)
+	r.metrics.insertSeconds.WithLabelValues(table).Observe(time.Since(began).Seconds())
+	return err
+}
+
+func (r *Recorder) commit(b batch) {
+	r.position, r.committed = b.to, r.cfg.Now()
+	r.metrics.records.Add(float64(b.records))
+	r.metrics.batchRecords.Observe(float64(b.records))
+}
+
+// observe brings the status up to date. The log's failure to tell is seen elsewhere.
+func (r *Recorder) observe(ctx context.Context) {
+	_, last, err := r.source.RecordBounds(ctx)
+	if err != nil {
+		return
+	}
+	lag := max(last, r.position) - r.position
+	r.metrics.lag.Set(float64(lag))
+	r.status.observe(r.position, lag)
+}
+
+// purge removes from the log, once a minute, what was committed long enough ago. A log that cannot
+// purge is no reason to stop recording.
+func (r *Recorder) purge(ctx context.Context) error {
+	now := r.cfg.Now()
+	if now.Sub(r.purged) < purgeEvery {
+		return nil
+	}
+	r.purged = now
+	before := now.Add(-r.cfg.PurgeAfter)
+	upTo := r.position
+	if !r.committed.Before(before) {
+		var err error
+		if upTo, err = r.ledger.settled(ctx, r.at, before); err != nil {
+			return err
+		}
+	}
+	first, _, err := r.source.RecordBounds(ctx)
+	if err == nil && upTo >= first {
+		err = r.source.PurgeRecords(ctx, upTo)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		r.metrics.errors.Inc()
+		r.log.Warn().Err(err).Uint64("up_to", upTo).Msg("the record log cannot be purged; it grows")
+	}
+	return nil
 }
 
 // Status may be called at any time, by any goroutine.
-func (r *Recorder) Status() RecorderStatus { return RecorderStatus{} }
+func (r *Recorder) Status() RecorderStatus { return r.status.get() }

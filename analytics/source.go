@@ -12,9 +12,9 @@ import (
 type Source interface {
 	// Epoch is the log's identity. It changes only when the log is made anew, with sequences from 1.
 	Epoch() string
-	// Records returns at most max entries with sequences above after, ascending. It waits for at
+	// Records returns at most limit entries with sequences above after, ascending. It waits for at
 	// least one until wait is over, then returns none and no error.
-	Records(ctx context.Context, after uint64, max int, wait time.Duration) ([]event.RecordEntry, error)
+	Records(ctx context.Context, after uint64, limit int, wait time.Duration) ([]event.RecordEntry, error)
 	// RecordBounds returns the first and the last sequence that the log holds. With an empty log,
 	// last is the sequence given out last and first is last+1.
 	RecordBounds(ctx context.Context) (first, last uint64, err error)

@@ -2,27 +2,77 @@ package analytics
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"regexp"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/wedsync/wedsync/analytics/queries"
 )
 
-var errTodo = errors.New("not there yet")
+// DefaultDatabase is the database where the DSN names none.
+const DefaultDatabase = "wedsync"
 
-// Store is a database in ClickHouse with the schema of this package. It is safe for concurrent use.
-type Store struct{}
+// Store is a database in ClickHouse with the tables of this package. It is safe for concurrent use.
+type Store struct {
+	conn    driver.Conn
+	options *clickhouse.Options
+}
 
-// Open checks the DSN, clickhouse://user:password@host:port/database, and returns a store that
-// connects when it is first used. The database defaults to "wedsync".
-func Open(ctx context.Context, dsn string) (*Store, error) { return nil, errTodo }
+// DSNError says what is wrong with a DSN, without its password.
+type DSNError struct{ Reason string }
+
+func (e *DSNError) Error() string {
+	return "ClickHouse DSN: " + e.Reason + "; write it like clickhouse://user:password@host:9000/database"
+}
+
+// database names are not quoted anywhere, so they are plain.
+var databaseName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
+
+// Open returns a store for a DSN, clickhouse://user:password@host:port/database, with any parameters
+// of clickhouse-go; the database defaults to DefaultDatabase. It does not connect: what comes of that
+// shows in the first call. The error is a *DSNError.
+func Open(_ context.Context, dsn string) (*Store, error) {
+	options, err := clickhouse.ParseDSN(dsn)
+	if err != nil {
+		return nil, &DSNError{Reason: "it cannot be parsed"} // err may quote the password
+	}
+	if options.Auth.Database == "" {
+		options.Auth.Database = DefaultDatabase
+	}
+	if !databaseName.MatchString(options.Auth.Database) {
+		return nil, &DSNError{Reason: fmt.Sprintf("database %.70q: use letters, digits and _", options.Auth.Database)}
+	}
+	if options.Compression == nil {
+		options.Compression = &clickhouse.Compression{Method: clickhouse.CompressionLZ4}
+	}
+	if options.DialTimeout == 0 {
+		options.DialTimeout = 5 * time.Second
+	}
+	if options.ReadTimeout == 0 {
+		options.ReadTimeout = time.Minute
+	}
+	options.ClientInfo.Products = append(options.ClientInfo.Products, struct{ Name, Version string }{Name: "wedsync"})
+	conn, err := clickhouse.Open(options)
+	if err != nil {
+		return nil, &DSNError{Reason: err.Error()}
+	}
+	return &Store{conn: conn, options: options}, nil
+}
 
 // Close closes the connections.
-func (s *Store) Close() error { return nil }
-
-// Migrate creates the database and brings its schema up to date. Concurrent calls are harmless.
-func (s *Store) Migrate(ctx context.Context) error { return errTodo }
+func (s *Store) Close() error { return s.conn.Close() }
 
 // Version returns the server's version, such as "26.7.2.1".
-func (s *Store) Version(ctx context.Context) (string, error) { return "", errTodo }
+func (s *Store) Version(ctx context.Context) (string, error) {
+	var version string
+	if err := s.conn.QueryRow(ctx, "SELECT version()").Scan(&version); err != nil {
+		return "", fmt.Errorf("ClickHouse version: %w", err)
+	}
+	return version, nil
+}
 
 // Counts is how many rows each table has.
 type Counts struct {
@@ -32,49 +82,15 @@ type Counts struct {
 }
 
 // Counts counts the rows of each table.
-func (s *Store) Counts(ctx context.Context) (Counts, error) { return Counts{}, errTodo }
-
-// AttemptRow is one call to a vendor as the attempts table holds it.
-type AttemptRow struct {
-	DeliveryID  string        `json:"deliveryId"`
-	Replay      int           `json:"replay"`
-	Number      int           `json:"number"`
-	Node        string        `json:"node"`
-	EventID     string        `json:"eventId"`
-	EventType   string        `json:"eventType"`
-	Channel     string        `json:"channel"`
-	Integration string        `json:"integration"`
-	Vendor      string        `json:"vendor"`
-	StartedAt   time.Time     `json:"startedAt"`
-	Duration    time.Duration `json:"duration"`
-	Status      int           `json:"status"`
-	Verdict     string        `json:"verdict"`
-	Reason      string        `json:"reason"`
-	Detail      string        `json:"detail"`
-	Probe       bool          `json:"probe"`
+func (s *Store) Counts(ctx context.Context) (Counts, error) {
+	var c Counts
+	if err := s.conn.QueryRow(ctx, queries.Counts).Scan(&c.Attempts, &c.Deliveries, &c.Audit); err != nil {
+		return Counts{}, fmt.Errorf("count rows: %w", err)
+	}
+	return c, nil
 }
 
-// Attempts returns the attempts of a delivery in the order they were made.
-func (s *Store) Attempts(ctx context.Context, deliveryID string) ([]AttemptRow, error) {
-	return nil, errTodo
-}
-
-// IntegrationSummary is what became of one integration's deliveries. A delivery counts once, by its
-// final outcome, however often it was replayed.
-type IntegrationSummary struct {
-	Integration string        `json:"integration"`
-	Vendor      string        `json:"vendor"`
-	Sent        uint64        `json:"sent"` // deliveries for which at least one call was made
-	Delivered   uint64        `json:"delivered"`
-	Dead        uint64        `json:"dead"`
-	Skipped     uint64        `json:"skipped"`
-	Attempts    uint64        `json:"attempts"`
-	P50         time.Duration `json:"p50"` // from accepting the event to the end of the delivery, delivered ones only
-	P99         time.Duration `json:"p99"`
-}
-
-// Summary tells of each integration what ended, and was tried, at or after since; ordered by
-// integration. The zero time means from the beginning.
-func (s *Store) Summary(ctx context.Context, since time.Time) ([]IntegrationSummary, error) {
-	return nil, errTodo
+// with returns a context that carries a query's named parameters.
+func with(ctx context.Context, parameters clickhouse.Parameters) context.Context {
+	return clickhouse.Context(ctx, clickhouse.WithParameters(parameters))
 }

@@ -1,0 +1,56 @@
+package analytics
+
+import (
+	"context"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// TestBatch is a batch of records, to be inserted step by step.
+type TestBatch struct {
+	store   *Store
+	batch   batch
+	entries []event.RecordEntry
+}
+
+// NewTestBatch makes a batch from the entries.
+func NewTestBatch(store *Store, epoch string, entries []event.RecordEntry) TestBatch {
+	return TestBatch{store, newBatch(logID{epoch: epoch}, entries[0].Seq, entries, "test"), entries}
+}
+
+func (b TestBatch) rows() *rows {
+	r := newRows()
+	for _, e := range b.entries {
+		record, err := decode(e)
+		if err != nil {
+			panic(err)
+		}
+		r.add(b.batch.log, e.Seq, record)
+	}
+	return r
+}
+
+// Insert inserts the rows of all tables with the batch's token and a suffix.
+func (b TestBatch) Insert(ctx context.Context, suffix string) error {
+	for _, block := range b.rows().blocks() {
+		if err := insert(ctx, b.store.conn, block, b.batch.name(), b.batch.name()+suffix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Settle makes each table have each row once, and returns how many it inserted.
+func (b TestBatch) Settle(ctx context.Context) (int, error) {
+	sum := 0
+	for _, block := range b.rows().blocks() {
+		n, err := settle(ctx, b.store.conn, block, b.batch)
+		if err != nil {
+			return sum, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+var Decode = decode

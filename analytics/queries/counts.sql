@@ -1,0 +1,5 @@
+-- How many rows each table has.
+SELECT
+    (SELECT count() FROM attempts)   AS attempts,
+    (SELECT count() FROM deliveries) AS deliveries,
+    (SELECT count() FROM audit)      AS audit

@@ -1,0 +1,29 @@
+// Package queries holds the questions that analytics asks of ClickHouse, each a file that an analyst
+// can read and run: clickhouse-client --param_since=0 --queries-file summary.sql.
+package queries
+
+import _ "embed"
+
+// The queries, each with the named parameters that its text says.
+var (
+	//go:embed summary.sql
+	Summary string
+	//go:embed slo.sql
+	SLO string
+	//go:embed attempts.sql
+	Attempts string
+	//go:embed counts.sql
+	Counts string
+	//go:embed last_batch.sql
+	LastBatch string
+	//go:embed batch_at.sql
+	BatchAt string
+	//go:embed batches_within.sql
+	BatchesWithin string
+	//go:embed settled.sql
+	Settled string
+	//go:embed present.sql
+	Present string
+	//go:embed running.sql
+	Running string
+)

@@ -1,0 +1,211 @@
+package analytics
+
+import (
+	"math"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// logID names one run of sequences: a log, since it was last set back.
+type logID struct {
+	epoch      string
+	generation uint16
+}
+
+// rows is a batch of records as rows of the three tables.
+type rows struct {
+	attempts   attemptRows
+	deliveries deliveryRows
+	audit      auditRows
+}
+
+func newRows() *rows {
+	return &rows{attempts: newAttemptRows(), deliveries: newDeliveryRows(), audit: newAuditRows()}
+}
+
+func (r *rows) blocks() []*block {
+	return []*block{&r.attempts.block, &r.deliveries.block, &r.audit.block}
+}
+
+func (r *rows) reset() {
+	for _, b := range r.blocks() {
+		b.reset()
+	}
+}
+
+// add takes a record. The same record gives the same rows whenever it is added.
+func (r *rows) add(log logID, seq uint64, record *event.Record) {
+	if d := record.Delivery; d != nil {
+		for i := range d.Attempts {
+			r.attempts.add(log, place{seq, uint16(i)}, record.Node, d, &d.Attempts[i])
+		}
+		if d.Result != nil {
+			r.deliveries.add(log, place{seq, 0}, record.Node, d)
+		}
+	}
+	if record.Audit != nil {
+		r.audit.add(log, place{seq, 0}, record.Node, record.Audit)
+	}
+}
+
+// actionUnreadable is the audit action that stands for a record that could not be decoded.
+const actionUnreadable = "recorder.unreadable"
+
+// addUnreadable notes that a record was there.
+func (r *rows) addUnreadable(log logID, seq uint64, now time.Time, err error) {
+	r.audit.add(log, place{seq, 0}, "", &event.Audit{
+		At: now, Actor: "system", Action: actionUnreadable, Outcome: "error", Detail: err.Error(),
+	})
+}
+
+type attemptRows struct {
+	block
+	started, accepted, routed                                  *values[time.Time]
+	duration                                                   *values[uint64]
+	replay, number, status                                     *values[uint16]
+	delivery, eventID, channel, wedding, detail                *values[string]
+	eventType, integration, vendor, category, verdict, reasons *values[string]
+	node                                                       *values[string]
+	probe                                                      *values[bool]
+}
+
+func newAttemptRows() attemptRows {
+	a := attemptRows{
+		started: newValues[time.Time]("started_at"), accepted: newValues[time.Time]("accepted_at"),
+		routed: newValues[time.Time]("routed_at"), duration: newValues[uint64]("duration_us"),
+		replay: newValues[uint16]("replay"), number: newValues[uint16]("number"), status: newValues[uint16]("status"),
+		delivery: newValues[string]("delivery_id"), eventID: newValues[string]("event_id"),
+		channel: newValues[string]("channel"), wedding: newValues[string]("wedding_id"), detail: newValues[string]("detail"),
+		eventType: newValues[string]("event_type"), integration: newValues[string]("integration"),
+		vendor: newValues[string]("vendor"), category: newValues[string]("category"),
+		verdict: newValues[string]("verdict"), reasons: newValues[string]("reason"), node: newValues[string]("node"),
+		probe: newValues[bool]("probe"),
+	}
+	a.block = newBlock("attempts", a.started, a.accepted, a.routed, a.duration, a.replay, a.number, a.status,
+		a.delivery, a.eventID, a.channel, a.wedding, a.detail, a.eventType, a.integration, a.vendor, a.category,
+		a.verdict, a.reasons, a.node, a.probe)
+	return a
+}
+
+func (a *attemptRows) add(log logID, at place, node string, d *event.DeliveryRecord, t *event.Attempt) {
+	a.addPlace(log, at)
+	a.started.add(instant(t.StartedAt, d.RoutedAt, d.AcceptedAt))
+	a.accepted.add(instant(d.AcceptedAt))
+	a.routed.add(instant(d.RoutedAt))
+	a.duration.add(uint64(max(time.Duration(t.Duration), 0).Microseconds()))
+	a.replay.add(small(d.Replay))
+	a.number.add(small(t.Number))
+	a.status.add(small(t.Status))
+	a.delivery.add(d.ID)
+	a.eventID.add(d.EventID)
+	a.channel.add(d.Channel)
+	a.wedding.add(d.WeddingID)
+	a.detail.add(t.Detail)
+	a.eventType.add(d.EventType)
+	a.integration.add(d.Integration)
+	a.vendor.add(d.Vendor)
+	a.category.add(string(d.Category))
+	a.verdict.add(t.Verdict)
+	a.reasons.add(t.Reason)
+	a.node.add(node)
+	a.probe.add(t.Probe)
+}
+
+type deliveryRows struct {
+	block
+	finished, accepted, routed               *values[time.Time]
+	replay, attempts                         *values[uint16]
+	delivery, eventID, channel, wedding      *values[string]
+	eventType, integration, vendor, category *values[string]
+	outcome, reasons, node                   *values[string]
+}
+
+func newDeliveryRows() deliveryRows {
+	d := deliveryRows{
+		finished: newValues[time.Time]("finished_at"), accepted: newValues[time.Time]("accepted_at"),
+		routed: newValues[time.Time]("routed_at"), replay: newValues[uint16]("replay"), attempts: newValues[uint16]("attempts"),
+		delivery: newValues[string]("delivery_id"), eventID: newValues[string]("event_id"),
+		channel: newValues[string]("channel"), wedding: newValues[string]("wedding_id"),
+		eventType: newValues[string]("event_type"), integration: newValues[string]("integration"),
+		vendor: newValues[string]("vendor"), category: newValues[string]("category"),
+		outcome: newValues[string]("outcome"), reasons: newValues[string]("reason"), node: newValues[string]("node"),
+	}
+	d.block = newBlock("deliveries", d.finished, d.accepted, d.routed, d.replay, d.attempts, d.delivery, d.eventID,
+		d.channel, d.wedding, d.eventType, d.integration, d.vendor, d.category, d.outcome, d.reasons, d.node)
+	return d
+}
+
+func (r *deliveryRows) add(log logID, at place, node string, d *event.DeliveryRecord) {
+	r.addPlace(log, at)
+	r.finished.add(instant(d.Result.FinishedAt, d.RoutedAt, d.AcceptedAt))
+	r.accepted.add(instant(d.AcceptedAt))
+	r.routed.add(instant(d.RoutedAt))
+	r.replay.add(small(d.Replay))
+	r.attempts.add(small(d.Result.Attempts))
+	r.delivery.add(d.ID)
+	r.eventID.add(d.EventID)
+	r.channel.add(d.Channel)
+	r.wedding.add(d.WeddingID)
+	r.eventType.add(d.EventType)
+	r.integration.add(d.Integration)
+	r.vendor.add(d.Vendor)
+	r.category.add(string(d.Category))
+	r.outcome.add(string(d.Result.Outcome))
+	r.reasons.add(d.Result.Reason)
+	r.node.add(node)
+}
+
+type auditRows struct {
+	block
+	at                                              *values[time.Time]
+	actor, action, target, outcome, detail, remotes *values[string]
+	node                                            *values[string]
+}
+
+func newAuditRows() auditRows {
+	a := auditRows{
+		at: newValues[time.Time]("at"), actor: newValues[string]("actor"), action: newValues[string]("action"),
+		target: newValues[string]("target"), outcome: newValues[string]("outcome"), detail: newValues[string]("detail"),
+		remotes: newValues[string]("remote"), node: newValues[string]("node"),
+	}
+	a.block = newBlock("audit", a.at, a.actor, a.action, a.target, a.outcome, a.detail, a.remotes, a.node)
+	return a
+}
+
+func (r *auditRows) add(log logID, at place, node string, a *event.Audit) {
+	r.addPlace(log, at)
+	r.at.add(instant(a.At))
+	r.actor.add(a.Actor)
+	r.action.add(a.Action)
+	r.target.add(a.Target)
+	r.outcome.add(a.Outcome)
+	r.detail.add(a.Detail)
+	r.remotes.add(a.From)
+	r.node.add(node)
+}
+
+// What ClickHouse's DateTime and DateTime64 both hold.
+var (
+	earliest = time.Unix(0, 0).UTC()
+	latest   = time.Date(2105, 12, 31, 0, 0, 0, 0, time.UTC)
+)
+
+// instant returns the first of the times that is set, within what ClickHouse can hold: a wrong clock
+// must not keep the record, nor those after it, from being recorded.
+func instant(times ...time.Time) time.Time {
+	for _, t := range times {
+		switch {
+		case t.IsZero():
+		case t.Before(earliest):
+			return earliest
+		case t.After(latest):
+			return latest
+		default:
+			return t
+		}
+	}
+	return earliest
+}
+
+func small(n int) uint16 { return uint16(min(max(n, 0), math.MaxUint16)) }
