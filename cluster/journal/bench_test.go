@@ -4,58 +4,19 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
-	"github.com/wedsync/wedsync/actors/event"
-	"github.com/wedsync/wedsync/cluster/journal"
 	"golang.org/x/sys/unix"
 )
-
-func open(tb testing.TB, change ...func(*journal.Config)) *journal.Journal {
-	tb.Helper()
-	cfg := journal.Config{Dir: tb.TempDir(), Logger: zerolog.New(zerolog.NewTestWriter(tb))}
-	for _, c := range change {
-		c(&cfg)
-	}
-	j, err := journal.Open(tb.Context(), cfg)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := j.Close(context.Background()); err != nil {
-			tb.Error(err)
-		}
-	})
-	return j
-}
-
-func newEvent(channel string) *event.Event {
-	now := time.Now()
-	return &event.Event{
-		V: event.Version, ID: uuid.Must(uuid.NewV7()).String(), Channel: channel, Type: "timeline.updated",
-		Payload:    []byte(`{"coupleId":"c1","ceremony":"16:00","note":"` + strings.Repeat("x", 200) + `"}`),
-		OccurredAt: now, AcceptedAt: now, Source: "client:bench", CorrelationID: "corr",
-	}
-}
-
-func newDelivery(seq uint64, integration string) *event.Delivery {
-	return &event.Delivery{
-		V: event.Version, ID: event.DeliveryID(fmt.Sprint(seq), integration), EventID: fmt.Sprint(seq), EventSeq: seq,
-		EventType: "timeline.updated", Channel: "supplier:dashboard:1", Integration: integration, Vendor: "slack",
-		Category: event.SlackNotifications, AcceptedAt: time.Now(), RoutedAt: time.Now(),
-		Body: []byte(`{"text":"` + strings.Repeat("x", 300) + `"}`),
-	}
-}
 
 // meter starts measuring; the function it returns reports a rate and the processor time of one
 // operation, which tells more than the rate where others use the machine.
 func meter(b *testing.B) func(rate string) {
+	b.Helper()
 	cpu := cpuTime(b)
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -66,6 +27,7 @@ func meter(b *testing.B) func(rate string) {
 }
 
 func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)
@@ -172,24 +134,4 @@ func BenchmarkHistory(b *testing.B) {
 			b.Fatal(len(es), err)
 		}
 	}
-}
-
-func fill(tb testing.TB, j *journal.Journal, events, channels int) {
-	var n atomic.Int64
-	var wg sync.WaitGroup
-	for range 256 {
-		wg.Go(func() {
-			for {
-				i := int(n.Add(1))
-				if i > events {
-					return
-				}
-				if _, err := j.Append(tb.Context(), newEvent(fmt.Sprintf("supplier:dashboard:%d", i%channels))); err != nil {
-					tb.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
 }

@@ -5,25 +5,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/wedsync/wedsync/actors/event"
 )
 
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
 // encode writes v as JSON without the escapes for HTML, which would make a payload larger than what
 // was accepted.
 func encode(v any) ([]byte, error) {
-	b := buffers.Get().(*bytes.Buffer)
-	defer buffers.Put(b)
-	b.Reset()
-	e := json.NewEncoder(b)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		return nil, fmt.Errorf("%T cannot be written as JSON: %w", v, err)
 	}
-	return bytes.Clone(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 func decodeEvent(data []byte) (*event.Event, error) {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/wedsync/wedsync/actors/event"
 )
 

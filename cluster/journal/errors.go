@@ -58,6 +58,7 @@ const (
 	codeMemoryResources   jetstream.ErrorCode = 10028
 	codeStorageResources  jetstream.ErrorCode = 10047
 	codeMessageTooLarge   jetstream.ErrorCode = 10054
+	codeDeleteFailed      jetstream.ErrorCode = 10057 // likewise: its description tells why
 	codeStoreFailed       jetstream.ErrorCode = 10077 // its description tells which limit it was
 	codeWrongLastSequence jetstream.ErrorCode = 10071
 )
@@ -106,6 +107,11 @@ func kindOfCode(api *jetstream.APIError) error {
 			return ErrFull
 		case "message too large":
 			return ErrTooLarge
+		}
+		return ErrUnavailable
+	case codeDeleteFailed:
+		if api.Description == "no message found" || api.Description == "deleted message" {
+			return ErrNotFound
 		}
 		return ErrUnavailable
 	case codeMessageTooLarge:

@@ -31,11 +31,13 @@ type live struct {
 	nc      *nats.Conn
 	log     zerolog.Logger
 	lanes   []chan *nats.Msg
-	subs    sync.Map // *nats.Subscription -> *listener
 	seed    maphash.Seed
 	quit    chan struct{}
 	running sync.WaitGroup
-	dropped atomic.Uint64
+
+	mu      sync.RWMutex
+	subs    map[*nats.Subscription]*listener
+	dropped uint64 // by those that are gone
 }
 
 type listener struct {
@@ -44,7 +46,7 @@ type listener struct {
 }
 
 func newLive(nc *nats.Conn, log zerolog.Logger) *live {
-	l := &live{nc: nc, log: log, seed: maphash.MakeSeed(), quit: make(chan struct{})}
+	l := &live{nc: nc, log: log, seed: maphash.MakeSeed(), quit: make(chan struct{}), subs: make(map[*nats.Subscription]*listener)}
 	for range min(runtime.GOMAXPROCS(0), 4) {
 		lane := make(chan *nats.Msg, laneSize)
 		l.lanes = append(l.lanes, lane)
@@ -78,7 +80,9 @@ func (l *live) listen(subject string, fn func(Entry)) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	l.subs.Store(sub, entry)
+	l.mu.Lock()
+	l.subs[sub] = entry
+	l.mu.Unlock()
 	stop := func() {
 		if entry.stopped.CompareAndSwap(false, true) {
 			l.drop(sub)
@@ -94,11 +98,12 @@ func (l *live) listen(subject string, fn func(Entry)) (func(), error) {
 }
 
 func (l *live) drop(sub *nats.Subscription) {
-	if n, err := sub.Dropped(); err == nil && n > 0 {
-		l.dropped.Add(uint64(n))
-	}
+	missed := missedBy(sub)
 	_ = sub.Unsubscribe()
-	l.subs.Delete(sub)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropped += missed
+	delete(l.subs, sub)
 }
 
 func (l *live) run(lane <-chan *nats.Msg) {
@@ -113,19 +118,18 @@ func (l *live) run(lane <-chan *nats.Msg) {
 }
 
 func (l *live) deliver(m *nats.Msg) {
-	v, ok := l.subs.Load(m.Sub)
-	if !ok {
+	l.mu.RLock()
+	to := l.subs[m.Sub]
+	l.mu.RUnlock()
+	if to == nil || to.stopped.Load() {
 		return
 	}
-	to := v.(*listener)
 	e, err := entryOf(m)
 	if err != nil {
 		l.log.Error().Err(err).Str("subject", m.Subject).Msg("a republished event cannot be read and is passed over")
 		return
 	}
-	if !to.stopped.Load() {
-		to.fn(e)
-	}
+	to.fn(e)
 }
 
 func entryOf(m *nats.Msg) (Entry, error) {
@@ -156,12 +160,19 @@ func (l *live) close() {
 
 // missed returns how many events were dropped because their functions were too slow.
 func (l *live) missed() uint64 {
-	n := l.dropped.Load()
-	l.subs.Range(func(k, _ any) bool {
-		if d, err := k.(*nats.Subscription).Dropped(); err == nil && d > 0 {
-			n += uint64(d)
-		}
-		return true
-	})
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	n := l.dropped
+	for sub := range l.subs {
+		n += missedBy(sub)
+	}
 	return n
+}
+
+func missedBy(sub *nats.Subscription) uint64 {
+	n, err := sub.Dropped()
+	if err != nil || n < 0 {
+		return 0
+	}
+	return uint64(n)
 }

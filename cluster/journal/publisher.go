@@ -94,7 +94,7 @@ func (p *publisher) start(ctx context.Context, subject, id string, data []byte) 
 			return nil, err
 		}
 	}
-	c := p.calls.Get().(*call)
+	c, _ := p.calls.Get().(*call)
 	p.mu.Lock()
 	p.last++
 	c.number = p.last

@@ -57,7 +57,8 @@ func (p *puller) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 	limit = min(max(limit, 1), maxPull)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var timer *time.Timer
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		if err := p.alive(ctx); err != nil {
 			return nil, err
@@ -70,12 +71,7 @@ func (p *puller) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 		if p.open <= 0 || pause <= 0 || p.resumes != p.s.j.resumes.Load() {
 			pause = p.ask(limit)
 		}
-		if timer == nil {
-			timer = time.NewTimer(pause)
-			defer timer.Stop()
-		} else {
-			timer.Reset(pause)
-		}
+		timer.Reset(pause)
 		select {
 		case m := <-p.msgs:
 			if p.take(m) {

@@ -20,7 +20,7 @@ func (j *Journal) remove(ctx context.Context, stream string, seq uint64) error {
 	if err == nil {
 		err = removed(m.Data)
 	}
-	if kindOf(err) == ErrNotFound {
+	if errors.Is(kindOf(err), ErrNotFound) {
 		return nil
 	}
 	return j.fail(fmt.Sprintf("deleting %s %d", stream, seq), err)
