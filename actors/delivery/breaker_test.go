@@ -183,6 +183,10 @@ func TestBreakerFailures(t *testing.T) {
 	want(2)
 	b.Success(t0, false)
 	want(0)
+	for range 5 {
+		b.Failure(t0, false)
+	}
+	want(0) // open: they have had their effect
 }
 
 func TestBreakerStateString(t *testing.T) {

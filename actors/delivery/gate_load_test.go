@@ -44,7 +44,7 @@ func (c *caller) run(g *delivery.Gate, inFlight *atomic.Int64, most *atomic.Int6
 				if c.stop != nil {
 					<-c.stop
 				} else {
-					time.Sleep(c.took)
+					<-time.After(c.took)
 				}
 				inFlight.Add(-1)
 				ended <- struct{}{}
@@ -65,6 +65,7 @@ func (c *caller) run(g *delivery.Gate, inFlight *atomic.Int64, most *atomic.Int6
 // TestGateStuckHog counts in a bubble's time: one vendor hangs with all the calls it can get, ten
 // others share what is left and must be as fast as that allows.
 func TestGateStuckHog(t *testing.T) {
+	t.Parallel()
 	for _, hogs := range []int{0, 1, 3} {
 		synctest.Test(t, func(t *testing.T) {
 			const others, calls, took = 10, 400, 10 * time.Millisecond
@@ -109,6 +110,7 @@ func TestGateStuckHog(t *testing.T) {
 
 // TestGateMoreCallersThanSlots has all take turns: none may get ahead of the others by much.
 func TestGateMoreCallersThanSlots(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const callers, calls = 40, 25
 		g := delivery.NewGate(7)

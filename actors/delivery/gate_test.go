@@ -194,7 +194,34 @@ func TestGateWokenHogIsPassedOver(t *testing.T) {
 	}
 }
 
+// TestGateWokenAndRefused has one woken that may not take its slot after all, since its limit was
+// lowered meanwhile: what it was promised must wake another.
+func TestGateWokenAndRefused(t *testing.T) {
+	t.Parallel()
+	g := delivery.NewGate(4)
+	var woken []string
+	for _, id := range []string{"a", "b", "x", "y"} {
+		g.TryAcquire(id, 0)
+	}
+	for _, id := range []string{"a", "b"} {
+		g.TryAcquire(id, 0)
+		g.Wait(id, func() { woken = append(woken, id) })
+	}
+	g.Release("x")
+	g.Release("y") // two are free: enough for a, which has one, and then not for b, which has one too
+	if want := []string{"a"}; !slices.Equal(woken, want) {
+		t.Fatalf("woken %v, want %v", woken, want)
+	}
+	if g.TryAcquire("a", 1) {
+		t.Fatal("a is above its limit")
+	}
+	if want := []string{"a", "b"}; !slices.Equal(woken, want) {
+		t.Errorf("woken %v, want %v", woken, want)
+	}
+}
+
 func TestGatePromiseLapses(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := delivery.NewGate(1)
 		g.TryAcquire("a", 0)
@@ -204,11 +231,11 @@ func TestGatePromiseLapses(t *testing.T) {
 			g.Wait(id, func() { woken = append(woken, id) })
 		}
 		g.Release("a") // wakes one that is gone and does not answer
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if g.TryAcquire("c", 0) || len(woken) != 1 {
 			t.Fatalf("woken %v; the promise holds for a second", woken)
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 		if g.TryAcquire("c", 0) {
 			t.Error("a newcomer takes a lapsed promise before those in line")
 		}

@@ -101,15 +101,15 @@ func playLanes(t *testing.T, script []byte) {
 			pushed++
 		case 2, 3:
 			got, item, ok := l.Next(now)
-			any := false
+			want := false
 			for k := range m.items {
-				any = any || m.startable(k, now)
+				want = want || m.startable(k, now)
 				if m.startable(k, now) && served[k] == nil {
 					served[k] = map[string]bool{}
 				}
 			}
-			if ok != any {
-				t.Fatalf("op %d: next gives %v, the model %v", i, ok, any)
+			if ok != want {
+				t.Fatalf("op %d: next gives %v, the model %v", i, ok, want)
 			}
 			if !ok {
 				continue

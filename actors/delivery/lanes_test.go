@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -126,11 +127,46 @@ func TestLanesHoldBeforeStart(t *testing.T) {
 	var l delivery.Lanes[int]
 	l.Push("a", 1)
 	l.Push("b", 2)
-	l.Hold("a", time.Time{}) // ready as it is: it keeps its turn
 	l.Push("c", 3)
+	l.Hold("a", time.Time{}) // ready as it is: it keeps its turn
 	l.Hold("b", t0.Add(time.Second))
 	wantNext(t, &l, t0, "a:1", "c:3")
 	wantNext(t, &l, t0.Add(time.Second), "b:2")
+}
+
+// TestLanesHeldComeBackInOrder holds many lanes, changes half of the holds, and expects them when
+// their holds end, those that end together in the order they were held.
+func TestLanesHeldComeBackInOrder(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		var l delivery.Lanes[int]
+		type hold struct {
+			key   string
+			until time.Time
+		}
+		var holds []hold
+		for i := range 100 {
+			key := fmt.Sprint(i)
+			l.Push(key, 0)
+			holds = append(holds, hold{key, t0.Add(time.Duration(rnd.IntN(30)) * time.Second)})
+			l.Hold(key, holds[i].until)
+		}
+		for range 50 {
+			i := rnd.IntN(len(holds))
+			again := hold{holds[i].key, t0.Add(time.Duration(rnd.IntN(30)) * time.Second)}
+			holds = append(slices.Delete(holds, i, i+1), again)
+			l.Hold(again.key, again.until)
+		}
+		slices.SortStableFunc(holds, func(a, b hold) int { return a.until.Compare(b.until) })
+		now := t0
+		for i, want := range holds {
+			now, _ = l.Wake(now)
+			if key, _, ok := l.Next(now); !ok || key != want.key || !now.Equal(want.until) {
+				t.Fatalf("number %d: %q at %s, want %q at %s", i, key, now.Sub(t0), want.key, want.until.Sub(t0))
+			}
+		}
+	}
 }
 
 func TestLanesRelease(t *testing.T) {
@@ -140,8 +176,8 @@ func TestLanesRelease(t *testing.T) {
 		l.Push(key, i)
 	}
 	next(&l, t0)
-	for key, after := range map[string]time.Duration{"a": 3, "b": 1, "c": 2, "d": 1} {
-		l.Hold(key, t0.Add(after*time.Hour))
+	for key, after := range map[string]int{"a": 3, "b": 1, "c": 2, "d": 1} {
+		l.Hold(key, t0.Add(time.Duration(after)*time.Hour))
 	}
 	l.Hold("b", t0.Add(time.Hour)) // now after d, which is held as long
 	l.Release()

@@ -88,8 +88,10 @@ func TestKeyedLimiter(t *testing.T) {
 	take("anna", 100*s, 0)
 
 	none := delivery.NewKeyedLimiter(0, 1)
-	if none.Take("anna", t0) != 0 || none.Take("anna", t0) != 0 {
-		t.Error("every 0 must not limit")
+	for range 10 {
+		if none.Take("anna", t0) != 0 {
+			t.Error("every 0 must not limit")
+		}
 	}
 }
 

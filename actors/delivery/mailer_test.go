@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http/httptest"
 	"strings"
@@ -57,7 +56,7 @@ func newMailServer(t *testing.T, cert *tls.Certificate, implicit bool, set func(
 		return s, nil
 	}))
 	srv.Domain, srv.AllowInsecureAuth = "mail.test", true
-	srv.ErrorLog = log.New(io.Discard, "", 0)
+	srv.ErrorLog = silent{}
 	ln, err := net.Listen("tcp", m.host+":0")
 	if err != nil {
 		t.Skipf("no such loopback address here: %v", err)
@@ -74,6 +73,12 @@ func newMailServer(t *testing.T, cert *tls.Certificate, implicit bool, set func(
 	t.Cleanup(func() { _, _ = ln.Close(), srv.Close(); <-done })
 	return m
 }
+
+// silent is a smtp.Logger.
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
+func (silent) Println(...any)        {}
 
 func (m *mailServer) received(t *testing.T) received {
 	t.Helper()
