@@ -201,8 +201,9 @@ func (r *report) print(t *testing.T) {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nVENDOR\tWAY\tOPERATION\tRESULT")
 	slices.SortStableFunc(r.rows, func(a, b string) int {
-		name := func(row string) string { return row[:strings.Index(row, "\t")] }
-		return strings.Compare(name(a), name(b))
+		nameA, _, _ := strings.Cut(a, "\t")
+		nameB, _, _ := strings.Cut(b, "\t")
+		return strings.Compare(nameA, nameB)
 	})
 	for _, row := range r.rows {
 		fmt.Fprintln(w, row)
@@ -212,6 +213,8 @@ func (r *report) print(t *testing.T) {
 }
 
 // TestConformance holds every registered vendor against its simulator and its golden files.
+//
+//nolint:tparallel // what one vendor is put through comes one after the other: the faults are the simulator's
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	seen := &arrivals{waiting: map[string]chan struct{}{}}
@@ -240,7 +243,7 @@ func TestConformance(t *testing.T) {
 				rep.add(t, name, "", "description", "complete")
 				for _, w := range ways()[name] {
 					// One after another: they share the simulator's faults.
-					t.Run(w.name, func(t *testing.T) { //nolint:paralleltest // see above
+					t.Run(w.name, func(t *testing.T) {
 						c := &conformance{vendor: name, way: w, sim: sim, sender: sender, report: rep, seen: seen}
 						c.run(t)
 					})
@@ -304,16 +307,16 @@ func (c *conformance) run(t *testing.T) {
 	samples := a.Describe().Samples
 	for i := range samples {
 		ev := &samples[i]
-		step("golden "+ev.Type, "same bytes", func(t *testing.T) { c.golden(t, conn, ev) })
-		step("send "+ev.Type, "delivered", func(t *testing.T) { c.send(t, conn, ev) })
+		step("golden "+ev.Type, "same bytes", func(t *testing.T) { t.Helper(); c.golden(t, conn, ev) })
+		step("send "+ev.Type, "delivered", func(t *testing.T) { t.Helper(); c.send(t, conn, ev) })
 	}
-	step("unsupported type", "refused", func(t *testing.T) { c.unsupported(t, a, conn) })
-	step("wrong "+c.way.outgoing, "pause", func(t *testing.T) { c.wrongSecret(t, a, in, secrets) })
+	step("unsupported type", "refused", func(t *testing.T) { t.Helper(); c.unsupported(t, a, conn) })
+	step("wrong "+c.way.outgoing, "pause", func(t *testing.T) { t.Helper(); c.wrongSecret(t, a, in, secrets) })
 	for _, f := range append(everywhere(), c.way.faults...) {
-		step("fault "+f.name, verdictText(f.kind, f.faulted, f.after), func(t *testing.T) { c.fault(t, conn, f) })
+		step("fault "+f.name, verdictText(f.kind, f.faulted, f.after), func(t *testing.T) { t.Helper(); c.fault(t, conn, f) })
 	}
 	if p, ok := conn.(adapter.Prober); ok {
-		step("probe", "delivered", func(t *testing.T) { c.probe(t, conn, p) })
+		step("probe", "delivered", func(t *testing.T) { t.Helper(); c.probe(t, conn, p) })
 	}
 	if _, ok := conn.(adapter.Receiver); ok {
 		c.webhooks(t, a, in, secrets, step)

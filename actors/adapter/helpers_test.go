@@ -45,46 +45,46 @@ func settled(vendor string) (settings string, secrets event.Secrets) {
 	panic(vendor)
 }
 
-func connect(t testing.TB, vendor, settings string, secrets event.Secrets) adapter.Connection {
-	t.Helper()
+func connect(tb testing.TB, vendor, settings string, secrets event.Secrets) adapter.Connection {
+	tb.Helper()
 	a, err := adapter.Lookup(vendor)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	conn, err := a.Connect(event.Integration{ID: "int_1", Vendor: vendor, Settings: json.RawMessage(settings)}, secrets)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return conn
 }
 
-func connected(t testing.TB, vendor string) adapter.Connection {
-	t.Helper()
+func connected(tb testing.TB, vendor string) adapter.Connection {
+	tb.Helper()
 	settings, secrets := settled(vendor)
-	return connect(t, vendor, settings, secrets)
+	return connect(tb, vendor, settings, secrets)
 }
 
-func sampleOf(t testing.TB, vendor, eventType string) *event.Event {
-	t.Helper()
+func sampleOf(tb testing.TB, vendor, eventType string) *event.Event {
+	tb.Helper()
 	a, err := adapter.Lookup(vendor)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, ev := range a.Describe().Samples {
 		if ev.Type == eventType {
 			return &ev
 		}
 	}
-	t.Fatalf("%s has no sample of %s", vendor, eventType)
+	tb.Fatalf("%s has no sample of %s", vendor, eventType)
 	return nil
 }
 
 // withPayload returns the event with other fields in its payload; nil takes one away.
-func withPayload(t testing.TB, ev *event.Event, fields map[string]any) *event.Event {
-	t.Helper()
+func withPayload(tb testing.TB, ev *event.Event, fields map[string]any) *event.Event {
+	tb.Helper()
 	var p map[string]any
 	if err := json.Unmarshal(ev.Payload, &p); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for name, value := range fields {
 		if p[name] = value; value == nil {
@@ -93,7 +93,7 @@ func withPayload(t testing.TB, ev *event.Event, fields map[string]any) *event.Ev
 	}
 	raw, err := json.Marshal(p)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	changed := *ev
 	changed.Payload = raw

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math"
 	"net/mail"
+	"strings"
 	"time"
 
 	ics "github.com/arran4/golang-ical"
@@ -64,7 +65,10 @@ func invite(ev *event.Event, n *notice, p payload) (*invitation, error) {
 	if err := i.sequence(ev, p); err != nil {
 		return nil, err
 	}
-	return i, i.times(p)
+	if err := i.times(p); err != nil {
+		return nil, err
+	}
+	return i, nil
 }
 
 func (i *invitation) sequence(ev *event.Event, p payload) error {
@@ -127,11 +131,13 @@ func (i *invitation) text(from *mail.Address, to []*mail.Address) string {
 	return cal.Serialize(ics.WithNewLine("\r\n"))
 }
 
+// named gives the name parameter, without the characters that a parameter cannot hold unquoted.
 func named(a *mail.Address) []ics.PropertyParameter {
-	if a.Name == "" {
+	name := oneLine(strings.NewReplacer(`"`, " ", `\`, " ", ";", " ", ":", " ", ",", " ").Replace(a.Name))
+	if name == "" {
 		return nil
 	}
-	return []ics.PropertyParameter{ics.WithCN(oneLine(a.Name))}
+	return []ics.PropertyParameter{ics.WithCN(name)}
 }
 
 // weddingOf tells which wedding an event is about, or "".

@@ -59,7 +59,7 @@ func (f *form) readObject(raw json.RawMessage) {
 			f.problem("settings", "is not valid JSON: "+clip(err.Error(), 200))
 			return
 		}
-		name := key.(string) // the decoder gives no other key
+		name, _ := key.(string) // the decoder gives no other key
 		if _, twice := f.values[name]; twice {
 			f.problem("settings."+clip(name, 64), "is given twice")
 		}
@@ -205,6 +205,11 @@ func (f *form) secret(name string, check func(string) string) []string {
 		f.problem("secrets."+name, "is required: "+field.Help)
 	}
 	return values
+}
+
+// given reports whether a secret was entered, right or wrong.
+func (f *form) given(name string) bool {
+	return strings.TrimSpace(f.secrets.Current(name).Reveal()) != ""
 }
 
 // checkToken allows what can stand in an Authorization header.

@@ -64,14 +64,14 @@ func (s *slack) Connect(in event.Integration, secrets event.Secrets) (Connection
 		token:   first(f.secret("bot_token", checkToken)),
 		signing: f.secret("signing_secret", checkToken),
 	}
-	switch {
-	case c.hook == "" && c.token == "":
+	switch hook, bot := f.given("webhook_url"), f.given("bot_token"); {
+	case !hook && !bot:
 		f.problem("secrets.webhook_url", "is required, unless a bot_token is given")
-	case c.hook != "" && c.token != "":
+	case hook && bot:
 		f.problem("secrets.webhook_url", "give either this or a bot_token, not both")
-	case c.token != "" && c.channel == "":
+	case bot && c.channel == "":
 		f.problem("settings.channel", "is required with a bot_token: the channel to post to")
-	case c.hook != "" && c.channel != "":
+	case hook && c.channel != "":
 		f.problem("settings.channel", "goes with a bot_token; an incoming webhook posts to its own channel")
 	}
 	if err := f.err(); err != nil {
@@ -222,7 +222,7 @@ func slackCode(text string) bool {
 // slackVerdict sorts the error codes of chat.postMessage and auth.test (docs.slack.dev, "Errors" of
 // either method).
 func slackVerdict(code string) Verdict {
-	v := Verdict{Reason: clip(oneLine(code), 64)}
+	v := Verdict{Reason: firstOf(clip(oneLine(code), 64), "unexpected_answer")}
 	switch code {
 	case "ratelimited", "rate_limited", "message_limit_exceeded":
 		v.Kind = KindRetry

@@ -56,7 +56,10 @@ func StartEmail(ctx context.Context, cfg Config) (*Email, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the simulator of email: %w", err), v.web.Close())
 	}
-	v.host, v.port = cfg.Host, ln.Addr().(*net.TCPAddr).Port
+	v.host = cfg.Host
+	if at, ok := ln.Addr().(*net.TCPAddr); ok {
+		v.port = at.Port
+	}
 	v.smtp = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &mailSession{v: v, conn: c.Conn()}, nil
 	}))

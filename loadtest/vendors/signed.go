@@ -44,7 +44,7 @@ func webhookSecret(name, use string) string {
 
 const signedPath = "/webhooks/wedding"
 
-func startSigned(ctx context.Context, name, title string, category event.Category, cfg Config, check func([]byte) error, outer func(*signed) Vendor) (*signed, error) {
+func startSigned(ctx context.Context, name, title string, category event.Category, cfg Config, check func([]byte) error, outer func(*signed) Vendor) error {
 	v := &signed{
 		title: title, category: category, check: check,
 		signing: webhookSecret(name, "signing"), webhook: webhookSecret(name, "webhook"),
@@ -54,18 +54,14 @@ func startSigned(ctx context.Context, name, title string, category event.Categor
 	v.sign, errs[1] = standardwebhooks.NewWebhook(v.webhook)
 	v.wrong, errs[2] = standardwebhooks.NewWebhook(webhookSecret(name, "wrong"))
 	if err := errors.Join(errs[:]...); err != nil {
-		return nil, err
+		return err
 	}
-	var err error
-	v.web, err = startWeb(ctx, name, cfg, func(mux *http.ServeMux, s *web) {
+	_, err := startWeb(ctx, name, cfg, func(mux *http.ServeMux, s *web) {
 		v.web = s
 		control(mux, s, outer(v))
 		mux.HandleFunc("POST "+signedPath, s.handle(taker{read: v.read, take: v.take, fail: signedFailure}))
 	})
-	if err != nil {
-		return nil, err
-	}
-	return v, nil
+	return err
 }
 
 // Integration gives an integration with this simulator and its secrets.

@@ -21,7 +21,7 @@ var _ Sender = (*StudioCloud)(nil)
 // StartStudioCloud starts the simulator. ctx bounds the start only.
 func StartStudioCloud(ctx context.Context, cfg Config) (*StudioCloud, error) {
 	v := &StudioCloud{}
-	_, err := startSigned(ctx, "studiocloud", "Studio Cloud", event.PhotographyCRM, cfg, checkShoot, func(s *signed) Vendor {
+	err := startSigned(ctx, "studiocloud", "Studio Cloud", event.PhotographyCRM, cfg, checkShoot, func(s *signed) Vendor {
 		v.signed = s
 		return v
 	})

@@ -18,7 +18,7 @@ var _ Sender = (*VenueMaster)(nil)
 // StartVenueMaster starts the simulator. ctx bounds the start only.
 func StartVenueMaster(ctx context.Context, cfg Config) (*VenueMaster, error) {
 	v := &VenueMaster{}
-	_, err := startSigned(ctx, "venuemaster", "VenueMaster", event.VenueManagement, cfg, checkVenue, func(s *signed) Vendor {
+	err := startSigned(ctx, "venuemaster", "VenueMaster", event.VenueManagement, cfg, checkVenue, func(s *signed) Vendor {
 		v.signed = s
 		return v
 	})

@@ -1,0 +1,193 @@
+package adapter_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// fuzzDecode feeds a vendor's decoder, which must give either an error of its own or messages that
+// can stand in the log.
+func fuzzDecode(f *testing.F, vendor string) {
+	f.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", vendor, "inbound", "*.json"))
+	if err != nil || len(files) == 0 {
+		f.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body, "1773480413")
+	}
+	a, err := adapter.Lookup(vendor)
+	if err != nil {
+		f.Fatal(err)
+	}
+	r := connected(f, vendor).(adapter.Receiver)
+	receives := map[string]bool{}
+	for _, t := range a.Describe().Receives {
+		receives[t] = true
+	}
+	f.Fuzz(func(t *testing.T, body []byte, stamp string) {
+		got, err := r.Decode(&adapter.Inbound{Header: http.Header{"Webhook-Timestamp": {stamp}}, Body: body})
+		if err != nil {
+			var decode *adapter.DecodeError
+			if !errors.As(err, &decode) {
+				t.Fatalf("%T: %v", err, err)
+			}
+			if len(got.Messages) != 0 || got.Reply != nil {
+				t.Fatalf("an error and %+v", got)
+			}
+			return
+		}
+		for _, m := range got.Messages {
+			var p map[string]any
+			if !receives[m.Type] || json.Unmarshal(m.Payload, &p) != nil || p == nil {
+				t.Fatalf("message %+v", m)
+			}
+			if _, err := json.Marshal(m.OccurredAt); err != nil {
+				t.Fatalf("time %v: %v", m.OccurredAt, err)
+			}
+		}
+	})
+}
+
+func FuzzDecodeStudioCloud(f *testing.F) { fuzzDecode(f, "studiocloud") }
+func FuzzDecodeVenueMaster(f *testing.F) { fuzzDecode(f, "venuemaster") }
+func FuzzDecodeWhatsApp(f *testing.F)    { fuzzDecode(f, "whatsapp") }
+func FuzzDecodeSlack(f *testing.F)       { fuzzDecode(f, "slack") }
+
+// FuzzVerify tries to get a webhook past each vendor's signature.
+func FuzzVerify(f *testing.F) {
+	f.Add("msg_1", "1773480413", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", []byte(`{}`))
+	f.Add("", "-1", "v0=00ff", []byte(``))
+	f.Add("x", "9223372036854775807", "sha256=00", []byte(`{`))
+	conns := map[string]adapter.Receiver{}
+	for _, vendor := range []string{"studiocloud", "venuemaster", "whatsapp", "slack"} {
+		conns[vendor] = connected(f, vendor).(adapter.Receiver)
+	}
+	f.Fuzz(func(t *testing.T, id, stamp, signature string, body []byte) {
+		h := http.Header{
+			"Webhook-Id": {id}, "Webhook-Timestamp": {stamp}, "Webhook-Signature": {signature},
+			"X-Slack-Request-Timestamp": {stamp}, "X-Slack-Signature": {signature}, "X-Hub-Signature-256": {signature},
+		}
+		for vendor, r := range conns {
+			_, err := r.Verify(&adapter.Inbound{Header: h, Body: body}, time.Unix(1773480413, 0))
+			var verify *adapter.VerifyError
+			if !errors.As(err, &verify) || verify.Code == "" {
+				t.Fatalf("%s takes it: %v", vendor, err)
+			}
+		}
+	})
+}
+
+// FuzzConnect decodes settings; what it takes must be able to build a call.
+func FuzzConnect(f *testing.F) {
+	for i, vendor := range adapter.Vendors() {
+		settings, _ := settled(vendor)
+		f.Add(i, settings, testSecret)
+	}
+	f.Add(4, `{"phone_number_id":"106540352242922","to":"+33612345678","mode":"text","templates":{"*":{"name":"x","parameters":["$title"]}}}`, "t")
+	f.Add(1, `{"channel":"C1"}`, "xoxb-1")
+	f.Fuzz(func(t *testing.T, which int, settings, secret string) {
+		all := adapter.Vendors()
+		a, err := adapter.Lookup(all[(which%len(all)+len(all))%len(all)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := a.Describe()
+		for _, field := range d.Secrets {
+			for _, secrets := range []event.Secrets{nil, {field.Name: {event.Secret(secret)}}} {
+				conn, err := a.Connect(event.Integration{ID: "i", Settings: json.RawMessage(settings)}, secrets)
+				var wrong *adapter.SettingsError
+				if err != nil {
+					if !errors.As(err, &wrong) || len(wrong.Problems) == 0 {
+						t.Fatalf("%T: %v", err, err)
+					}
+					continue
+				}
+				for i := range d.Samples {
+					body, err := conn.Encode(&d.Samples[i])
+					if err != nil {
+						continue // a template can ask for a field that the sample lacks
+					}
+					if _, err := conn.Call(&event.Delivery{ID: "dlv_1", Body: body}, time.Unix(1, 0)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+	})
+}
+
+// FuzzEncode gives each adapter a payload of any form; it must give JSON or an EncodeError.
+func FuzzEncode(f *testing.F) {
+	for _, vendor := range adapter.Vendors() {
+		a, err := adapter.Lookup(vendor)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, ev := range a.Describe().Samples {
+			f.Add(ev.Type, []byte(ev.Payload))
+		}
+	}
+	conns := map[string]adapter.Connection{}
+	for _, vendor := range adapter.Vendors() {
+		conns[vendor] = connected(f, vendor)
+	}
+	f.Fuzz(func(t *testing.T, eventType string, payload []byte) {
+		ev := event.Event{ID: "evt", Type: eventType, Payload: payload, WeddingID: "w", OccurredAt: time.Unix(1, 0)}
+		for vendor, conn := range conns {
+			body, err := conn.Encode(&ev)
+			var encode *adapter.EncodeError
+			switch {
+			case err == nil && !json.Valid(body):
+				t.Fatalf("%s gives %s", vendor, body)
+			case err != nil && !errors.As(err, &encode) && !errors.Is(err, adapter.ErrUnsupported):
+				t.Fatalf("%s: %T %v", vendor, err, err)
+			case err == nil:
+				if _, err := conn.Call(&event.Delivery{ID: "dlv_1", Body: body}, time.Unix(1, 0)); err != nil {
+					t.Fatalf("%s: %v", vendor, err)
+				}
+			}
+		}
+	})
+}
+
+// FuzzClassify answers with anything; every verdict must be one that the actor can act on.
+func FuzzClassify(f *testing.F) {
+	f.Add(200, []byte(`ok`), "1")
+	f.Add(400, []byte(`{"error":{"code":131047,"message":"x","error_data":{"details":"y"}}}`), "")
+	f.Add(200, []byte(`{"ok":false,"error":"ratelimited","needed":"chat:write"}`), "30")
+	f.Add(550, []byte("5.1.1 no such user\r\n"), "Wed, 21 Oct 2026 07:28:00 GMT")
+	conns := map[string]adapter.Connection{"bot": connect(f, "slack", `{"channel":"C1"}`, event.Secrets{"bot_token": {"xoxb-1"}})}
+	for _, vendor := range adapter.Vendors() {
+		conns[vendor] = connected(f, vendor)
+	}
+	f.Fuzz(func(t *testing.T, status int, body []byte, retryAfter string) {
+		a := &event.Answer{Status: status, Header: http.Header{"Retry-After": {retryAfter}}, Body: body}
+		for vendor, conn := range conns {
+			for _, d := range []*event.Delivery{nil, {Body: json.RawMessage(`{"text":{},"template":{}}`)}} {
+				v := conn.Classify(d, a)
+				if v.Kind > adapter.KindInstead || len(v.Detail) > 1<<10 || v.RetryAfter < 0 || v.RetryAfter > event.MaxRetryAfter {
+					t.Fatalf("%s: %+v", vendor, v)
+				}
+				if v.Kind == adapter.KindInstead && (d == nil || !json.Valid(v.Instead)) || v.Fault && v.Kind != adapter.KindRetry {
+					t.Fatalf("%s: %+v", vendor, v)
+				}
+				if status != 0 && v.Kind != adapter.KindDelivered && v.Reason == "" {
+					t.Fatalf("%s: no reason in %+v", vendor, v)
+				}
+			}
+		}
+	})
+}
