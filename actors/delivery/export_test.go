@@ -1,5 +1,8 @@
 package delivery
 
+// MailAddr is where a mail is handed over.
+var MailAddr = mailAddr
+
 // Held is how many keys the limiter remembers.
 func Held(l *KeyedLimiter) int { return len(l.recent) + len(l.older) }
 

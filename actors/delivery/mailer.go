@@ -9,12 +9,16 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
 
 	"github.com/wedsync/wedsync/actors/event"
 )
+
+// quitTime is how long a mail server has to answer QUIT.
+const quitTime = time.Second
 
 // doMail hands a mail to its server. The server's reply code becomes the status: 250, or what it
 // refused with and its text as the body. If it refuses one recipient, nobody is sent the mail, so
@@ -46,7 +50,9 @@ func (s *Sender) doMail(ctx context.Context, m *event.Mail) *event.Answer {
 			return answer
 		}
 	}
-	_ = client.Quit() // the mail is accepted or refused; how the server takes leave changes nothing
+	// The mail is accepted or refused; how the server takes leave changes nothing, and is not waited for long.
+	_ = conn.SetDeadline(time.Now().Add(quitTime))
+	_ = client.Quit()
 	if err != nil {
 		return mailAnswer(ctx, err)
 	}
@@ -64,16 +70,24 @@ func mailAnswer(ctx context.Context, err error) *event.Answer {
 
 // dialMail connects through the guard, with TLS from the start if the mail says so.
 func (s *Sender) dialMail(ctx context.Context, m *event.Mail) (net.Conn, error) {
-	port := m.Port
-	if port == 0 {
-		port = 587
-	}
-	addr := net.JoinHostPort(m.Host, strconv.Itoa(port))
+	addr := mailAddr(m)
 	if m.TLS == "implicit" {
 		d := tls.Dialer{NetDialer: &s.dialer, Config: s.tlsFor(m.Host)}
 		return d.DialContext(ctx, "tcp", addr)
 	}
 	return s.dialer.DialContext(ctx, "tcp", addr)
+}
+
+// mailAddr fills in the ports of RFC 8314 section 3: 587, or 465 where TLS comes first.
+func mailAddr(m *event.Mail) string {
+	port := m.Port
+	switch {
+	case port == 0 && m.TLS == "implicit":
+		port = 465
+	case port == 0:
+		port = 587
+	}
+	return net.JoinHostPort(m.Host, strconv.Itoa(port))
 }
 
 func (s *Sender) tlsFor(host string) *tls.Config {

@@ -39,7 +39,9 @@ func (s *Sender) message(m *event.Mail) (*mail.Msg, error) {
 		msg.SetGenHeader(mail.HeaderInReplyTo, thread)
 	}
 
-	msg.SetBodyString(mail.TypeTextPlain, m.Text)
+	if m.Text != "" || m.HTML == "" {
+		msg.SetBodyString(mail.TypeTextPlain, m.Text)
+	}
 	if m.HTML != "" {
 		msg.AddAlternativeString(mail.TypeTextHTML, m.HTML)
 	}

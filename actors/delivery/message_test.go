@@ -125,6 +125,10 @@ func TestMailForms(t *testing.T) {
 	if want := []part{{"", "text/plain; charset=UTF-8", "", "16:00\r\n"}}; !slices.Equal(leaves, want) {
 		t.Errorf("text alone: %q, want %q", leaves, want)
 	}
+	_, leaves = sendAndParse(t, func(m *event.Mail) { m.Text, m.HTML = "", "<p>16:00</p>" })
+	if want := []part{{"", "text/html; charset=UTF-8", "", "<p>16:00</p>\r\n"}}; !slices.Equal(leaves, want) {
+		t.Errorf("HTML alone: %q, want %q", leaves, want)
+	}
 	msg, leaves := sendAndParse(t, func(m *event.Mail) { m.HTML = "<p>16:00</p>" })
 	if len(leaves) != 2 || leaves[0].path != "alternative/" || leaves[1].contentType != "text/html; charset=UTF-8" {
 		t.Errorf("text and HTML: %q", leaves)

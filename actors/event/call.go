@@ -38,7 +38,7 @@ func (c HTTPCall) Format(f fmt.State, _ rune) {
 // Mail is a message and the server that takes it.
 type Mail struct {
 	Host       string // SMTP server
-	Port       int    // default 587
+	Port       int    // default 587, or 465 with implicit TLS
 	TLS        string // "starttls" (default, required), "implicit" or "none"
 	Username   string // "" for no authentication
 	Password   Secret
