@@ -141,6 +141,10 @@ func (s *System) plan(ev *event.Event) *plan {
 			p.end(d, event.Skipped, event.ReasonDisabled, now)
 			continue
 		}
+		if ev.Source == "webhook:"+in.ID {
+			p.end(d, event.Skipped, event.ReasonEcho, now) // it would be told what it said, and say it again
+			continue
+		}
 		body, err := s.encode(match.Entry, ev)
 		switch {
 		case err == nil:

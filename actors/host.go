@@ -53,12 +53,6 @@ func (h *host) Receive(c actor.Context) {
 		h.leaving, h.deadline, h.waiting = true, m.deadline, c.Sender()
 		h.reconcile(self)
 		h.maybeHandedOver(c)
-	case findShard:
-		var pid *actor.PID
-		if t := h.shards[m.shard]; t != nil {
-			pid = t.pid
-		}
-		c.Respond(foundShard{pid})
 	}
 }
 

@@ -3,8 +3,6 @@ package actors
 import (
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
@@ -100,6 +98,4 @@ type (
 	ended      struct{ shard int }
 	handOver   struct{ deadline time.Time }
 	handedOver struct{}
-	findShard  struct{ shard int }
-	foundShard struct{ pid *actor.PID }
 )

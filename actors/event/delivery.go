@@ -52,6 +52,7 @@ const (
 	ReasonEncode        = "encode_failed"      // the adapter could not make the vendor's body from the event
 	ReasonPanic         = "adapter_panic"      // the adapter broke on it
 	ReasonUnsupported   = "unsupported_type"   // skipped: the vendor has nothing to do with that event type
+	ReasonEcho          = "own_event"          // skipped: the event came from that very integration
 	ReasonDisabled      = "integration_disabled"
 	ReasonDeleted       = "integration_deleted"
 	ReasonMisconfigured = "integration_misconfigured"
