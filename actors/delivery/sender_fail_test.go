@@ -36,7 +36,7 @@ func TestSenderTimeouts(t *testing.T) {
 	if a.Status != 0 {
 		t.Errorf("status %d", a.Status)
 	}
-	a = s.Do(within(t, 50*time.Millisecond), post(v.URL+"/body", "x"))
+	a = s.Do(within(t, 2*time.Second), post(v.URL+"/body", "x")) // time enough for the first half
 	wantReason(t, a, event.ReasonTimeout)
 	if a.Status != 200 || string(a.Body) != "half of" {
 		t.Errorf("status %d, body %q; what came of the answer must be there", a.Status, a.Body)
