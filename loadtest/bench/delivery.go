@@ -38,7 +38,7 @@ func throughput(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	defer v.close()
-	defer func() { _ = n.stop() }()
+	defer func() { _ = n.stop(context.WithoutCancel(ctx)) }()
 	const warm, events = 5_000, 60_000
 	if err := flood(ctx, n, "w", warm); err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func latency(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	defer v.close()
-	defer func() { _ = n.stop() }()
+	defer func() { _ = n.stop(context.WithoutCancel(ctx)) }()
 	if _, err := pace(ctx, n, v, "w", 1000, 3*time.Second); err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func stuck(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	defer v.close()
-	defer func() { _ = n.stop() }()
+	defer func() { _ = n.stop(context.WithoutCancel(ctx)) }()
 	v.broken.Store(true)
 	if err := n.connect(ctx, "stuck", v.url+"/stuck"); err != nil {
 		return nil, err

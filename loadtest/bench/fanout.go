@@ -54,13 +54,13 @@ func fanout(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = n.stop() }()
+	defer func() { _ = n.stop(context.WithoutCancel(ctx)) }()
 	const subscribers, warm, messages = 1_000, 200, 3_000
 	var total atomic.Int64
 	wake := make(chan struct{}, 1)
 	for range subscribers {
 		r := &reader{subscribed: make(chan struct{}), total: &total, wake: wake}
-		conn, _, err := gws.NewClient(r, &gws.ClientOption{Addr: "ws" + strings.TrimPrefix(n.url, "http") + "/connection/websocket"})
+		conn, _, err := gws.NewClient(r, &gws.ClientOption{Addr: n.WebSocketURL()})
 		if err != nil {
 			return nil, err
 		}
@@ -115,7 +115,7 @@ func publishFrames(ctx context.Context, n *node, prefix string, count int64) err
 		g.Go(func() error {
 			for i := next.Add(1); i <= count; i = next.Add(1) {
 				body := `{"id":"` + prefix + strconv.FormatInt(i, 10) + `","type":"bench.frame","payload":{"text":` + string(filler) + `}}`
-				if err := n.send(ctx, "POST", "/api/channels/bench:fanout/publish", []byte(body)); err != nil {
+				if err := n.api.Publish(ctx, "bench:fanout", []byte(body)); err != nil {
 					return err
 				}
 			}

@@ -16,7 +16,7 @@ func idle(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = n.stop() }()
+	defer func() { _ = n.stop(context.WithoutCancel(ctx)) }()
 	settle := time.NewTimer(5 * time.Second) // until the start's garbage has been given back
 	defer settle.Stop()
 	select {
@@ -42,7 +42,7 @@ func configured(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = n.stop() }()
+	defer func() { _ = n.stop(context.WithoutCancel(ctx)) }()
 	const integrations, active = 100_000, 1_000
 	var next atomic.Int64
 	g, connecting := errgroup.WithContext(ctx)

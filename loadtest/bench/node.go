@@ -6,137 +6,69 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
 
 type bench struct{ binary string }
 
-// node is a wedsync process.
+// node is a wedsync process under measurement.
 type node struct {
-	cmd  *exec.Cmd
-	dir  string
-	url  string
-	key  string
-	http *http.Client
-	up   time.Duration // from its start until it was ready
+	*nodeproc.Node
+	api *nodeproc.Client
+	dir string
+	up  time.Duration // from its start until it was ready
 }
 
 // start starts a node with an empty store and without ClickHouse, and waits until it is ready.
 func (b *bench) start(ctx context.Context, set ...string) (_ *node, err error) {
-	n := &node{http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
+	n := &node{}
 	if n.dir, err = os.MkdirTemp("", "wedsync-bench-*"); err != nil {
 		return nil, err
 	}
-	addr, err := freeAddress(ctx)
-	if err != nil {
-		return nil, err
-	}
-	n.url = "http://" + addr
-	args := []string{
-		"serve", "--addr", addr, "--data", n.dir, "--clickhouse", "off", "--log-level", "warn", "--insecure",
-		"--set", "delivery.allowPrivate=127.0.0.0/8",
-	}
+	flags := []string{"--clickhouse", "off", "--log-level", "warn", "--insecure", "--set", "delivery.allowPrivate=127.0.0.0/8"}
 	for _, s := range set {
-		args = append(args, "--set", s)
+		flags = append(flags, "--set", s)
 	}
-	n.cmd = exec.Command(b.binary, args...) //nolint:gosec,noctx // it is the binary to measure; stop ends it
-	n.cmd.Stderr = os.Stderr
-	begun := time.Now()
-	if err := n.cmd.Start(); err != nil {
-		return nil, err
+	if n.Node, err = nodeproc.Start(nodeproc.Config{Binary: b.binary, Dir: n.dir, Flags: flags, Stderr: os.Stderr}); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(n.dir))
 	}
-	for tick := time.NewTicker(2 * time.Millisecond); ; {
-		resp, err := n.http.Get(n.url + "/readyz")
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				tick.Stop()
-				break
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), n.stop())
-		}
-		if time.Since(begun) > 30*time.Second {
-			return nil, errors.Join(errors.New("the node is not ready after 30 s"), n.stop())
-		}
+	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err = n.Ready(limited); err == nil {
+		n.up = time.Since(n.Started())
+		n.api, err = n.Client()
 	}
-	n.up = time.Since(begun)
-	key, err := os.ReadFile(filepath.Join(n.dir, "api.key"))
-	n.key = strings.TrimSpace(string(key))
-	return n, err
+	if err != nil {
+		return nil, errors.Join(err, n.stop(ctx))
+	}
+	return n, nil
 }
 
-func freeAddress(ctx context.Context) (string, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-func (n *node) stop() error {
-	_ = n.cmd.Process.Signal(syscall.SIGTERM)
-	_ = n.cmd.Wait()
-	return os.RemoveAll(n.dir)
-}
-
-func (n *node) call(ctx context.Context, method, path string, in any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
-	}
-	return n.send(ctx, method, path, body)
-}
-
-func (n *node) send(ctx context.Context, method, path string, body []byte) error {
-	req, err := http.NewRequestWithContext(ctx, method, n.url+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+n.key)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := n.http.Do(req)
-	if err != nil {
-		return err
-	}
-	answer, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if err == nil && resp.StatusCode >= 300 {
-		err = fmt.Errorf("%s %s: %d %s", method, path, resp.StatusCode, answer)
-	}
-	return err
+// stop ends the node and removes its data.
+func (n *node) stop(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return errors.Join(n.Stop(limited), os.RemoveAll(n.dir))
 }
 
 const signing = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 // connect adds an integration that calls the address, for the supplier of the same name.
 func (n *node) connect(ctx context.Context, id, address string) error {
-	err := n.call(ctx, http.MethodPut, "/api/integrations/"+id, event.Integration{
+	return n.api.Connect(ctx, event.Integration{
 		ID: id, Vendor: "studiocloud", Owner: map[string]string{"supplierId": id}, Settings: json.RawMessage(fmt.Sprintf(`{"url":%q}`, address)),
-	})
-	if err != nil {
-		return err
-	}
-	return n.call(ctx, http.MethodPut, "/api/integrations/"+id+"/secrets", map[string]string{"signing": signing, "webhook": signing})
+	}, event.Secrets{"signing": {signing}, "webhook": {signing}})
 }
 
 func (n *node) mapAll(ctx context.Context) error {
-	return n.call(ctx, http.MethodPut, "/api/mappings/all", event.Mapping{
+	return n.api.Map(ctx, event.Mapping{
 		ID: "all", Pattern: "supplier:dashboard:{supplierId}:**", Targets: []event.Target{{Category: event.PhotographyCRM}},
 	})
 }
@@ -146,12 +78,12 @@ func (n *node) publish(ctx context.Context, supplier, lane, id string) error {
 	body := fmt.Sprintf(`{"id":%q,"type":"timeline.updated","payload":{"coupleId":"cpl_7Qm2x","coupleName":"Amélie & Jonas",`+
 		`"venue":"Château de Vaux, Orangerie","ceremonyTime":"2027-06-19T16:00:00+02:00","previousCeremonyTime":"2027-06-19T15:00:00+02:00",`+
 		`"notes":"Grandmother Odile needs step-free access."}}`, id)
-	return n.send(ctx, http.MethodPost, "/api/channels/supplier:dashboard:"+supplier+":"+lane+"/publish", []byte(body))
+	return n.api.Publish(ctx, "supplier:dashboard:"+supplier+":"+lane, []byte(body))
 }
 
 // rss is the node's resident memory in MB.
 func (n *node) rss() (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.PID()))
 	if err != nil {
 		return 0, err
 	}
@@ -166,7 +98,7 @@ func (n *node) rss() (float64, error) {
 
 // cpu is the processor time that the node has used. Linux counts it in hundredths of a second.
 func (n *node) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.PID()))
 	if err != nil {
 		return 0, err
 	}
