@@ -21,6 +21,7 @@ type cli struct {
 	JSON bool `name:"json" help:"Print JSON for programs, not text for people."`
 
 	Serve        serveCmd        `cmd:"" help:"Run a node."`
+	Demo         demoCmd         `cmd:"" help:"Play three wedding scenes through a real node and count what arrived."`
 	Sim          simCmd          `cmd:"" help:"Run the vendor simulators alone."`
 	Publish      publishCmd      `cmd:"" help:"Publish an event on a channel."`
 	Tail         tailCmd         `cmd:"" help:"Follow channels and print their events."`

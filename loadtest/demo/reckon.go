@@ -41,7 +41,7 @@ func (s *stage) reckon(ctx context.Context, begun time.Time, r *Result) error {
 	if len(report.Rows) != 1 {
 		return fmt.Errorf("demo: the success rate came in %d rows", len(report.Rows))
 	}
-	r.SuccessRate = report.Rows[0].SuccessRate
+	r.SuccessRate = report.Rows[0].Success.Rate
 	if r.ClickHouse, err = s.cfg.ClickHouse.Version(ctx); err != nil {
 		return fmt.Errorf("demo: ClickHouse's version: %w", err)
 	}
@@ -107,11 +107,13 @@ func (s *stage) table(rows []analytics.IntegrationSummary) {
 	fmt.Fprintln(w, "\n  integration\tvendor\tsent\tdelivered\tdead\tattempts\tp50\tp99\t")
 	for _, r := range rows {
 		fmt.Fprintf(w, "  %s\t%s\t%d\t%d\t%d\t%d\t%v\t%v\t\n", r.Integration, r.Vendor, r.Sent, r.Delivered, r.Dead, r.Attempts,
-			r.P50.Round(100*time.Microsecond), r.P99.Round(100*time.Microsecond))
+			round(r.P50), round(r.P99))
 	}
 	_ = w.Flush()
 	fmt.Fprintln(s.cfg.Out)
 }
+
+func round(d event.Duration) time.Duration { return time.Duration(d).Round(100 * time.Microsecond) }
 
 // deadLetter waits for an integration's dead letter.
 func (s *stage) deadLetter(ctx context.Context, integration string) (seq uint64, letter event.DeadLetter, err error) {
