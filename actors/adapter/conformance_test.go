@@ -376,6 +376,7 @@ func (c *conformance) fresh(t *testing.T, conn adapter.Connection) *event.Delive
 }
 
 func (c *conformance) golden(t *testing.T, conn adapter.Connection, ev *event.Event) {
+	t.Helper()
 	d := c.delivery(t, conn, ev)
 	again := c.delivery(t, conn, ev)
 	if !bytes.Equal(d.Body, again.Body) {
@@ -446,6 +447,7 @@ func (c *conformance) try(ctx context.Context, t *testing.T, conn adapter.Connec
 }
 
 func (c *conformance) send(t *testing.T, conn adapter.Connection, ev *event.Event) {
+	t.Helper()
 	before := c.sim.Counts()
 	d := c.delivery(t, conn, ev)
 	for range 2 { // a retry has the same id, and is taken for the same
@@ -467,6 +469,7 @@ func (c *conformance) send(t *testing.T, conn adapter.Connection, ev *event.Even
 }
 
 func (c *conformance) unsupported(t *testing.T, a adapter.Adapter, conn adapter.Connection) {
+	t.Helper()
 	ev := a.Describe().Samples[0]
 	ev.Type = "nobody.knows_this"
 	_, err := conn.Encode(&ev)
@@ -485,6 +488,7 @@ func (c *conformance) unsupported(t *testing.T, a adapter.Adapter, conn adapter.
 }
 
 func (c *conformance) wrongSecret(t *testing.T, a adapter.Adapter, in event.Integration, secrets event.Secrets) {
+	t.Helper()
 	wrong := maps.Clone(secrets)
 	old := secrets.Current(c.way.outgoing).Reveal()
 	wrong[c.way.outgoing] = []event.Secret{event.Secret(flip(old))}
@@ -518,6 +522,7 @@ func flip(s string) string {
 }
 
 func (c *conformance) fault(t *testing.T, conn adapter.Connection, f faultCase) {
+	t.Helper()
 	ctx := t.Context()
 	if f.fault.Hang { // give up as soon as it does
 		var cancel context.CancelFunc
@@ -554,6 +559,7 @@ func (c *conformance) fault(t *testing.T, conn adapter.Connection, f faultCase) 
 }
 
 func (c *conformance) probe(t *testing.T, conn adapter.Connection, p adapter.Prober) {
+	t.Helper()
 	before := c.sim.Counts()
 	call, err := p.Probe(time.Now())
 	if err != nil {

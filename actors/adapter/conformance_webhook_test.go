@@ -30,28 +30,32 @@ func (c *conformance) webhooks(t *testing.T, a adapter.Adapter, in event.Integra
 	box := newInbox(t, conn)
 	seen := map[string]bool{}
 	for _, w := range sim.Webhooks() {
-		step("webhook "+w.Type, "decoded", func(t *testing.T) { c.webhook(t, a, box, sim, w, seen) })
+		step("webhook "+w.Type, "decoded", func(t *testing.T) { t.Helper(); c.webhook(t, a, box, sim, w, seen) })
 	}
 	step("all types received", "yes", func(t *testing.T) {
+		t.Helper()
 		if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, slices.Sorted(slices.Values(a.Describe().Receives))) {
 			t.Errorf("the simulator's webhooks give %v, the adapter receives %v", got, a.Describe().Receives)
 		}
 	})
-	step("webhook twice", "same id", func(t *testing.T) { c.twice(t, box, sim) })
+	step("webhook twice", "same id", func(t *testing.T) { t.Helper(); c.twice(t, box, sim) })
 	step("webhook with a wrong signature", "refused", func(t *testing.T) {
+		t.Helper()
 		sim.Faults().SpoilWebhooks(vendors.WebhookFault{WrongSignature: true})
 		defer sim.Faults().Clear()
 		c.refused(t, box, sim, adapter.CodeSignatureInvalid)
 	})
 	if c.vendor != "whatsapp" { // which signs no time
 		step("old webhook", "refused", func(t *testing.T) {
+			t.Helper()
 			sim.Faults().SpoilWebhooks(vendors.WebhookFault{Age: event.Duration(6 * time.Minute)})
 			defer sim.Faults().Clear()
 			c.refused(t, box, sim, adapter.CodeTimestampOld)
 		})
 	}
-	step("tampered webhook", "refused", func(t *testing.T) { c.tampered(t, box, sim, conn) })
+	step("tampered webhook", "refused", func(t *testing.T) { t.Helper(); c.tampered(t, box, sim, conn) })
 	step("webhook without a secret", "refused", func(t *testing.T) {
+		t.Helper()
 		outgoing := event.Secrets{c.way.outgoing: secrets[c.way.outgoing]}
 		bare, err := a.Connect(in, outgoing)
 		if err != nil {
@@ -60,6 +64,7 @@ func (c *conformance) webhooks(t *testing.T, a adapter.Adapter, in event.Integra
 		c.refused(t, newInbox(t, bare), sim, adapter.CodeSignatureInvalid)
 	})
 	step("webhook during a rotation", "decoded", func(t *testing.T) {
+		t.Helper()
 		rotated := maps.Clone(secrets)
 		for name, values := range rotated {
 			rotated[name] = []event.Secret{event.Secret(flip(values[0].Reveal())), values[0]}
@@ -79,6 +84,7 @@ func (c *conformance) webhooks(t *testing.T, a adapter.Adapter, in event.Integra
 	switch sim := c.sim.(type) {
 	case *vendors.Slack:
 		step("handshake", "answered", func(t *testing.T) {
+			t.Helper()
 			if err := sim.Handshake(t.Context(), box.URL); err != nil {
 				t.Error(err)
 			}
@@ -86,6 +92,7 @@ func (c *conformance) webhooks(t *testing.T, a adapter.Adapter, in event.Integra
 		})
 	case *vendors.WhatsApp:
 		step("handshake", "answered", func(t *testing.T) {
+			t.Helper()
 			if err := sim.Handshake(t.Context(), box.URL); err != nil {
 				t.Error(err)
 			}
@@ -101,6 +108,7 @@ func (c *conformance) webhooks(t *testing.T, a adapter.Adapter, in event.Integra
 }
 
 func (c *conformance) webhook(t *testing.T, a adapter.Adapter, box *inbox, sim vendors.Sender, w vendors.Webhook, seen map[string]bool) {
+	t.Helper()
 	sent, err := sim.Send(t.Context(), box.URL, w)
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +144,7 @@ func (c *conformance) webhook(t *testing.T, a adapter.Adapter, box *inbox, sim v
 }
 
 func (c *conformance) twice(t *testing.T, box *inbox, sim vendors.Sender) {
+	t.Helper()
 	sim.Faults().SpoilWebhooks(vendors.WebhookFault{Duplicate: true})
 	defer sim.Faults().Clear()
 	if _, err := sim.Send(t.Context(), box.URL, sim.Webhooks()[0]); err != nil {
@@ -167,6 +176,7 @@ func (c *conformance) refused(t *testing.T, box *inbox, sim vendors.Sender, code
 }
 
 func (c *conformance) tampered(t *testing.T, box *inbox, sim vendors.Sender, conn adapter.Connection) {
+	t.Helper()
 	if _, err := sim.Send(t.Context(), box.URL, sim.Webhooks()[0]); err != nil {
 		t.Fatal(err)
 	}
