@@ -23,7 +23,6 @@ const (
 	// Who asks.
 	KeyMissing = "key_missing"
 	KeyInvalid = "key_invalid"
-	Forbidden  = "forbidden"
 
 	// OriginNotAllowed refuses a page that opens a WebSocket.
 	OriginNotAllowed = "origin_not_allowed"
@@ -66,16 +65,17 @@ const (
 	TooManyConnections = "too_many_connections"
 
 	// Managing.
-	IntegrationInvalid  = "integration_invalid"
-	MappingInvalid      = "mapping_invalid"
-	MappingUnknown      = "mapping_unknown"
-	SecretsInvalid      = "secrets_invalid"
-	DeadLetterUnknown   = "dead_letter_unknown"
-	AnalyticsMissing    = "analytics_missing"
-	AnalyticsFailed     = "analytics_failed"
-	EngineUnavailable   = "engine_unavailable"
-	PreconditionFailed  = "precondition_failed"
-	ConfirmationMissing = "confirmation_missing"
+	IntegrationInvalid = "integration_invalid"
+	MappingInvalid     = "mapping_invalid"
+	MappingUnknown     = "mapping_unknown"
+	SecretsInvalid     = "secrets_invalid"
+	SecretsUnreadable  = "secrets_unreadable"
+	DeadLetterUnknown  = "dead_letter_unknown"
+	ReplayImpossible   = "replay_impossible"
+	AnalyticsMissing   = "analytics_missing"
+	AnalyticsFailed    = "analytics_failed"
+	EngineUnavailable  = "engine_unavailable"
+	PreconditionFailed = "precondition_failed"
 
 	// Us.
 	LogFull        = "log_full"
@@ -133,7 +133,6 @@ var table = map[string]Kind{
 
 	KeyMissing: {Status: 401, Title: "An API key is needed"},
 	KeyInvalid: {Status: 401, Title: "The API key is not known"},
-	Forbidden:  {Status: 403, Title: "The API key may not do that"},
 
 	OriginNotAllowed: {Status: 403, Title: "Pages of this origin may not connect"},
 
@@ -171,16 +170,17 @@ var table = map[string]Kind{
 	RefusalsLimited:    {Status: 429, Title: "Too many refused requests from this address"},
 	TooManyConnections: {Status: 503, Title: "Too many connections"},
 
-	IntegrationInvalid:  {Status: 422, Title: "The integration is not valid"},
-	MappingInvalid:      {Status: 422, Title: "The mapping is not valid"},
-	MappingUnknown:      {Status: 404, Title: "The mapping is not known"},
-	SecretsInvalid:      {Status: 422, Title: "The secrets are not valid"},
-	DeadLetterUnknown:   {Status: 404, Title: "The dead letter is not known"},
-	AnalyticsMissing:    {Status: 503, Title: "There is no analytics database"},
-	AnalyticsFailed:     {Status: 502, Title: "The analytics database did not answer"},
-	EngineUnavailable:   {Status: 503, Title: "The delivery engine does not answer"},
-	PreconditionFailed:  {Status: 412, Title: "It is not at the revision that was named"},
-	ConfirmationMissing: {Status: 428, Title: "This needs to be confirmed"},
+	IntegrationInvalid: {Status: 422, Title: "The integration is not valid"},
+	MappingInvalid:     {Status: 422, Title: "The mapping is not valid"},
+	MappingUnknown:     {Status: 404, Title: "The mapping is not known"},
+	SecretsInvalid:     {Status: 422, Title: "The secrets are not valid"},
+	SecretsUnreadable:  {Status: 500, Title: "The stored secrets cannot be opened"},
+	DeadLetterUnknown:  {Status: 404, Title: "The dead letter is not known"},
+	ReplayImpossible:   {Status: 409, Title: "The dead letter still cannot be delivered"},
+	AnalyticsMissing:   {Status: 503, Title: "There is no analytics database"},
+	AnalyticsFailed:    {Status: 502, Title: "The analytics database did not answer"},
+	EngineUnavailable:  {Status: 503, Title: "The delivery engine does not answer"},
+	PreconditionFailed: {Status: 412, Title: "It is not at the revision that was named"},
 
 	LogFull:        {Status: 503, Title: "The event log is full"},
 	LogUnavailable: {Status: 503, Title: "The event log cannot be written"},

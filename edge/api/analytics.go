@@ -1,0 +1,101 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/edge/problem"
+)
+
+type sloInput struct {
+	By    string `query:"by" default:"overall" enum:"overall,vendor,category,integration,event_type,wedding" doc:"What to break it down by."`
+	Since string `query:"since" doc:"An RFC 3339 time, or how long ago, such as 24h. Default: 30 days."`
+}
+
+type summaryInput struct {
+	Since string `query:"since" doc:"An RFC 3339 time, or how long ago, such as 24h. Default: all that is kept."`
+}
+
+func (a *API) routeAnalytics(h huma.API) {
+	tags := []string{"analytics"}
+	handle(h, huma.Operation{
+		OperationID: "slo", Method: http.MethodGet, Path: "/api/slo", Tags: tags, Summary: "How the objectives are met",
+	}, a.slo)
+	handle(h, huma.Operation{
+		OperationID: "summary", Method: http.MethodGet, Path: "/api/summary", Tags: tags, Summary: "Deliveries by integration",
+	}, a.summary)
+}
+
+// store returns the analytics, or the problem that there are none.
+func (a *API) store() (Analytics, error) {
+	if s := a.cfg.Analytics(); s != nil {
+		return s, nil
+	}
+	return nil, problem.New(problem.AnalyticsMissing, "this node has no ClickHouse; records wait in the log until it has")
+}
+
+func analyticsFailed(err error) error {
+	return problem.New(problem.AnalyticsFailed, "ClickHouse did not answer; the node's log says more").Because(err)
+}
+
+func (a *API) slo(ctx context.Context, in *sloInput) (*body[analytics.SLOReport], error) {
+	s, err := a.store()
+	if err != nil {
+		return nil, err
+	}
+	q := analytics.SLOQuery{By: analytics.Dimension(in.By), Now: a.cfg.Now().UTC()}
+	if q.Since, err = a.since(in.Since); err != nil {
+		return nil, err
+	}
+	if err := q.WithDefaults().Validate(); err != nil {
+		return nil, problem.New(problem.FieldInvalid, "%v", err)
+	}
+	report, err := s.SLO(ctx, q)
+	if err != nil {
+		return nil, analyticsFailed(err)
+	}
+	return &body[analytics.SLOReport]{report}, nil
+}
+
+type summary struct {
+	Since time.Time                      `json:"since,omitzero"`
+	Items []analytics.IntegrationSummary `json:"items" nullable:"false"`
+}
+
+func (a *API) summary(ctx context.Context, in *summaryInput) (*body[summary], error) {
+	s, err := a.store()
+	if err != nil {
+		return nil, err
+	}
+	since, err := a.since(in.Since)
+	if err != nil {
+		return nil, err
+	}
+	items, err := s.Summary(ctx, since)
+	if err != nil {
+		return nil, analyticsFailed(err)
+	}
+	if items == nil {
+		items = []analytics.IntegrationSummary{}
+	}
+	return &body[summary]{summary{since, items}}, nil
+}
+
+// since reads a time or a duration before now; "" is the zero time.
+func (a *API) since(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return a.cfg.Now().Add(-d).UTC(), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, problem.New(problem.FieldInvalid, "since %.60q is neither an RFC 3339 time nor a duration such as 24h", text)
+	}
+	return at, nil
+}

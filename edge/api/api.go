@@ -1,0 +1,80 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/wedsync/wedsync/edge/ingest"
+	"github.com/wedsync/wedsync/edge/problem"
+)
+
+// API serves /api. It is safe for concurrent use.
+type API struct {
+	cfg    Config
+	limits ingest.Limits // of a publish body
+}
+
+// New returns the API, or an error that names what is wrong with the configuration.
+func New(cfg Config) (*API, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &API{cfg: cfg, limits: publishLimits()}, nil
+}
+
+// Mount puts the API into the mux.
+func (a *API) Mount(mux *http.ServeMux) {
+	h := humago.New(guardedMux{mux, a}, config(a.cfg.Version))
+	a.routeChannels(h)
+	a.routeIntegrations(h)
+	a.routeControls(h)
+	a.routeMappings(h)
+	a.routeDead(h)
+	a.routeAnalytics(h)
+	a.routeAbout(h)
+	mux.HandleFunc("POST /api/channels/{name}/publish", a.publish)
+	document(h.OpenAPI())
+}
+
+// guardedMux puts the check of keys before everything that huma serves, except for what describes it.
+type guardedMux struct {
+	*http.ServeMux
+	api *API
+}
+
+func (m guardedMux) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
+	switch pattern {
+	case "GET " + openAPIPath + ".json", "GET " + openAPIPath + ".yaml", "GET /api/problems":
+		m.ServeMux.HandleFunc(pattern, h)
+	case "GET " + openAPIPath + "-3.0.json", "GET " + openAPIPath + "-3.0.yaml": // one version is enough
+	default:
+		m.ServeMux.HandleFunc(pattern, m.api.guarded(h))
+	}
+}
+
+// handle registers an operation whose errors are told by problemOf.
+func handle[I, O any](h huma.API, op huma.Operation, f func(context.Context, *I) (*O, error)) {
+	op.Responses = map[string]*huma.Response{"default": problemResponse(h.OpenAPI())}
+	huma.Register(h, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := f(ctx, in)
+		if err != nil {
+			return nil, problemOf(err)
+		}
+		return out, nil
+	})
+}
+
+// body is an answer with a body.
+type body[T any] struct{ Body T }
+
+// page is one page of a list.
+type page[T any] struct {
+	Items []T    `json:"items" nullable:"false"`
+	Next  string `json:"next,omitempty" doc:"Cursor of the next page, for the parameter after. Without it there is none."`
+}
+
+var _ huma.StatusError = (*problem.Problem)(nil)

@@ -1,0 +1,150 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/wedsync/wedsync/actors"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/ingest"
+)
+
+// The backends, as the node has them. All are safe for concurrent use.
+type (
+	// Publisher takes events in; *ingest.Ingest is one.
+	Publisher interface {
+		Publish(ctx context.Context, d ingest.Draft) (ingest.Receipt, error)
+	}
+	// History reads the event log; *journal.Journal is one.
+	History interface {
+		Epoch() string
+		History(ctx context.Context, channel string, after uint64, limit int) ([]journal.Entry, error)
+		HistoryLast(ctx context.Context, channel string, limit int) ([]journal.Entry, error)
+		Status(ctx context.Context) (journal.Status, error)
+	}
+	// Dead keeps the dead letters; *journal.Journal is one.
+	Dead interface {
+		DeadLetters(ctx context.Context, q journal.DeadQuery) ([]journal.Buried, error)
+		DeadLetter(ctx context.Context, seq uint64) (*journal.Buried, error)
+		Exhume(ctx context.Context, seq uint64) error
+	}
+	// Integrations are stored in the registry; *registry.Registry is one.
+	Integrations interface {
+		Lookup(id string) (*registry.Entry, bool)
+		Integrations() []event.Integration
+		Put(ctx context.Context, in event.Integration) (event.Integration, error)
+		Delete(ctx context.Context, id string) error
+	}
+	// Controls change integrations in part; *registry.Registry is one.
+	Controls interface {
+		SetSecrets(ctx context.Context, id string, values map[string]event.Secret) error
+		Pause(ctx context.Context, id string, p event.Pause) error
+		Resume(ctx context.Context, id string) error
+	}
+	// Mappings are stored in the registry; *registry.Registry is one.
+	Mappings interface {
+		Mappings() []event.Mapping
+		PutMapping(ctx context.Context, m event.Mapping) (event.Mapping, error)
+		DeleteMapping(ctx context.Context, id string) error
+	}
+	// Engine delivers; *actors.System is one.
+	Engine interface {
+		Health(ctx context.Context, id string) (event.Health, error)
+		Healths(ctx context.Context) []event.Health
+		Commands
+	}
+	// Commands are what the engine can be told.
+	Commands interface {
+		ResetBreaker(ctx context.Context, id string) error
+		Reinstate(ctx context.Context, id string) error
+		Replay(ctx context.Context, seq uint64) (*event.Delivery, error)
+	}
+	// Analytics answers questions about what was; *analytics.Store is one.
+	Analytics interface {
+		SLO(ctx context.Context, q analytics.SLOQuery) (analytics.SLOReport, error)
+		Summary(ctx context.Context, since time.Time) ([]analytics.IntegrationSummary, error)
+	}
+	// Auditor takes audit records and never blocks; *audit.Log is one.
+	Auditor interface{ Audit(a event.Audit) }
+)
+
+var (
+	_ Publisher    = (*ingest.Ingest)(nil)
+	_ History      = (*journal.Journal)(nil)
+	_ Dead         = (*journal.Journal)(nil)
+	_ Integrations = (*registry.Registry)(nil)
+	_ Controls     = (*registry.Registry)(nil)
+	_ Mappings     = (*registry.Registry)(nil)
+	_ Engine       = (*actors.System)(nil)
+	_ Analytics    = (*analytics.Store)(nil)
+)
+
+// Config is what New needs. Everything is required, except where a default is named.
+type Config struct {
+	Keys []Key // who may call
+	// Insecure lets everybody call. For development; refused together with Keys.
+	Insecure bool
+
+	Publisher    Publisher
+	History      History
+	Dead         Dead
+	Integrations Integrations
+	Controls     Controls
+	Mappings     Mappings
+	Engine       Engine
+	Auditor      Auditor
+	// Analytics returns the store, or nil while there is none. Default: there is none.
+	Analytics func() Analytics
+
+	Node    string           // name of this node
+	Version string           // of this release
+	Now     func() time.Time // default time.Now
+	// Source tells where a request comes from, for the audit; default: its connection's address.
+	Source func(r *http.Request) netip.Addr
+}
+
+// WithDefaults returns the configuration with what was left out filled in.
+func (c Config) WithDefaults() Config {
+	if c.Analytics == nil {
+		c.Analytics = func() Analytics { return nil }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Source == nil {
+		c.Source = connectionAddr
+	}
+	return c
+}
+
+// Validate returns an error that names the first field that is missing or wrong.
+func (c Config) Validate() error {
+	for _, f := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Publisher", c.Publisher == nil},
+		{"History", c.History == nil},
+		{"Dead", c.Dead == nil},
+		{"Integrations", c.Integrations == nil},
+		{"Controls", c.Controls == nil},
+		{"Mappings", c.Mappings == nil},
+		{"Engine", c.Engine == nil},
+		{"Auditor", c.Auditor == nil},
+	} {
+		if f.missing {
+			return fmt.Errorf("api: Config.%s is missing", f.name)
+		}
+	}
+	if c.Insecure && len(c.Keys) > 0 {
+		return errors.New("api: Config.Insecure lets everybody in, and Config.Keys are given; choose one")
+	}
+	return nil
+}

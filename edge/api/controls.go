@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/edge/problem"
+)
+
+type pauseInput struct {
+	ID   string `path:"id" doc:"The integration."`
+	Body struct {
+		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Why, for others to read."`
+	}
+}
+
+type secretsInput struct {
+	ID   string                  `path:"id" doc:"The integration."`
+	Body map[string]event.Secret `doc:"New values by name. Names left out keep theirs; an empty value removes the secret."`
+}
+
+type healthsInput struct {
+	After string      `query:"after" doc:"Cursor: the next of the page before."`
+	Limit int         `query:"limit" default:"1000" minimum:"1" maximum:"20000" doc:"At most so many."`
+	State event.State `query:"state" doc:"Only those in this state."`
+}
+
+func (a *API) routeControls(h huma.API) {
+	op := func(id, method, path, summary string) huma.Operation {
+		return huma.Operation{
+			OperationID: id, Method: method, Path: "/api/integrations/" + path, Tags: []string{"integrations"}, Summary: summary,
+			DefaultStatus: http.StatusOK,
+		}
+	}
+	handle(h, op("pause-integration", http.MethodPost, "{id}/pause", "Send nothing for now; deliveries wait"), a.pause)
+	handle(h, op("resume-integration", http.MethodPost, "{id}/resume", "Send again, what waited first"), a.resume)
+	handle(h, op("reset-breaker", http.MethodPost, "{id}/reset-breaker", "Close the breaker: try at once what waits"), a.resetBreaker)
+	handle(h, op("reinstate-integration", http.MethodPost, "{id}/reinstate", "Let one that was suspended work again"), a.reinstate)
+	secrets := op("set-secrets", http.MethodPut, "{id}/secrets", "Set secrets")
+	secrets.Description = "They cannot be read again. What was in force until now goes on verifying what comes in, until the next change."
+	handle(h, secrets, a.setSecrets)
+	handle(h, op("integration-health", http.MethodGet, "{id}/health", "How an integration does"), a.health)
+	handle(h, op("integrations-health", http.MethodGet, "health", "How all integrations do"), a.healths)
+}
+
+func (a *API) pause(ctx context.Context, in *pauseInput) (_ *integrationOutput, err error) {
+	defer func() { a.audit(ctx, "integration.pause", in.ID, "", err) }()
+	c, _ := ctx.Value(callerKey{}).(caller)
+	err = a.cfg.Controls.Pause(ctx, in.ID, event.Pause{Reason: in.Body.Reason, By: "admin:" + c.name, At: a.cfg.Now().UTC()})
+	if err != nil {
+		return nil, a.known(err, in.ID)
+	}
+	return a.getIntegration(ctx, &idInput{in.ID})
+}
+
+func (a *API) resume(ctx context.Context, in *idInput) (_ *integrationOutput, err error) {
+	defer func() { a.audit(ctx, "integration.resume", in.ID, "", err) }()
+	if err := a.cfg.Controls.Resume(ctx, in.ID); err != nil {
+		return nil, a.known(err, in.ID)
+	}
+	return a.getIntegration(ctx, in)
+}
+
+func (a *API) resetBreaker(ctx context.Context, in *idInput) (_ *body[event.Health], err error) {
+	defer func() { a.audit(ctx, "integration.reset_breaker", in.ID, "", err) }()
+	if err := a.cfg.Engine.ResetBreaker(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	return a.health(ctx, in)
+}
+
+func (a *API) reinstate(ctx context.Context, in *idInput) (_ *body[event.Health], err error) {
+	defer func() { a.audit(ctx, "integration.reinstate", in.ID, "", err) }()
+	if err := a.cfg.Engine.Reinstate(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	return a.health(ctx, in)
+}
+
+func (a *API) setSecrets(ctx context.Context, in *secretsInput) (_ *integrationOutput, err error) {
+	names := slices.Sorted(maps.Keys(in.Body))
+	defer func() { a.audit(ctx, "integration.set_secrets", in.ID, cutText(strings.Join(names, " "), 500), err) }()
+	if len(names) == 0 {
+		return nil, problem.New(problem.SecretsInvalid, "name at least one secret")
+	}
+	if err := a.cfg.Controls.SetSecrets(ctx, in.ID, in.Body); err != nil {
+		var invalid *registry.InvalidError
+		if errors.As(err, &invalid) {
+			p := invalidProblem(invalid)
+			q := problem.New(problem.SecretsInvalid, "%s", p.Detail)
+			q.Errors = p.Errors
+			return nil, q
+		}
+		return nil, a.known(err, in.ID)
+	}
+	return a.getIntegration(ctx, &idInput{in.ID})
+}
+
+func cutText(s string, n int) string { return s[:min(len(s), n)] }
+
+func (a *API) health(ctx context.Context, in *idInput) (*body[event.Health], error) {
+	h, err := a.cfg.Engine.Health(ctx, in.ID)
+	return &body[event.Health]{h}, err
+}
+
+func (a *API) healths(ctx context.Context, in *healthsInput) (*body[page[event.Health]], error) {
+	all := slices.DeleteFunc(a.cfg.Engine.Healths(ctx), func(h event.Health) bool { return in.State != "" && h.State != in.State })
+	slice, next := cut(all, in.After, in.Limit, func(h event.Health) string { return h.Integration })
+	if slice == nil {
+		slice = []event.Health{}
+	}
+	return &body[page[event.Health]]{page[event.Health]{slice, next}}, nil
+}

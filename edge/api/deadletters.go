@@ -1,0 +1,128 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/wedsync/wedsync/actors"
+	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/problem"
+)
+
+type buriedLetter struct {
+	Seq    uint64           `json:"seq" doc:"Its number."`
+	Letter event.DeadLetter `json:"letter"`
+}
+
+type buriedLetters struct {
+	Items []buriedLetter `json:"items" nullable:"false"`
+	Next  uint64         `json:"next,omitempty" doc:"Ask again with after=next; without it there are no more."`
+}
+
+type deadListInput struct {
+	Integration string `query:"integration" doc:"Only those of this integration."`
+	After       uint64 `query:"after" doc:"Only those behind this number."`
+	Limit       int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
+}
+
+type deadInput struct {
+	Seq uint64 `path:"seq" doc:"Its number, as listed."`
+}
+
+type replayed struct {
+	Seq      uint64 `json:"seq" doc:"Of the dead letter, which is gone now."`
+	Delivery string `json:"delivery" doc:"Id of the delivery, the same as before."`
+	Replay   int    `json:"replay" doc:"How often it has come back."`
+}
+
+func (a *API) routeDead(h huma.API) {
+	tags := []string{"dead letters"}
+	handle(h, huma.Operation{
+		OperationID: "list-dead-letters", Method: http.MethodGet, Path: "/api/dead-letters", Tags: tags,
+		Summary: "List dead letters, the oldest first", Description: "Without what was sent and the event's payload: show one for these.",
+	}, a.listDead)
+	handle(h, huma.Operation{
+		OperationID: "get-dead-letter", Method: http.MethodGet, Path: "/api/dead-letters/{seq}", Tags: tags,
+		Summary: "Show a dead letter with its event, what was sent, and every attempt",
+	}, a.getDead)
+	handle(h, huma.Operation{
+		OperationID: "replay-dead-letter", Method: http.MethodPost, Path: "/api/dead-letters/{seq}/replay", Tags: tags,
+		Summary:       "Deliver it again, in order and with the same idempotency id",
+		DefaultStatus: http.StatusAccepted,
+	}, a.replayDead)
+	handle(h, huma.Operation{
+		OperationID: "discard-dead-letter", Method: http.MethodDelete, Path: "/api/dead-letters/{seq}", Tags: tags,
+		Summary: "Discard a dead letter", DefaultStatus: http.StatusNoContent,
+	}, a.discardDead)
+}
+
+func noLetter(seq uint64) error {
+	return problem.New(problem.DeadLetterUnknown, "there is no dead letter %d; it may have been replayed, discarded or older than 30 days", seq)
+}
+
+func (a *API) listDead(ctx context.Context, in *deadListInput) (*body[buriedLetters], error) {
+	if in.Integration != "" && event.CheckID(in.Integration) != nil {
+		return nil, problem.New(problem.FieldInvalid, "integration: %v", event.CheckID(in.Integration))
+	}
+	found, err := a.cfg.Dead.DeadLetters(ctx, journal.DeadQuery{Integration: in.Integration, After: in.After, Limit: in.Limit})
+	if err != nil {
+		return nil, err
+	}
+	out := buriedLetters{Items: make([]buriedLetter, len(found))}
+	for i, b := range found {
+		l := *b.Letter
+		l.Delivery.Body, l.Event.Payload = json.RawMessage("null"), json.RawMessage("null")
+		out.Items[i] = buriedLetter{b.Seq, l}
+	}
+	if len(found) == in.Limit {
+		out.Next = found[len(found)-1].Seq
+	}
+	return &body[buriedLetters]{out}, nil
+}
+
+func (a *API) letter(ctx context.Context, seq uint64) (*journal.Buried, error) {
+	b, err := a.cfg.Dead.DeadLetter(ctx, seq)
+	if errors.Is(err, journal.ErrNotFound) {
+		return nil, noLetter(seq)
+	}
+	return b, err
+}
+
+func (a *API) getDead(ctx context.Context, in *deadInput) (*body[buriedLetter], error) {
+	b, err := a.letter(ctx, in.Seq)
+	if err != nil {
+		return nil, err
+	}
+	return &body[buriedLetter]{buriedLetter{b.Seq, *b.Letter}}, nil
+}
+
+func (a *API) replayDead(ctx context.Context, in *deadInput) (_ *body[replayed], err error) {
+	defer func() { a.audit(ctx, "dead.replay", strconv.FormatUint(in.Seq, 10), "", err) }()
+	d, err := a.cfg.Engine.Replay(ctx, in.Seq)
+	var encode *adapter.EncodeError
+	var settings *adapter.SettingsError
+	switch {
+	case errors.Is(err, journal.ErrNotFound):
+		return nil, noLetter(in.Seq)
+	case errors.As(err, &encode), errors.As(err, &settings), errors.Is(err, adapter.ErrUnsupported), errors.Is(err, actors.ErrUnknown):
+		return nil, problem.New(problem.ReplayImpossible, "%v; mend that first, or discard it", err)
+	case err != nil:
+		return nil, err
+	}
+	return &body[replayed]{replayed{in.Seq, d.ID, d.Replay}}, nil
+}
+
+func (a *API) discardDead(ctx context.Context, in *deadInput) (_ *struct{}, err error) {
+	defer func() { a.audit(ctx, "dead.discard", strconv.FormatUint(in.Seq, 10), "", err) }()
+	if _, err := a.letter(ctx, in.Seq); err != nil {
+		return nil, err
+	}
+	return nil, a.cfg.Dead.Exhume(ctx, in.Seq)
+}

@@ -1,0 +1,254 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/wedsync/wedsync/actors"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge"
+	"github.com/wedsync/wedsync/edge/api"
+	"github.com/wedsync/wedsync/edge/ingest"
+	"github.com/wedsync/wedsync/edge/problem"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const apiKey = "k-0123456789-abcdefghij"
+
+// node is a server with the API before a real log and a real registry, and an engine and analytics
+// that do what a test says.
+type node struct {
+	url      string
+	client   *http.Client
+	journal  *journal.Journal
+	registry *registry.Registry
+	engine   *engine
+	numbers  *numbers
+	out      *bytes.Buffer
+
+	mu     sync.Mutex
+	audits []event.Audit
+}
+
+func (n *node) Audit(a event.Audit) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.audits = append(n.audits, a)
+}
+
+// audited returns the audit records since the last call.
+func (n *node) audited() []event.Audit {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := n.audits
+	n.audits = nil
+	return all
+}
+
+// engine stands in for the actors.
+type engine struct {
+	mu      sync.Mutex
+	healths []event.Health
+	told    []string
+	err     error
+	replay  error
+}
+
+func (e *engine) fail(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.err = err
+}
+
+func (e *engine) tell(what, id string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.told = append(e.told, what+" "+id)
+	return e.err
+}
+
+func (e *engine) ResetBreaker(_ context.Context, id string) error { return e.tell("reset", id) }
+func (e *engine) Reinstate(_ context.Context, id string) error    { return e.tell("reinstate", id) }
+func (e *engine) Healths(context.Context) []event.Health {
+	return append([]event.Health(nil), e.healths...)
+}
+
+func (e *engine) Health(_ context.Context, id string) (event.Health, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, h := range e.healths {
+		if h.Integration == id {
+			return h, e.err
+		}
+	}
+	return event.Health{}, errors.Join(actors.ErrUnknown, e.err)
+}
+
+func (e *engine) Replay(_ context.Context, seq uint64) (*event.Delivery, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.replay != nil {
+		return nil, e.replay
+	}
+	e.told = append(e.told, "replay")
+	return &event.Delivery{ID: "dlv_1", Replay: 2}, nil
+}
+
+// numbers stands in for ClickHouse.
+type numbers struct {
+	missing bool
+	err     error
+	query   analytics.SLOQuery
+	since   time.Time
+}
+
+func (s *numbers) SLO(_ context.Context, q analytics.SLOQuery) (analytics.SLOReport, error) {
+	s.query = q
+	return analytics.SLOReport{By: q.By, Since: q.Since, Now: q.Now, Rows: []analytics.SLORow{{Key: "slack", Total: 3, Delivered: 3}}}, s.err
+}
+
+func (s *numbers) Summary(_ context.Context, since time.Time) ([]analytics.IntegrationSummary, error) {
+	s.since = since
+	return nil, s.err
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func start(tb testing.TB, change func(*api.Config)) *node {
+	tb.Helper()
+	n := &node{engine: &engine{}, numbers: &numbers{}, out: &bytes.Buffer{}}
+	var err error
+	n.journal, err = journal.Open(tb.Context(), journal.Config{Dir: tb.TempDir(), Shards: 1, Logger: zerolog.Nop()})
+	must(tb, err)
+	tb.Cleanup(func() { must(tb, n.journal.Close(context.Background())) })
+	key, err := registry.GenerateKey()
+	must(tb, err)
+	sealer, err := registry.NewSealer(key)
+	must(tb, err)
+	config, err := n.journal.KV(tb.Context(), "config")
+	must(tb, err)
+	secrets, err := n.journal.KV(tb.Context(), "secrets")
+	must(tb, err)
+	n.registry, err = registry.Open(tb.Context(), registry.Config{Store: registry.Store{Config: config, Secrets: secrets}, Sealer: sealer, Logger: zerolog.Nop()})
+	must(tb, err)
+	tb.Cleanup(n.registry.Close)
+	in, err := ingest.New(ingest.Config{Log: n.journal})
+	must(tb, err)
+	k, err := api.NewKey("tester", apiKey)
+	must(tb, err)
+	cfg := api.Config{
+		Keys: []api.Key{k}, Publisher: in, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Mappings: n.registry, Engine: n.engine, Auditor: n, Node: "n1", Version: "1.2.3",
+		Analytics: func() api.Analytics {
+			if n.numbers.missing {
+				return nil
+			}
+			return n.numbers
+		},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	a, err := api.New(cfg)
+	must(tb, err)
+	srv, err := edge.New(edge.Config{Addr: "127.0.0.1:0", Mounts: []edge.Mount{a.Mount}, Logger: zerolog.New(zerolog.SyncWriter(n.out))})
+	must(tb, err)
+	addr, err := srv.Start(tb.Context())
+	must(tb, err)
+	tb.Cleanup(func() { must(tb, srv.Shutdown(context.Background())) })
+	n.url = "http://" + addr.String()
+	tr := &http.Transport{MaxIdleConnsPerHost: 64}
+	tb.Cleanup(tr.CloseIdleConnections)
+	n.client = &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	return n
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answer) problem(tb testing.TB) problem.Problem {
+	tb.Helper()
+	var p problem.Problem
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.header.Get("Content-Type") != problem.ContentType ||
+		p.Status != a.status || p.RequestID == "" || p.Instance == "" {
+		tb.Fatalf("%d %s %s is no problem", a.status, a.header.Get("Content-Type"), a.body)
+	}
+	return p
+}
+
+func (a answer) code(tb testing.TB) string {
+	tb.Helper()
+	return a.problem(tb).Code
+}
+
+func into[T any](tb testing.TB, a answer) T {
+	tb.Helper()
+	var v T
+	if a.status/100 != 2 {
+		tb.Fatalf("%d %s", a.status, a.body)
+	}
+	d := json.NewDecoder(strings.NewReader(a.body))
+	if err := d.Decode(&v); err != nil {
+		tb.Fatalf("%s: %v", a.body, err)
+	}
+	return v
+}
+
+// do asks with the key; header, if given, comes on top.
+func (n *node) do(tb testing.TB, method, path, body string, header ...string) answer {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), method, n.url+path, strings.NewReader(body))
+	must(tb, err)
+	if body == "" {
+		req.Body = http.NoBody
+	} else {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Authorization", "Bearer "+apiKey)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := n.client.Do(req)
+	must(tb, err)
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	must(tb, err)
+	return answer{resp.StatusCode, resp.Header, string(got)}
+}
+
+// appended counts the events in the log.
+func (n *node) appended(tb testing.TB) uint64 {
+	tb.Helper()
+	s, err := n.journal.Status(tb.Context())
+	must(tb, err)
+	for _, stream := range s.Streams {
+		if stream.Name == "EV" {
+			return stream.Messages
+		}
+	}
+	tb.Fatal("no stream EV")
+	return 0
+}

@@ -1,0 +1,122 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/edge/problem"
+)
+
+// mapping is one as the API shows and takes it.
+type mapping struct {
+	V        int            `json:"v,omitempty" doc:"Version of the record; ignored in requests."`
+	ID       string         `json:"id,omitempty" doc:"1 to 64 of A-Za-z0-9_-; in requests the path's."`
+	Pattern  string         `json:"pattern" doc:"Which channels, such as supplier:dashboard:{supplierId}."`
+	Types    []string       `json:"types,omitempty" doc:"Which event types; without any, all."`
+	Targets  []event.Target `json:"targets" nullable:"false" doc:"Categories, whose integrations of the captured owner are meant, or integrations."`
+	Revision uint64         `json:"revision,omitempty" doc:"In a request: fail unless it is still the stored one."`
+}
+
+func viewMapping(m event.Mapping) mapping {
+	return mapping{V: m.V, ID: m.ID, Pattern: m.Pattern, Types: m.Types, Targets: m.Targets, Revision: m.Revision}
+}
+
+type mappingInput struct {
+	ID string `path:"id" doc:"The mapping."`
+}
+
+type mappingOutput struct {
+	ETag string `header:"ETag"`
+	Body mapping
+}
+
+type putMappingInput struct {
+	ID      string `path:"id" doc:"The mapping."`
+	IfMatch string `header:"If-Match" doc:"The ETag of what is to be replaced."`
+	Body    mapping
+}
+
+type listMappingsInput struct {
+	After string `query:"after" doc:"Cursor: the next of the page before."`
+	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
+}
+
+func (a *API) routeMappings(h huma.API) {
+	tags := []string{"mappings"}
+	handle(h, huma.Operation{
+		OperationID: "list-mappings", Method: http.MethodGet, Path: "/api/mappings", Tags: tags, Summary: "List mappings",
+	}, a.listMappings)
+	handle(h, huma.Operation{
+		OperationID: "get-mapping", Method: http.MethodGet, Path: "/api/mappings/{id}", Tags: tags, Summary: "Show a mapping",
+	}, a.getMapping)
+	handle(h, huma.Operation{
+		OperationID: "put-mapping", Method: http.MethodPut, Path: "/api/mappings/{id}", Tags: tags, Summary: "Create or replace a mapping",
+	}, a.putMapping)
+	handle(h, huma.Operation{
+		OperationID: "delete-mapping", Method: http.MethodDelete, Path: "/api/mappings/{id}", Tags: tags, Summary: "Delete a mapping",
+		DefaultStatus: http.StatusNoContent,
+	}, a.deleteMapping)
+}
+
+func noMapping(id string) error {
+	return problem.New(problem.MappingUnknown, "there is no mapping %.80q", id)
+}
+
+func (a *API) mapping(id string) (event.Mapping, error) {
+	for _, m := range a.cfg.Mappings.Mappings() {
+		if m.ID == id {
+			return m, nil
+		}
+	}
+	return event.Mapping{}, noMapping(id)
+}
+
+func (a *API) listMappings(_ context.Context, in *listMappingsInput) (*body[page[mapping]], error) {
+	slice, next := cut(a.cfg.Mappings.Mappings(), in.After, in.Limit, func(m event.Mapping) string { return m.ID })
+	out := page[mapping]{Items: make([]mapping, len(slice)), Next: next}
+	for i, m := range slice {
+		out.Items[i] = viewMapping(m)
+	}
+	return &body[page[mapping]]{out}, nil
+}
+
+func (a *API) getMapping(_ context.Context, in *mappingInput) (*mappingOutput, error) {
+	m, err := a.mapping(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &mappingOutput{etag(m.Revision), viewMapping(m)}, nil
+}
+
+func (a *API) putMapping(ctx context.Context, in *putMappingInput) (_ *mappingOutput, err error) {
+	defer func() { a.audit(ctx, "mapping.put", in.ID, "", err) }()
+	if err := checkPut(in.ID, in.Body.ID, in.IfMatch, &in.Body.Revision); err != nil {
+		return nil, err
+	}
+	stored, err := a.cfg.Mappings.PutMapping(ctx, event.Mapping{
+		ID: in.ID, Pattern: in.Body.Pattern, Types: in.Body.Types, Targets: in.Body.Targets, Revision: in.Body.Revision,
+	})
+	if err != nil {
+		if in.Body.Revision > 0 && errors.Is(err, registry.ErrConflict) {
+			return nil, problem.New(problem.PreconditionFailed, "the mapping %q is not at revision %d", in.ID, in.Body.Revision)
+		}
+		return nil, err
+	}
+	return &mappingOutput{etag(stored.Revision), viewMapping(stored)}, nil
+}
+
+func (a *API) deleteMapping(ctx context.Context, in *mappingInput) (_ *struct{}, err error) {
+	defer func() { a.audit(ctx, "mapping.delete", in.ID, "", err) }()
+	if err := a.cfg.Mappings.DeleteMapping(ctx, in.ID); err != nil {
+		if errors.Is(err, registry.ErrNotFound) {
+			return nil, noMapping(in.ID)
+		}
+		return nil, err
+	}
+	return nil, nil
+}

@@ -1,0 +1,77 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestDocument: the document describes what is served, and its references lead somewhere.
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	n := start(t, nil)
+	a := n.do(t, "GET", "/api/openapi.json", "", "Authorization", "")
+	if a.status != 200 || a.header.Get("Content-Type") != "application/openapi+json" {
+		t.Fatalf("%d %v", a.status, a.header)
+	}
+	var doc struct {
+		OpenAPI string
+		Info    struct{ Title, Version string }
+		Paths   map[string]map[string]struct {
+			OperationID string
+			Summary     string
+			Tags        []string
+			Responses   map[string]struct{ Content map[string]any }
+			Security    *[]any
+		}
+		Components struct {
+			Schemas         map[string]any
+			SecuritySchemes map[string]any
+		}
+		Security []map[string][]string
+	}
+	must(t, json.Unmarshal([]byte(a.body), &doc))
+	if !strings.HasPrefix(doc.OpenAPI, "3.1") || doc.Info.Version != "1.2.3" || len(doc.Security) != 1 || doc.Components.SecuritySchemes["key"] == nil {
+		t.Errorf("%s %+v %+v", doc.OpenAPI, doc.Info, doc.Security)
+	}
+	ids := map[string]bool{}
+	for path, item := range doc.Paths {
+		for method, op := range item {
+			if op.OperationID == "" || ids[op.OperationID] || op.Summary == "" || len(op.Tags) != 1 {
+				t.Errorf("%s %s: %+v", method, path, op)
+			}
+			ids[op.OperationID] = true
+			if op.Responses["default"].Content["application/problem+json"] == nil || len(op.Responses) < 2 {
+				t.Errorf("%s %s: responses %v", method, path, op.Responses)
+			}
+			if strings.HasPrefix(path, "/api/webhooks") {
+				if op.Security == nil || len(*op.Security) != 0 {
+					t.Errorf("%s %s: security %v", method, path, op.Security)
+				}
+				continue
+			}
+			// Whatever is described is there.
+			real := strings.NewReplacer("{name}", "a:b", "{id}", "x", "{seq}", "1").Replace(path)
+			if got := n.do(t, strings.ToUpper(method), real, ""); got.status == http.StatusMethodNotAllowed || strings.Contains(got.body, "there is nothing at") {
+				t.Errorf("%s %s is not served: %d", method, path, got.status)
+			}
+		}
+	}
+	if len(ids) < 28 {
+		t.Errorf("%d operations", len(ids))
+	}
+	for part := range strings.SplitSeq(a.body, `"$ref":"`) {
+		if ref, rest, ok := strings.Cut(part, `"`); ok && rest != "" && strings.HasPrefix(ref, "#/") {
+			if doc.Components.Schemas[strings.TrimPrefix(ref, "#/components/schemas/")] == nil {
+				t.Errorf("%s leads nowhere", ref)
+			}
+		}
+	}
+	if strings.Contains(a.body, "$schema") {
+		t.Error("bodies carry $schema")
+	}
+	if a := n.do(t, "GET", "/api/openapi-3.0.json", ""); a.status != 404 {
+		t.Errorf("3.0: %d", a.status)
+	}
+}
