@@ -20,13 +20,13 @@ func (in *integration) try(t *task, probe bool) {
 	d, work, parkSeq := t.d, t.work, t.parkSeq
 	number, before := t.made+1, t.unrecorded()
 	sent := in.work(func(ctx context.Context) any {
-		attempt, verdict := in.exchange(ctx, conn, d, timeout)
+		attempt, verdict, heard := in.exchange(ctx, conn, d, timeout)
 		in.sys.gate.Release(in.id)
 		if ctx.Err() != nil {
 			return nil // called off: the delivery stays in the log
 		}
 		attempt.Number, attempt.Probe = number, probe
-		m := attempted{incarnation: in.incarnation, task: t, attempt: attempt, verdict: verdict}
+		m := attempted{incarnation: in.incarnation, task: t, attempt: attempt, verdict: verdict, heard: heard}
 		r := event.RecordOf(d)
 		r.Attempts = append(before, attempt)
 		if verdict.Kind != adapter.KindDelivered {
@@ -44,8 +44,9 @@ func (in *integration) try(t *task, probe bool) {
 	}
 }
 
-// exchange makes one call and says what came of it.
-func (in *integration) exchange(ctx context.Context, conn adapter.Connection, d *event.Delivery, timeout time.Duration) (event.Attempt, adapter.Verdict) {
+// exchange makes one call and says what came of it, and whether the vendor was heard of: it answered,
+// or is at fault that it did not.
+func (in *integration) exchange(ctx context.Context, conn adapter.Connection, d *event.Delivery, timeout time.Duration) (_ event.Attempt, _ adapter.Verdict, heard bool) {
 	attempt := event.Attempt{StartedAt: in.sys.cfg.Now().UTC()}
 	begun := time.Now()
 	status, verdict := in.ask(ctx, conn, d, timeout)
@@ -54,7 +55,7 @@ func (in *integration) exchange(ctx context.Context, conn adapter.Connection, d 
 	attempt.Detail = verdict.Detail[:min(len(verdict.Detail), maxDetail)]
 	in.sys.metrics.attempts.WithLabelValues(d.Vendor, attempt.Verdict).Inc()
 	in.sys.metrics.seconds.WithLabelValues(d.Vendor).Observe(time.Duration(attempt.Duration).Seconds())
-	return attempt, verdict
+	return attempt, verdict, status != 0 || verdict.Fault
 }
 
 // ask makes the call and has the adapter read the answer. Whatever panics on the way is a defect that
@@ -76,12 +77,22 @@ func (in *integration) ask(ctx context.Context, conn adapter.Connection, d *even
 	answer := in.sys.cfg.Caller.Do(ctx, call)
 	status, verdict = answer.Status, conn.Classify(d, answer)
 	if answer.Err != nil {
-		if verdict.Reason == "" {
-			verdict.Reason = delivery.Reason(answer.Err)
-		}
-		if verdict.Detail == "" {
-			verdict.Detail = answer.Err.Error()
-		}
+		verdict = unanswered(verdict, answer.Err)
 	}
 	return status, verdict
+}
+
+// unanswered completes the verdict on a call that no answer came to. One that was never made, since
+// it cannot be or its address must not be called, waits for an admin whatever the adapter says.
+func unanswered(v adapter.Verdict, err error) adapter.Verdict {
+	if v.Reason == "" {
+		v.Reason = delivery.Reason(err)
+	}
+	if v.Detail == "" {
+		v.Detail = err.Error()
+	}
+	if v.Reason == event.ReasonBlocked || v.Reason == event.ReasonMisconfigured {
+		return adapter.Verdict{Kind: adapter.KindPause, Reason: v.Reason, Detail: v.Detail}
+	}
+	return v
 }

@@ -63,6 +63,7 @@ type (
 		task        *task
 		attempt     event.Attempt
 		verdict     adapter.Verdict
+		heard       bool // of the vendor
 		recorded    bool
 	}
 	settled struct {

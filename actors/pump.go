@@ -15,24 +15,31 @@ func (in *integration) pump() {
 		return
 	}
 	if reason, over := in.over(); over {
+		in.leaveLine()
 		in.skipAll(reason)
 		return
 	}
 	in.expire()
 	if _, why := in.resting(); why != "" {
+		in.leaveLine()
 		return
 	}
 	for in.startNext(in.sys.cfg.Now()) {
 	}
 }
 
+// leaveLine lets go of a call slot that was promised and is not needed.
+func (in *integration) leaveLine() {
+	if in.queued {
+		in.queued = false
+		in.sys.gate.Leave(in.id)
+	}
+}
+
 // startNext starts one attempt, or arranges to be woken when one may be started, and reports which.
 func (in *integration) startNext(now time.Time) bool {
 	if !in.startable(now) {
-		if in.queued {
-			in.queued = false
-			in.sys.gate.Leave(in.id)
-		}
+		in.leaveLine()
 		return false
 	}
 	if in.queued = !in.sys.gate.TryAcquire(in.id, in.limits.MaxInFlight); in.queued {
@@ -40,16 +47,17 @@ func (in *integration) startNext(now time.Time) bool {
 		in.sys.gate.Wait(in.id, func() { root.Send(self, slotFree{}) })
 		return false
 	}
-	if wait := in.limiter.Take(now); wait > 0 {
-		in.sys.gate.Release(in.id)
-		in.wakeAt(now.Add(wait))
-		return false
-	}
 	key, item, _ := in.lanes.Next(now)
 	if wait := in.recipientWait(*item, now); wait > 0 {
 		in.sys.gate.Release(in.id)
 		in.lanes.Hold(key, now.Add(wait))
 		return true
+	}
+	if wait := in.limiter.Take(now); wait > 0 {
+		in.sys.gate.Release(in.id)
+		in.lanes.Hold(key, time.Time{})
+		in.wakeAt(now.Add(wait))
+		return false
 	}
 	in.breaker.Allow(now)
 	in.try(*item, in.breaker.State() == delivery.HalfOpen)

@@ -24,7 +24,11 @@ func (in *integration) attempted(m attempted) {
 		in.log.Debug().Str("event_id", t.d.EventID).Str("channel", t.d.Channel).Str("vendor", t.d.Vendor).
 			Int("attempt", m.attempt.Number).Str("verdict", v.Kind.String()).Str("reason", v.Reason).Msg("attempt failed")
 	}
-	in.judge(now, v.Fault, m.attempt.Probe)
+	if m.heard {
+		in.judge(now, v.Fault, m.attempt.Probe)
+	} else if m.attempt.Probe {
+		in.breaker.Cancel() // it told nothing; another one has to
+	}
 
 	switch v.Kind {
 	case adapter.KindDelivered:

@@ -332,9 +332,7 @@ func TestPlacementMovesShardsAway(t *testing.T) {
 	n.publish("studio", "a", 1, 3)
 	n.placement.set("n1")
 	inOrder(t, s.wait(t, 4))
-	if held, wanted := n.Ready(); held != wanted {
-		t.Errorf("holds %d of %d shards", held, wanted)
-	}
+	waitFor(t, func() bool { held, wanted := n.Ready(); return held == wanted })
 }
 
 func waitFor(t *testing.T, ok func() bool) {

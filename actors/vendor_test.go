@@ -3,6 +3,7 @@ package actors_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -192,6 +193,20 @@ func TestIntegrationIsNotToldWhatItSaid(t *testing.T) {
 	}
 }
 
+func TestBlockedAddressPausesTheIntegration(t *testing.T) {
+	t.Parallel()
+	n, s := start(t), newSink(t)
+	n.connect("studio", s, func(in *event.Integration) { in.Settings = json.RawMessage(`{"url":"https://169.254.169.254/latest"}`) })
+	n.publish("studio", "a", 0, 1)
+	h := n.health("studio", func(h event.Health) bool { return h.State == event.Paused })
+	if !strings.Contains(h.Reason, event.ReasonBlocked) {
+		t.Errorf("paused because: %s", h.Reason)
+	}
+	if h.Waiting != 1 {
+		t.Errorf("%d deliveries wait, want 1", h.Waiting)
+	}
+}
+
 func TestReplayNeedsItsIntegration(t *testing.T) {
 	t.Parallel()
 	n, s := start(t), newSink(t)
@@ -228,7 +243,8 @@ func TestShardTakenByAnotherNodeIsGivenUpAndClaimedAgainLater(t *testing.T) {
 	}
 	waitFor(t, func() bool { held, _ := n.Ready(); return held == 0 })
 	n.publish("studio", "a", 1, 5)
-	inOrder(t, s.wait(t, 6))
+	n.results(6)
+	inOrder(t, firsts(s.wait(t, 6)))
 	waitFor(t, func() bool { held, wanted := n.Ready(); return held == wanted })
 }
 
