@@ -139,7 +139,7 @@ func freePort(preferred int) (int, error) {
 // beginning when it has lived for long enough. It is given up when it will not come up at all.
 const (
 	firstPause  = 50 * time.Millisecond
-	maxPause    = 5 * time.Second
+	maxPause    = time.Second
 	livedWell   = time.Minute
 	launchLimit = 2 * time.Minute
 	launchTries = 5
