@@ -91,7 +91,7 @@ type Config struct {
 	Keep       int              // receipts kept, the oldest go first; default 10,000
 	Discard    bool             // only count: keep no receipt and no ID, for benchmarks
 	RateLimits bool             // answer as the vendor does to more calls than its limits allow
-	Notify     func(Receipt)    // called with each receipt, from the call's goroutine; must not block
+	Notify     func(Receipt)    // called with each receipt, one after the other; must not block, nor ask the simulator
 	Logger     zerolog.Logger   // default: silent
 	Now        func() time.Time // default time.Now
 }

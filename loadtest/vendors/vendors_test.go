@@ -20,7 +20,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/wedsync/wedsync/actors/adapter"
-	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
@@ -209,85 +208,6 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-func TestReceipts(t *testing.T) {
-	t.Parallel()
-	var mu sync.Mutex
-	var noted []vendors.Receipt
-	at := time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC)
-	v := start(t, vendors.StartStudioCloud, vendors.Config{Keep: 3, Now: func() time.Time { return at }, Notify: func(r vendors.Receipt) {
-		mu.Lock()
-		defer mu.Unlock()
-		noted = append(noted, r)
-	}})
-	waited := make(chan error, 1)
-	go func() { waited <- v.Wait(t.Context(), 6) }()
-	for _, id := range []string{"a", "b", "a", "c", "d", "e", "a", "f"} {
-		if status, _, body := postShoot(t, v, id); status != http.StatusNoContent {
-			t.Fatalf("answered %d %s", status, body)
-		}
-	}
-	if err := <-waited; err != nil {
-		t.Error(err)
-	}
-	if err := v.Wait(t.Context(), 6); err != nil {
-		t.Error(err)
-	}
-	want := vendors.Counts{Calls: 8, Taken: 8, Distinct: 6, Repeats: 2}
-	if got := v.Counts(); got != want {
-		t.Errorf("counts %+v, want %+v", got, want)
-	}
-	var ids []string
-	for _, r := range v.Received() {
-		ids = append(ids, r.ID)
-		if !r.At.Equal(at) || r.Vendor != "studiocloud" || r.Status != http.StatusNoContent || !r.Taken || string(r.Body) != shoot || r.Header.Get("webhook-id") != r.ID {
-			t.Errorf("receipt %+v", r)
-		}
-	}
-	if !slices.Equal(ids, []string{"e", "a", "f"}) {
-		t.Errorf("kept %v, want the last three", ids)
-	}
-	if got := v.Received()[1].Repeat; got != 2 {
-		t.Errorf("the third of the same id is repeat %d", got)
-	}
-	mu.Lock()
-	if len(noted) != 8 || noted[2].Repeat != 1 {
-		t.Errorf("noted %d receipts", len(noted))
-	}
-	mu.Unlock()
-	v.Forget()
-	if got := v.Counts(); got != (vendors.Counts{}) || len(v.Received()) != 0 {
-		t.Errorf("after Forget: %+v and %v", got, v.Received())
-	}
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cause := errors.New("enough")
-	go func() { waited <- v.Wait(ctx, 1) }()
-	cancel(cause)
-	if err := <-waited; !errors.Is(err, cause) || !strings.Contains(err.Error(), "0 of 1") {
-		t.Errorf("Wait gives %v", err)
-	}
-}
-
-func TestDiscard(t *testing.T) {
-	t.Parallel()
-	got := make(chan vendors.Receipt, 3)
-	v := start(t, vendors.StartStudioCloud, vendors.Config{Discard: true, Notify: func(r vendors.Receipt) { got <- r }})
-	for range 3 {
-		postShoot(t, v, "a")
-	}
-	if err := v.Wait(t.Context(), 3); err != nil {
-		t.Error(err)
-	}
-	if c := v.Counts(); c.Taken != 3 || c.Calls != 3 || len(v.Received()) != 0 {
-		t.Errorf("counts %+v, receipts %v", c, v.Received())
-	}
-	if r := <-got; r.ID != "a" || r.Body != nil {
-		t.Errorf("receipt %+v", r)
-	}
-	if status, _, _ := do(t, http.MethodPost, v.URL()+"/webhooks/wedding", signedCall(t, v, "a", shoot), guests); status != http.StatusUnauthorized {
-		t.Errorf("a wrong signature is answered %d", status)
-	}
-}
-
 func TestSignedRefuses(t *testing.T) {
 	t.Parallel()
 	studio := start(t, vendors.StartStudioCloud, vendors.Config{})
@@ -409,68 +329,4 @@ func TestWebhooks(t *testing.T) {
 			t.Errorf("%s takes no address", name)
 		}
 	}
-}
-
-func TestControl(t *testing.T) {
-	t.Parallel()
-	v := start(t, vendors.StartVenueMaster, vendors.Config{})
-	asJSON := http.Header{"Content-Type": {"application/json"}}
-	call := func(method, path, body string, want int) string {
-		t.Helper()
-		status, _, answer := do(t, method, v.URL()+"/_sim/"+path, asJSON, body)
-		if status != want {
-			t.Errorf("%s %s %s: answered %d %s, want %d", method, path, body, status, answer, want)
-		}
-		return strings.TrimSpace(answer)
-	}
-	do(t, http.MethodPost, v.URL()+"/webhooks/wedding", signedCall(t, v, "one", guests), guests)
-	do(t, http.MethodPost, v.URL()+"/webhooks/wedding", signedCall(t, v, "two", guests), guests)
-	var got []struct{ ID, Body, Vendor string }
-	if err := json.Unmarshal([]byte(call(http.MethodGet, "received?limit=1", "", 200)), &got); err != nil || len(got) != 1 || got[0].ID != "two" || got[0].Body != guests {
-		t.Errorf("received %+v, %v", got, err)
-	}
-	if err := json.Unmarshal([]byte(call(http.MethodGet, "received", "", 200)), &got); err != nil || len(got) != 2 {
-		t.Errorf("received %+v, %v", got, err)
-	}
-	call(http.MethodGet, "received?limit=none", "", 400)
-	call(http.MethodGet, "received?limit=0", "", 400)
-	if got := call(http.MethodGet, "counts", "", 200); got != `{"calls":2,"taken":2,"distinct":2,"repeats":0,"refused":0}` {
-		t.Errorf("counts %s", got)
-	}
-	var settings struct {
-		Integration event.Integration
-		Secrets     map[string]string
-	}
-	if err := json.Unmarshal([]byte(call(http.MethodGet, "settings", "", 200)), &settings); err != nil || settings.Secrets["signing"] == "[secret]" || settings.Integration.ID != "sim-venuemaster" {
-		t.Errorf("settings %+v, %v", settings, err)
-	}
-	if got := call(http.MethodPost, "faults", `{"status":503,"times":1,"retryAfter":"1500ms"}`, 200); got != `[{"status":503,"retryAfter":"1.5s","times":1}]` {
-		t.Errorf("faults %s", got)
-	}
-	status, h, _ := do(t, http.MethodPost, v.URL()+"/webhooks/wedding", signedCall(t, v, "three", guests), guests)
-	if status != 503 || h.Get("Retry-After") != "2" {
-		t.Errorf("answered %d, %v", status, h)
-	}
-	if got := call(http.MethodGet, "faults", "", 200); got != `[]` {
-		t.Errorf("faults %s", got)
-	}
-	call(http.MethodPost, "faults", `{"reset":true}`, 200)
-	if got := call(http.MethodDelete, "faults", "", 200); got != `[]` {
-		t.Errorf("faults %s", got)
-	}
-	call(http.MethodPost, "faults", `{"statuss":503}`, 400)
-	call(http.MethodPost, "faults", `{`, 400)
-	to := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }))
-	defer to.Close()
-	call(http.MethodPost, "webhook-faults", `{"duplicate":true}`, 200)
-	call(http.MethodPost, "webhook-faults", `{"twice":true}`, 400)
-	var sent []vendors.Sent
-	if err := json.Unmarshal([]byte(call(http.MethodPost, "send", `{"to":"`+to.URL+`","type":"capacity.changed","data":{"venue_id":"v","capacity":1}}`, 200)), &sent); err != nil || len(sent) != 2 || sent[0].Status != 202 {
-		t.Errorf("sent %+v, %v", sent, err)
-	}
-	call(http.MethodPost, "send", `{"to":"http://127.0.0.1:1","type":"x","data":{}}`, 400)
-	call(http.MethodPost, "send", `{"from":"x"}`, 400)
-	// A web page can post text without being asked; it must have no say here.
-	asJSON = http.Header{"Content-Type": {"text/plain"}}
-	call(http.MethodPost, "faults", `{"reset":true}`, 400)
 }
