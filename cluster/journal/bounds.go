@@ -9,5 +9,8 @@ func (j *Journal) Bounds(ctx context.Context) (first, last uint64, err error) {
 	if err != nil {
 		return 0, 0, j.fail("reading the event log's bounds", err)
 	}
+	if info.State.Msgs == 0 { // one that was never written to says 0 and 0
+		return info.State.LastSeq + 1, info.State.LastSeq, nil
+	}
 	return info.State.FirstSeq, info.State.LastSeq, nil
 }

@@ -22,6 +22,7 @@ func bucket(t *testing.T, j *journal.Journal, name string) *journal.Bucket {
 func TestBucket(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		for _, name := range []string{"config", "secrets", "seen"} {
 			b := bucket(t, j, name)
 			if _, err := b.Get(t.Context(), "k"); !isNotFound(err) {
@@ -72,6 +73,7 @@ func TestBucket(t *testing.T) {
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		b := bucket(t, j, "config")
 		for i := range 300 {
 			if _, err := b.Put(t.Context(), fmt.Sprintf("int.%d", i%100), []byte(fmt.Sprint(i))); err != nil {

@@ -44,7 +44,7 @@ func child(dir string) int {
 					os.Exit(1)
 				}
 				mu.Lock()
-				_, err = fmt.Println(a.Seq, ev.ID)
+				_, err = fmt.Fprintln(os.Stdout, a.Seq, ev.ID)
 				mu.Unlock()
 				if err != nil {
 					os.Exit(1)

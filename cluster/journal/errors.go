@@ -70,6 +70,9 @@ func wrap(doing string, err error) error {
 		return nil
 	}
 	if kind := kindOf(err); kind != nil {
+		if errors.Is(err, nats.ErrReconnectBufExceeded) { // what nats.go says of a buffer that we turned off
+			err = nats.ErrDisconnected
+		}
 		return fmt.Errorf("%s: %w: %w", doing, kind, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
@@ -116,7 +119,7 @@ func kindOfCode(api *jetstream.APIError) error {
 		return ErrUnavailable
 	case codeMessageTooLarge:
 		return ErrTooLarge
-	case codeWrongLastSequence:
+	case codeWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		return ErrConflict
 	case jetstream.JSErrCodeMessageNotFound, codeSequenceNotFound:
 		return ErrNotFound

@@ -17,6 +17,7 @@ import (
 func TestAppendAndRead(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		first := newEvent("couple:v1.2:c-1")
 		first.Payload = json.RawMessage(`{"note":"<b>\u00e9 & co</b>"}`)
 		a := mustAppend(t, j, first)
@@ -63,6 +64,7 @@ func TestAppendAndRead(t *testing.T) {
 func TestAppendTwiceStoresOnce(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		ev := newEvent("a:b")
 		first := mustAppend(t, j, ev)
 		mustAppend(t, j, newEvent("a:b"))
@@ -204,13 +206,13 @@ func TestHistoryLast(t *testing.T) {
 	t.Parallel()
 	j := open(t)
 	want := map[string][]uint64{}
-	const total = 6000
+	const total = 3000
 	for i := range total {
 		channel := "even:" + fmt.Sprint(i%50)
 		switch {
-		case i < 1500:
+		case i < 700:
 			channel = "at:first"
-		case i%1900 == 0:
+		case i%900 == 0:
 			channel = "now:and:then"
 		case i > total-400 && i < total-100:
 			channel = "at:last"

@@ -112,7 +112,7 @@ func (j *Journal) start() (sizes, error) {
 	if err != nil {
 		return sizes{}, err
 	}
-	j.server, err = startServer(j.cfg, j.dir, size.store)
+	j.server, err = startServer(j.cfg, j.dir)
 	return size, err
 }
 

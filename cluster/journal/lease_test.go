@@ -89,6 +89,7 @@ func second[T any](_ T, err error) error { return err }
 func TestOnlyOneClaimWins(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		for round := range 20 {
 			var won atomic.Int64
 			var wg sync.WaitGroup

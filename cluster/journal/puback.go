@@ -44,7 +44,7 @@ func parsePlainAck(data []byte) (Appended, bool) {
 		return Appended{}, false
 	}
 	name, rest, ok := bytes.Cut(rest, ackSeq)
-	if !ok || bytes.ContainsAny(name, `"\`) || len(rest) < 2 || len(rest) > 20 || rest[len(rest)-1] != '}' {
+	if !ok || bytes.ContainsAny(name, `"\`) || len(rest) < 2 || len(rest) > 20 || rest[0] == '0' || rest[len(rest)-1] != '}' {
 		return Appended{}, false
 	}
 	var seq uint64
@@ -54,5 +54,5 @@ func parsePlainAck(data []byte) (Appended, bool) {
 		}
 		seq = seq*10 + uint64(c-'0')
 	}
-	return Appended{Seq: seq}, seq > 0
+	return Appended{Seq: seq}, true
 }

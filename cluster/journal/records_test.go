@@ -16,6 +16,7 @@ func isNotFound(err error) bool { return errors.Is(err, journal.ErrNotFound) }
 func TestRecords(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		if rs, err := j.Records(t.Context(), 0, 10, 0); err != nil || len(rs) != 0 {
 			t.Fatalf("%d records, %v; want none", len(rs), err)
 		}

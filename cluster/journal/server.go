@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -9,15 +10,16 @@ import (
 )
 
 const (
-	startTimeout = 60 * time.Second
+	startTimeout = 10 * time.Second
 	// maxMessage lets a dead letter hold an event and the body made of it, both of the largest size.
 	maxMessage = 4 << 20
+	// boundless: the streams' own bounds add up to Config.MaxStore. The server's would refuse to open
+	// a store whose streams were promised more in another configuration.
+	boundless = 1 << 60
 )
 
-var _ server.Logger = serverLog{}
-
 // startServer runs JetStream in this process; nothing listens.
-func startServer(cfg Config, d *directory, maxStore int64) (*server.Server, error) {
+func startServer(cfg Config, d *directory) (*server.Server, error) {
 	opts := &server.Options{
 		ServerName:             cfg.Node,
 		DontListen:             true,
@@ -26,7 +28,7 @@ func startServer(cfg Config, d *directory, maxStore int64) (*server.Server, erro
 		JetStream:              true,
 		DisableJetStreamBanner: true,
 		StoreDir:               filepath.Join(d.path, logDir),
-		JetStreamMaxStore:      maxStore,
+		JetStreamMaxStore:      boundless,
 		JetStreamMaxMemory:     64 << 20, // only ordered consumers of key-value watches live there
 		SyncInterval:           100 * time.Millisecond,
 		SyncAlways:             cfg.SyncAlways,
@@ -36,11 +38,12 @@ func startServer(cfg Config, d *directory, maxStore int64) (*server.Server, erro
 	if err != nil {
 		return nil, &StoreError{d.path, err, "report this"}
 	}
-	srv.SetLoggerV2(serverLog{cfg.Logger.With().Str("component", "log").Logger()}, false, false, false)
-	srv.Start()
-	if !srv.ReadyForConnections(startTimeout) || !srv.JetStreamEnabled() {
+	log := &serverLog{log: cfg.Logger.With().Str("component", "log").Logger()}
+	srv.SetLoggerV2(log, false, false, false)
+	srv.Start() // returns when the streams are recovered, or with a fatal message
+	if reason := log.reason(); reason != "" || !srv.JetStreamEnabled() || !srv.ReadyForConnections(startTimeout) {
 		stopServer(srv)
-		return nil, &StoreError{d.path, fmt.Errorf("%w: the embedded server did not start", ErrUnavailable), "see its warnings in the log of this process; most often the disk is full or not writable"}
+		return nil, &StoreError{d.path, fmt.Errorf("%w: %s", ErrUnavailable, cmp.Or(reason, "it did not start")), "check that the disk is not full and that this user may write there"}
 	}
 	return srv, nil
 }

@@ -48,11 +48,10 @@ func (j *Journal) Shard(ctx context.Context, n int) (*Shard, error) {
 }
 
 func (j *Journal) takeOver(ctx context.Context, n int) (*Shard, error) {
-	if err := j.resetConsumers(ctx, n); errors.Is(err, jetstream.ErrConsumerNotFound) {
-		if err := j.ensureConsumers(ctx, n); err != nil {
-			return nil, err
-		}
-	} else if err != nil {
+	if err := j.resetConsumer(ctx, n, streamEvents, routeConsumer(n)); err != nil {
+		return nil, err
+	}
+	if err := j.resetConsumer(ctx, n, streamWork, deliverConsumer(n)); err != nil {
 		return nil, err
 	}
 	s := &Shard{number: n, j: j, closed: make(chan struct{})}
@@ -67,11 +66,19 @@ func (j *Journal) takeOver(ctx context.Context, n int) (*Shard, error) {
 	return s, nil
 }
 
-func (j *Journal) resetConsumers(ctx context.Context, n int) error {
-	if _, err := j.js.ResetConsumer(ctx, streamEvents, routeConsumer(n)); err != nil {
+// resetConsumer brings back what a consumer gave out, or makes one that is missing: a reset of it
+// would go unanswered.
+func (j *Journal) resetConsumer(ctx context.Context, shard int, stream, name string) error {
+	_, err := j.js.Consumer(ctx, stream, name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		// Nobody knows how far it was; what is done twice is not lost.
+		j.log.Warn().Str("consumer", name).Msg("a consumer of the log was missing: all that the log holds for it comes again")
+		return j.ensureConsumers(ctx, shard)
+	}
+	if err != nil {
 		return err
 	}
-	_, err := j.js.ResetConsumer(ctx, streamWork, deliverConsumer(n))
+	_, err = j.js.ResetConsumer(ctx, stream, name)
 	return err
 }
 

@@ -32,6 +32,7 @@ func TestShardOfIsFixed(t *testing.T) {
 func TestEventsAreRoutedByTheirShard(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		want := map[int][]uint64{}
 		for i := range 200 {
 			channel := "c:" + strconv.Itoa(i%20)
@@ -92,6 +93,7 @@ func TestAnswers(t *testing.T) {
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		const total = 50
 		shard := j.ShardOf("crm")
 		s := mustShard(t, j, shard)

@@ -13,6 +13,7 @@ import (
 func TestEnqueueTwiceStoresOnce(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		d := newDelivery(7, "crm")
 		replay := *d
 		replay.Replay = 1
@@ -98,6 +99,7 @@ func TestWorkRefusesBadIDs(t *testing.T) {
 func TestParkedWorkWaitsInOrder(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		var want []uint64
 		for i := range 30 {
 			crm := newDelivery(uint64(100-i), "crm")
@@ -156,6 +158,7 @@ func TestParkedWorkWaitsInOrder(t *testing.T) {
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		for i := range 250 {
 			d := newDelivery(uint64(i+1), []string{"crm", "slack"}[i%2])
 			l := &event.DeadLetter{V: event.Version, Delivery: *d, Event: *newEvent("a:b"), Reason: fmt.Sprint(i)}

@@ -1,0 +1,75 @@
+package journal
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+// For the tests of what no real disk or server gives on demand.
+var (
+	ParseAck       = parseAck
+	StreamSequence = streamSequence
+	Redact         = redact
+	KindOf         = kindOf
+)
+
+// MaxUnderway is how many messages a publisher has under way at most.
+const MaxUnderway = maxUnderway
+
+// Publisher gives the tests a publisher without a stream behind it.
+type Publisher struct{ p *publisher }
+
+// NewPublisher returns one on the connection.
+func NewPublisher(nc *nats.Conn) (Publisher, error) {
+	p, err := newPublisher(nc)
+	return Publisher{p}, err
+}
+
+// Publish is publish.
+func (p Publisher) Publish(ctx context.Context, subject, id string) (Appended, error) {
+	return p.p.publish(ctx, subject, id, []byte("{}"))
+}
+
+// Start sends a message that nobody waits for.
+func (p Publisher) Start(ctx context.Context, subject string) error {
+	_, err := p.p.start(ctx, subject, "", nil)
+	return err
+}
+
+// Close is what Journal.Close does to it.
+func (p Publisher) Close() { close(p.p.closed) }
+
+// NewServerLog returns what the embedded server logs to.
+func NewServerLog(log zerolog.Logger) server.Logger { return &serverLog{log: log} }
+
+// SetDiskFree has the log believe that so many bytes are free.
+func (j *Journal) SetDiskFree(free *atomic.Int64) {
+	j.disk.free = func(string) (int64, error) { return free.Load(), nil }
+	j.disk.next.Store(0)
+}
+
+// DiskReserve returns what the log keeps free.
+func (j *Journal) DiskReserve() int64 { return j.disk.reserve }
+
+// LookAgain has the log look at the disk at its next write.
+func (j *Journal) LookAgain() { j.disk.next.Store(0) }
+
+// RunDecoders runs every decoder of stored bytes.
+func RunDecoders(data []byte) {
+	_, _ = decodeEvent(data)
+	_, _ = decodeDelivery(data)
+	_, _ = decodeLetter(data)
+	_, _ = decodeRecord(data)
+	_, _ = parseMarker("", data)
+	_ = removed(data)
+}
+
+// ChooseSizes returns the bounds of EV, DL, REC, DEAD and of the buckets together.
+func ChooseSizes(cfg Config, room int64) (store int64, streams [4]int64, buckets int64, err error) {
+	s, err := chooseSizes(cfg, "dir", room)
+	return s.store, [4]int64{s.events, s.work, s.records, s.dead}, s.config + s.secrets + s.shards + s.seen, err
+}
