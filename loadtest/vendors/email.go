@@ -25,6 +25,7 @@ import (
 type Email struct {
 	*web
 	smtp     *smtp.Server
+	listener net.Listener
 	host     string
 	port     int
 	password string
@@ -67,6 +68,7 @@ func StartEmail(ctx context.Context, cfg Config) (*Email, error) {
 	v.smtp.MaxMessageBytes, v.smtp.MaxRecipients = 10*maxCallBytes, 100
 	v.smtp.ReadTimeout, v.smtp.WriteTimeout = time.Minute, time.Minute
 	v.smtp.ErrorLog = quiet{}
+	v.listener = ln
 	v.serve(func() error { return v.smtp.Serve(ln) })
 	return v, nil
 }
@@ -91,6 +93,10 @@ func (v *Email) Close() error {
 	err := v.smtp.Close()
 	if errors.Is(err, smtp.ErrServerClosed) {
 		err = nil
+	}
+	// The server closes only a listener that it has begun to serve.
+	if closing := v.listener.Close(); !errors.Is(closing, net.ErrClosed) {
+		err = errors.Join(err, closing)
 	}
 	return errors.Join(err, v.web.Close())
 }
