@@ -196,6 +196,10 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 			environ: []string{"WEDSYNC_WS_TOKEN_KEYS=0123456789abcdef0123456789abcdef,hush"},
 			want:    "WEDSYNC_WS_TOKEN_KEYS: ws.tokenKeys: [secret] has 4 bytes; HS256 needs at least 32",
 		},
+		"a short API key": {
+			environ: []string{"WEDSYNC_API_KEY=hush"},
+			want:    "WEDSYNC_API_KEY: api.key: [secret] has 4 bytes; at least 20 are needed, and random ones",
+		},
 		"no master key": {
 			environ: []string{"WEDSYNC_SECRETS_MASTER_KEY={\"hush\":1}"},
 			want:    "WEDSYNC_SECRETS_MASTER_KEY: secrets.masterKey: [secret] cannot be used: master key: not a tink keyset in JSON; generate one, or check the file or variable it comes from",

@@ -12,9 +12,10 @@ import (
 )
 
 type deadCmd struct {
-	List   deadListCmd   `cmd:"" default:"withargs" help:"List dead letters, the oldest first."`
-	Show   deadShowCmd   `cmd:"" help:"Show one with its event, the body sent and every attempt."`
-	Replay deadReplayCmd `cmd:"" help:"Deliver again, in order and with the same idempotency id."`
+	List    deadListCmd    `cmd:"" default:"withargs" help:"List dead letters, the oldest first."`
+	Show    deadShowCmd    `cmd:"" help:"Show one with its event, the body sent and every attempt."`
+	Replay  deadReplayCmd  `cmd:"" help:"Deliver again, in order and with the same idempotency id."`
+	Discard deadDiscardCmd `cmd:"" help:"Remove for good."`
 }
 
 // deadLetter is one item of GET /api/dead-letters.
@@ -102,21 +103,35 @@ type deadReplayCmd struct {
 }
 
 func (c deadReplayCmd) Run(ctx context.Context, p printer) error {
-	node, err := c.client()
+	return eachDead(ctx, p, c.nodeFlags, c.Seq, http.MethodPost, "/replay", "is on its way again")
+}
+
+type deadDiscardCmd struct {
+	nodeFlags
+	Seq []uint64 `arg:"" help:"Their numbers, as listed."`
+}
+
+func (c deadDiscardCmd) Run(ctx context.Context, p printer) error {
+	return eachDead(ctx, p, c.nodeFlags, c.Seq, http.MethodDelete, "", "is discarded")
+}
+
+// eachDead does one thing to each of the dead letters, and stops at the first that fails.
+func eachDead(ctx context.Context, p printer, f nodeFlags, seqs []uint64, method, action, said string) error {
+	node, err := f.client()
 	if err != nil {
 		return err
 	}
-	for _, seq := range c.Seq {
-		text, err := node.call(ctx, http.MethodPost, fmt.Sprintf("/api/dead-letters/%d/replay", seq), nil, nil)
+	for _, seq := range seqs {
+		text, err := node.call(ctx, method, fmt.Sprintf("/api/dead-letters/%d%s", seq, action), nil, nil)
 		if err != nil {
 			return fmt.Errorf("dead letter %d: %w", seq, err)
 		}
 		if !p.json {
-			p.say("dead letter %d is on its way again", seq)
+			p.say("dead letter %d %s", seq, said)
 			continue
 		}
 		if len(text) == 0 {
-			text, _ = json.Marshal(map[string]uint64{"seq": seq})
+			text = json.RawMessage(fmt.Sprintf(`{"seq":%d}`, seq))
 		}
 		if err := p.line(text); err != nil {
 			return err

@@ -16,17 +16,18 @@ import (
 )
 
 type integrationsCmd struct {
-	List     integrationsListCmd    `cmd:"" default:"withargs" help:"List integrations."`
-	Show     integrationsShowCmd    `cmd:"" help:"Show one."`
-	Put      integrationsPutCmd     `cmd:"" help:"Create or change integrations and mappings from a YAML file."`
-	Delete   integrationsDeleteCmd  `cmd:"" help:"Delete one with its secrets. What waits for it is skipped."`
-	Pause    integrationsPauseCmd   `cmd:"" help:"Send nothing for now; deliveries wait."`
-	Resume   integrationsResumeCmd  `cmd:"" help:"Send again, what waited first."`
-	Reset    integrationsResetCmd   `cmd:"" help:"Close the breaker: try at once what waits."`
-	Secrets  integrationsSecretsCmd `cmd:"" help:"Set secrets."`
-	Health   integrationsHealthCmd  `cmd:"" help:"Show how integrations do."`
-	Mappings mappingsCmd            `cmd:"" help:"List which events go to whom."`
-	Vendors  vendorsCmd             `cmd:"" help:"List the vendors, and what must be entered for one."`
+	List      integrationsListCmd      `cmd:"" default:"withargs" help:"List integrations."`
+	Show      integrationsShowCmd      `cmd:"" help:"Show one."`
+	Put       integrationsPutCmd       `cmd:"" help:"Create or change integrations and mappings from a YAML file."`
+	Delete    integrationsDeleteCmd    `cmd:"" help:"Delete one with its secrets. What waits for it is skipped."`
+	Pause     integrationsPauseCmd     `cmd:"" help:"Send nothing for now; deliveries wait."`
+	Resume    integrationsResumeCmd    `cmd:"" help:"Send again, what waited first."`
+	Reset     integrationsResetCmd     `cmd:"" help:"Close the breaker: try at once what waits."`
+	Reinstate integrationsReinstateCmd `cmd:"" help:"Let one work again that was suspended after failing too often."`
+	Secrets   integrationsSecretsCmd   `cmd:"" help:"Set secrets."`
+	Health    integrationsHealthCmd    `cmd:"" help:"Show how integrations do."`
+	Mappings  mappingsCmd              `cmd:"" help:"List and delete mappings: which events go to whom."`
+	Vendors   vendorsCmd               `cmd:"" help:"List the vendors, and what must be entered for one."`
 }
 
 func integrationPath(id, action string) string {
@@ -62,6 +63,29 @@ func all[T any](ctx context.Context, c *client, path string, query url.Values) (
 	}
 }
 
+// listedIntegration is an integration as the API shows it.
+type listedIntegration struct {
+	event.Integration
+	Revision uint64 `json:"revision"`
+	Problems []struct {
+		Field  string `json:"field"`
+		Reason string `json:"reason"`
+	} `json:"problems,omitempty"`
+}
+
+// state says in a few words whether the integration can work.
+func (in listedIntegration) state() string {
+	switch {
+	case len(in.Problems) > 0:
+		return "incomplete: " + in.Problems[0].Field + ": " + in.Problems[0].Reason
+	case in.Disabled:
+		return "disabled"
+	case in.Paused != nil:
+		return "paused: " + in.Paused.Reason
+	}
+	return "on"
+}
+
 type integrationsListCmd struct{ nodeFlags }
 
 func (c integrationsListCmd) Run(ctx context.Context, p printer) error {
@@ -69,7 +93,7 @@ func (c integrationsListCmd) Run(ctx context.Context, p printer) error {
 	if err != nil {
 		return err
 	}
-	items, err := all[event.Integration](ctx, node, "/api/integrations", nil)
+	items, err := all[listedIntegration](ctx, node, "/api/integrations", nil)
 	if err != nil {
 		return err
 	}
@@ -78,14 +102,7 @@ func (c integrationsListCmd) Run(ctx context.Context, p printer) error {
 	}
 	rows := make([][]string, 0, len(items))
 	for _, in := range items {
-		state := "on"
-		switch {
-		case in.Disabled:
-			state = "disabled"
-		case in.Paused != nil:
-			state = "paused: " + in.Paused.Reason
-		}
-		rows = append(rows, []string{in.ID, in.Vendor, string(in.Category), variables(in.Owner), state, in.Name})
+		rows = append(rows, []string{in.ID, in.Vendor, string(in.Category), variables(in.Owner), short(in.state(), 60), in.Name})
 	}
 	return p.table([]string{"id", "vendor", "category", "owner", "state", "name"}, rows)
 }
@@ -131,7 +148,7 @@ func act(ctx context.Context, p printer, f nodeFlags, method, id, action string,
 		return nil
 	}
 	if len(text) == 0 {
-		text, _ = json.Marshal(map[string]string{"id": id})
+		text = json.RawMessage(fmt.Sprintf(`{"id":%q}`, id))
 	}
 	return p.object(text)
 }
@@ -171,6 +188,15 @@ type integrationsResetCmd struct {
 
 func (c integrationsResetCmd) Run(ctx context.Context, p printer) error {
 	return act(ctx, p, c.nodeFlags, http.MethodPost, c.ID, "reset-breaker", nil, "tries again at once")
+}
+
+type integrationsReinstateCmd struct {
+	nodeFlags
+	ID string `arg:"" help:"The integration."`
+}
+
+func (c integrationsReinstateCmd) Run(ctx context.Context, p printer) error {
+	return act(ctx, p, c.nodeFlags, http.MethodPost, c.ID, "reinstate", nil, "works again")
 }
 
 type integrationsSecretsCmd struct {
@@ -241,9 +267,30 @@ func (c integrationsHealthCmd) Run(ctx context.Context, p printer) error {
 	return p.table([]string{"id", "vendor", "state", "success", "in flight", "waiting", "parked", "since", "why"}, rows)
 }
 
-type mappingsCmd struct{ nodeFlags }
+type mappingsCmd struct {
+	List   mappingsListCmd   `cmd:"" default:"withargs" help:"List mappings."`
+	Delete mappingsDeleteCmd `cmd:"" help:"Delete one."`
+}
 
-func (c mappingsCmd) Run(ctx context.Context, p printer) error {
+type mappingsDeleteCmd struct {
+	nodeFlags
+	ID string `arg:"" help:"The mapping."`
+}
+
+func (c mappingsDeleteCmd) Run(ctx context.Context, p printer) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	if _, err := node.call(ctx, http.MethodDelete, "/api/mappings/"+url.PathEscape(c.ID), nil, nil); err != nil {
+		return err
+	}
+	return done(p, "mapping "+c.ID+" is deleted", json.RawMessage(fmt.Sprintf(`{"id":%q}`, c.ID)))
+}
+
+type mappingsListCmd struct{ nodeFlags }
+
+func (c mappingsListCmd) Run(ctx context.Context, p printer) error {
 	node, err := c.client()
 	if err != nil {
 		return err
@@ -295,7 +342,7 @@ func (c vendorsCmd) Run(p printer) error {
 		}
 		d := a.Describe()
 		all = append(all, d)
-		rows = append(rows, []string{d.Vendor, d.Name, string(d.Category), strings.Join(d.Sends, " "), strings.Join(d.Receives, " ")})
+		rows = append(rows, []string{d.Vendor, d.Name, string(d.Category), or2(strings.Join(d.Sends, " "), "all"), strings.Join(d.Receives, " ")})
 	}
 	if p.json {
 		return p.object(all)

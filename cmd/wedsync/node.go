@@ -22,31 +22,35 @@ import (
 	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge"
+	"github.com/wedsync/wedsync/edge/api"
+	"github.com/wedsync/wedsync/edge/audit"
 	"github.com/wedsync/wedsync/edge/ingest"
+	"github.com/wedsync/wedsync/edge/webhook"
 	"github.com/wedsync/wedsync/edge/ws"
 )
 
 // node is the program that "wedsync serve" runs, and that tests and the demo run too:
 //
-//	            ┌──────────────────── http server ─────────────────────┐
-//	            │ /metrics   /api/webhooks   /api   /connection/websocket
-//	            │ /healthz        │           │ │        │       │
-//	            │ /readyz         v           v │        v       │ live, history
-//	            └─────────────  ingest <────────┼────────┘       │
-//	                              │ append      │ config, dead   │
-//	                              v             v letters, health v
-//	registry <──────watch──── j o u r n a l ──────────────────────┘
-//	   │                       ^  │       │
-//	   │ resolve        enqueue│  │ next  │ records
-//	   │                record │  v       v
-//	   └──────────────────> actors      recorder ──> analytics store ──> ClickHouse server
-//	                           │                                         or embedded engine
-//	                        sender ──> vendors
+//	        ┌─────────────────────── edge: http server ────────────────────────┐
+//	        │ /healthz /readyz /metrics   /api/webhooks   /connection/websocket │
+//	        └───────────────────────────────────┬──┬───────────────┬──┬────────┘
+//	                          audit <── webhook ┘  │      ws ──────┘  │ live,
+//	                            │         └──> ingest <───┘           │ history
+//	                            │ record          │ append            │
+//	                            v                 v                   v
+//	registry <──── watch ──── j o u r n a l ──────────────────────────┘
+//	   │ resolve            ^ │         │
+//	   │     enqueue, record│ │ next    │ records
+//	   └────────────────> actors     recorder ──> analytics store ──> ClickHouse server
+//	                        │  └─ placement: cluster                  or embedded engine
+//	                     sender ──> vendors
 //
-// Start opens what is below first and returns when the node serves; what runs on belongs to one run
+// Start opens what is below first and returns when the node serves. What runs on belongs to one run
 // group, which the first part that ends, or Stop, brings down in order: http, WebSocket clients,
-// actors, recorder, engine; then registry and journal are closed.
+// actors, recorder, engine. Then audit, registry and journal are closed.
 type node struct {
 	cfg     Config
 	log     zerolog.Logger
@@ -55,11 +59,15 @@ type node struct {
 	keys     nodeKeys
 	journal  *journal.Journal
 	registry *registry.Registry
+	audit    *audit.Log
 	system   *actors.System
 	ingest   *ingest.Ingest
+	webhooks *webhook.Handler
+	api      *api.API
 	clients  *ws.Server
 	records  *recording
-	listener net.Listener
+	server   *edge.Server
+	addr     net.Addr // that the server listens on
 
 	group    run.Group
 	closers  []func(context.Context) // of what is open, in the order it was opened
@@ -92,7 +100,7 @@ func (n *node) Start(ctx context.Context) error {
 		return ctx
 	})
 	for _, open := range []func(context.Context) error{
-		n.openSelf, n.openJournal, n.openRegistry, n.openIngest, n.openRecording, n.openActors, n.openClients, n.openHTTP,
+		n.openSelf, n.openJournal, n.openRegistry, n.openRecording, n.openActors, n.openIngress, n.openAPI, n.openClients, n.openServer,
 	} {
 		if err := open(ctx); err != nil {
 			n.close()
@@ -112,7 +120,7 @@ func (n *node) Start(ctx context.Context) error {
 }
 
 // URL is where the node answers, such as http://127.0.0.1:8080.
-func (n *node) URL() string { return "http://" + n.listener.Addr().String() }
+func (n *node) URL() string { return "http://" + n.addr.String() }
 
 // Done is closed when the node has ended, by Stop or because a part that it cannot do without has.
 func (n *node) Done() <-chan struct{} { return n.done }
@@ -132,7 +140,12 @@ func (n *node) addParts() {
 		n.log.Info().AnErr("because", err).Msg("stopping")
 		n.stopOnce.Do(func() { close(n.stop) })
 	})
-	n.addHTTP()
+	n.group.Add(n.server.Wait, func(error) {
+		// Whatever a slow request takes is missing for calls to vendors: it gets a part of the time.
+		ctx, cancel := context.WithTimeout(n.deadline(), n.cfg.Shutdown/4)
+		defer cancel()
+		n.warn("http", n.server.Shutdown(ctx))
+	})
 	n.addWaiting("websocket clients", n.clients.Shutdown)
 	n.addWaiting("actors", n.system.Stop)
 	n.records.addTo(&n.group)
@@ -260,9 +273,44 @@ func (n *node) openRegistry(ctx context.Context) error {
 	return nil
 }
 
-func (n *node) openIngest(context.Context) error {
+// openIngress opens the ways in: for everybody's events, and for vendors' webhooks.
+func (n *node) openIngress(ctx context.Context) error {
 	var err error
-	n.ingest, err = ingest.New(ingest.Config{Log: n.journal, Metrics: n.metrics})
+	if n.ingest, err = ingest.New(ingest.Config{Log: n.journal, Metrics: n.metrics}); err != nil {
+		return err
+	}
+	n.audit, err = audit.New(audit.Config{Log: n.journal, Node: n.cfg.Node.Name, Logger: n.part("audit"), Metrics: n.metrics})
+	if err != nil {
+		return err
+	}
+	n.onClose(func(ctx context.Context) { n.warn("audit", n.audit.Close(ctx)) })
+	seen, err := n.journal.KV(ctx, "seen")
+	if err != nil {
+		return err
+	}
+	n.webhooks, err = webhook.New(webhook.Config{
+		Directory: webhook.Registry{From: n.registry}, Publisher: n.ingest, Seen: seen, Auditor: n.audit,
+		Metrics: n.metrics, PerHour: n.cfg.Delivery.WebhooksPerHour,
+	})
+	return err
+}
+
+func (n *node) openAPI(context.Context) error {
+	key, err := api.NewKey("admin", n.keys.api)
+	if err != nil {
+		return fmt.Errorf("api.key: %w", err)
+	}
+	n.api, err = api.New(api.Config{
+		Keys: []api.Key{key}, Publisher: n.ingest, History: n.journal, Dead: n.journal,
+		Integrations: n.registry, Controls: n.registry, Mappings: n.registry, Engine: n.system, Auditor: n.audit,
+		Analytics: func() api.Analytics {
+			if store := n.records.current(); store != nil {
+				return store
+			}
+			return nil
+		},
+		Node: n.cfg.Node.Name, Version: readVersion().Version,
+	})
 	return err
 }
 
@@ -283,7 +331,7 @@ func (n *node) openActors(context.Context) error {
 	n.onClose(func(context.Context) { sender.Close() })
 	var err error
 	n.system, err = actors.New(actors.Config{
-		Node: n.cfg.Node.Name, Journal: n.journal, Registry: n.registry, Caller: sender, Placement: alone(n.cfg.Node.Name),
+		Node: n.cfg.Node.Name, Journal: n.journal, Registry: n.registry, Caller: sender, Placement: cluster.NewSolo(n.cfg.Node.Name),
 		Logger: n.part("actors"), Metrics: n.metrics,
 		MaxInFlight: d.MaxConcurrentWebhooks, Timeout: d.Timeout, ParkLimit: d.ParkLimit,
 		Breaker: delivery.BreakerConfig{Threshold: d.BreakerFailures, OpenFor: d.BreakerWait, MaxOpenFor: d.BreakerMaxWait},
@@ -296,15 +344,6 @@ func (n *node) openActors(context.Context) error {
 	n.onClose(func(ctx context.Context) { n.warn("actors", n.system.Stop(ctx)) })
 	return nil
 }
-
-// alone is the placement of a single node: it should own every shard.
-type alone string
-
-var _ actors.Placement = alone("")
-
-func (a alone) Owner(int) string { return string(a) }
-
-func (alone) Subscribe(func()) (stop func()) { return func() {} }
 
 func (n *node) openClients(context.Context) error {
 	c := n.cfg.WS
@@ -320,6 +359,47 @@ func (n *node) openClients(context.Context) error {
 	}
 	n.onClose(func(ctx context.Context) { n.warn("websocket clients", n.clients.Shutdown(ctx)) })
 	return nil
+}
+
+// openServer begins to serve; everything is there by now.
+func (n *node) openServer(ctx context.Context) error {
+	var err error
+	n.server, err = edge.New(edge.Config{
+		Addr: n.cfg.HTTP.Addr, AllowPublic: n.cfg.HTTP.AllowPublic,
+		Mounts: []edge.Mount{n.webhooks.Mount, n.api.Mount}, WebSocket: n.clients,
+		Gatherer: n.metrics, Metrics: n.metrics, Checks: n.checks(),
+		MaxConns: n.cfg.WS.MaxClients + otherConns, Logger: n.part("http"),
+	})
+	if err != nil {
+		return err
+	}
+	if n.addr, err = n.server.Start(ctx); err != nil {
+		return fmt.Errorf("http.addr: %w", err)
+	}
+	n.onClose(func(ctx context.Context) { n.warn("http", n.server.Shutdown(ctx)) })
+	return nil
+}
+
+// otherConns are connections besides those of WebSocket clients.
+const otherConns = 2000
+
+// checks are what /readyz tells of.
+func (n *node) checks() []edge.Check {
+	return []edge.Check{
+		{Name: "log", Vital: true, State: func(ctx context.Context) string {
+			if _, _, err := n.journal.Bounds(ctx); err != nil {
+				return err.Error()
+			}
+			return ""
+		}},
+		{Name: "shards", Vital: true, State: func(context.Context) string {
+			if held, wanted := n.system.Ready(); held != wanted {
+				return fmt.Sprintf("%d of %d are held", held, wanted)
+			}
+			return ""
+		}},
+		{Name: "clickhouse", State: func(context.Context) string { return n.records.trouble() }},
+	}
 }
 
 func (n *node) part(name string) zerolog.Logger { return n.log.With().Str("part", name).Logger() }

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/url"
-	"strconv"
 	"sync"
 	"time"
 
@@ -19,10 +16,11 @@ import (
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
-// recording brings records from the log to ClickHouse: it keeps the embedded engine running, if that
-// is what is configured, and a recorder. Without ClickHouse, records wait in the log.
+// recording brings records from the log to ClickHouse: it runs the embedded engine, if that is what
+// is configured, and a recorder. Without ClickHouse, records wait in the log.
 type recording struct {
 	cfg     ClickHouseConfig
+	node    string
 	dir     string
 	source  analytics.Source
 	metrics prometheus.Registerer
@@ -34,17 +32,10 @@ type recording struct {
 	rec   *analytics.Recorder
 }
 
-// clickhouseStatus says where records go.
-type clickhouseStatus struct {
-	Mode  string                    `json:"mode"`  // "embedded", "server" or "none"
-	State string                    `json:"state"` // for people
-	Rec   *analytics.RecorderStatus `json:"recorder,omitempty"`
-}
-
 const (
-	stateStarting = "starting"
+	stateStarting = "starting: records wait in the log"
 	stateOff      = "off: records wait in the log"
-	stateMissing  = "no engine was found: records wait in the log"
+	stateMissing  = "none: records wait in the log"
 )
 
 // current returns the store to ask, or nil while there is none.
@@ -54,24 +45,17 @@ func (r *recording) current() *analytics.Store {
 	return r.store
 }
 
-func (r *recording) status() clickhouseStatus {
+// trouble says why records do not get to ClickHouse at the moment; "" when they do.
+func (r *recording) trouble() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := clickhouseStatus{Mode: "server", State: r.state}
-	switch {
-	case r.cfg.DSN == clickhouseOff || r.state == stateMissing:
-		s.Mode = "none"
-	case r.cfg.DSN == clickhouseAuto || r.cfg.DSN == clickhouseEmbedded:
-		s.Mode = "embedded"
+	if r.rec == nil {
+		return r.state
 	}
-	if r.rec != nil {
-		status := r.rec.Status()
-		s.Rec, s.State = &status, "connected"
-		if !status.Connected {
-			s.State = "not connected: records wait in the log"
-		}
+	if status := r.rec.Status(); !status.Connected {
+		return fmt.Sprintf("not connected since %s, %d records wait in the log: %s", status.Since.UTC().Format(time.RFC3339), status.Lag, status.LastError)
 	}
-	return s
+	return ""
 }
 
 func (r *recording) set(state string) {
@@ -106,7 +90,7 @@ func (r *recording) record(ctx context.Context, dsn <-chan string) error {
 		return fmt.Errorf("clickhouse: %w", err)
 	}
 	defer func() { _ = store.Close() }()
-	rec, err := analytics.NewRecorder(store, r.source, analytics.RecorderConfig{Registerer: r.metrics, Logger: r.log})
+	rec, err := analytics.NewRecorder(store, r.source, analytics.RecorderConfig{Name: r.node, Registerer: r.metrics, Logger: r.log})
 	if err != nil {
 		return fmt.Errorf("recorder: %w", err)
 	}
@@ -134,61 +118,34 @@ func (r *recording) keepEngine(ctx context.Context, dsn chan<- string) error {
 	return nil
 }
 
+// runEngine runs the embedded engine, which starts itself again after a crash, until ctx ends.
 func (r *recording) runEngine(ctx context.Context, dsn chan<- string) error {
 	r.set(stateStarting)
-	cfg := embedded.Config{Dir: r.dir, Library: r.cfg.Library, Logger: r.log}
-	pause := time.Second
-	for first := true; ; {
-		engine, err := embedded.Start(ctx, cfg)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, embedded.ErrNotAvailable) && r.cfg.DSN == clickhouseAuto:
-			r.set(stateMissing)
-			r.log.Warn().Err(err).Msg("there is no ClickHouse: records wait in the log")
-			<-ctx.Done()
-			return nil
-		case err != nil && first:
-			return fmt.Errorf("clickhouse.dsn %s: %w", r.cfg.DSN, err)
-		case err != nil:
-			r.log.Error().Err(err).Msg("clickhouse engine")
-		default:
-			r.log.Info().Str("version", engine.Version()).Msg("clickhouse engine runs")
-			if first {
-				dsn <- engine.DSN()
-				cfg.Port = portOf(engine.DSN()) // the recorder knows it by this
-				first = false
-			}
-			select {
-			case <-engine.Done():
-				r.log.Error().Err(engine.Err()).Msg("the clickhouse engine has ended; starting it again")
-				pause = time.Second
-			case <-ctx.Done():
-				return stopEngine(engine)
-			}
-		}
-		select {
-		case <-time.After(pause):
-			pause = min(2*pause, 30*time.Second)
-		case <-ctx.Done():
-			return nil
-		}
+	engine, err := embedded.Start(ctx, embedded.Config{Dir: r.dir, Library: r.cfg.Library, Logger: r.log})
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // told to stop while starting
+	case r.cfg.DSN == clickhouseEmbedded:
+		return fmt.Errorf("clickhouse.dsn is embedded: %w", err)
+	default:
+		r.set(stateMissing + ": " + err.Error())
+		r.log.Warn().Err(err).Msg("without ClickHouse, records wait in the log")
+		<-ctx.Done()
+		return nil
 	}
-}
-
-func stopEngine(engine *embedded.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	r.log.Info().Str("version", engine.Version()).Msg("clickhouse engine runs")
+	dsn <- engine.DSN()
+	select {
+	case <-engine.Done():
+		r.log.Error().Err(engine.Err()).Msg("the clickhouse engine has ended: records wait in the log")
+		<-ctx.Done()
+		return nil
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	return engine.Stop(ctx)
-}
-
-func portOf(dsn string) int {
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return 0
-	}
-	port, _ := strconv.Atoi(u.Port())
-	return port
+	return engine.Stop(stop)
 }
 
 // recordLog is the journal as a recorder reads it.
@@ -222,7 +179,7 @@ func (l recordLog) RecordBounds(ctx context.Context) (first, last uint64, err er
 
 func (n *node) openRecording(context.Context) error {
 	n.records = &recording{
-		cfg: n.cfg.ClickHouse, dir: n.cfg.Data, source: recordLog{n.journal}, metrics: n.metrics, log: n.part("analytics"), state: stateStarting,
+		cfg: n.cfg.ClickHouse, node: n.cfg.Node.Name, dir: n.cfg.Data, source: recordLog{n.journal}, metrics: n.metrics, log: n.part("analytics"), state: stateStarting,
 	}
 	return nil
 }

@@ -5,15 +5,14 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/wedsync/wedsync/analytics"
 )
 
 type sloCmd struct {
 	nodeFlags
-	By    string        `help:"Break down by ${enum}." enum:"overall,vendor,category,integration,event_type,wedding" default:"overall"`
-	Since time.Duration `help:"How far to look back. Default: 30 days." placeholder:"DURATION"`
+	By    string `help:"Break down by ${enum}." enum:"overall,vendor,category,integration,event_type,wedding" default:"overall"`
+	Since string `help:"A time in RFC 3339, or how long ago, such as 24h. Default: 30 days." placeholder:"TIME"`
 }
 
 func (sloCmd) Help() string {
@@ -27,8 +26,8 @@ func (c sloCmd) Run(ctx context.Context, p printer) error {
 		return err
 	}
 	query := url.Values{"by": {c.By}}
-	if c.Since > 0 {
-		query.Set("since", time.Now().Add(-c.Since).UTC().Format(time.RFC3339))
+	if c.Since != "" {
+		query.Set("since", c.Since)
 	}
 	report, text, err := ask[analytics.SLOReport](ctx, node, http.MethodGet, "/api/slo", query, nil)
 	if err != nil {
@@ -43,7 +42,7 @@ func (c sloCmd) Run(ctx context.Context, p printer) error {
 	for _, r := range report.Rows {
 		rows = append(rows, []string{
 			or2(r.Key, "all"), strconv.FormatUint(r.Total, 10), strconv.FormatUint(r.Delivered, 10), strconv.FormatUint(r.Dead, 10),
-			percent(r.SuccessRate), met(r.SuccessMet), percent(r.BudgetLeft), percent(r.InTimeRate), met(r.LatencyMet),
+			percent(r.Success.Rate), met(r.Success.Met), percent(r.Success.BudgetLeft), percent(r.Latency.Rate), met(r.Latency.Met),
 		})
 	}
 	return p.table([]string{c.By, "total", "delivered", "dead", "success", "", "budget left", "in time", ""}, rows)

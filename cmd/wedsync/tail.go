@@ -80,7 +80,9 @@ func (c tailCmd) token() (string, func(context.Context) (string, error)) {
 	if key == "" {
 		return "", nil
 	}
-	renew := func(context.Context) (string, error) { return mint(event.Secret(key), "wedsync-cli", time.Now()) }
+	renew := func(context.Context) (string, error) {
+		return mint(event.Secret(key), "wedsync-cli", []string{"**"}, nil, time.Now())
+	}
 	token, err := renew(context.Background())
 	if err != nil {
 		return "", nil
@@ -88,10 +90,10 @@ func (c tailCmd) token() (string, func(context.Context) (string, error)) {
 	return token, renew
 }
 
-// mint makes an hour's token that lets its bearer follow every channel.
-func mint(key event.Secret, user string, now time.Time) (string, error) {
+// mint makes a user's token for an hour, with the patterns it may subscribe to and publish on.
+func mint(key event.Secret, user string, subscribe, publish []string, now time.Time) (string, error) {
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": user, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "channels": []string{"**"},
+		"sub": user, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "channels": subscribe, "publish": publish,
 	}).SignedString([]byte(key.Reveal()))
 }
 
