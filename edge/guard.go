@@ -3,6 +3,7 @@ package edge
 import (
 	"bufio"
 	"crypto/rand"
+	"errors"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -50,7 +51,7 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 func (g *guard) finish(w *writer, r *http.Request, start time.Time) {
 	if broke := recover(); broke != nil {
-		if broke == http.ErrAbortHandler {
+		if err, ok := broke.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(broke)
 		}
 		g.log.Error().Interface("panic", broke).Str("method", r.Method).Str("route", r.Pattern).
@@ -143,11 +144,11 @@ func (w *writer) Observe(p *problem.Problem) {
 	if w.quiet {
 		return
 	}
-	ev := w.g.log.Debug()
+	level := zerolog.DebugLevel
 	if p.Status >= http.StatusInternalServerError {
-		ev = w.g.log.Error()
+		level = zerolog.ErrorLevel
 	}
-	ev.Str("code", p.Code).Int("status", p.Status).Str("method", w.r.Method).Str("route", w.r.Pattern).
+	w.g.log.WithLevel(level).Str("code", p.Code).Int("status", p.Status).Str("method", w.r.Method).Str("route", w.r.Pattern).
 		Str("request_id", p.RequestID).AnErr("cause", p.Unwrap()).Msg("refused a request")
 }
 

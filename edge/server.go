@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	stdlog "log"
+	stdlog "log" //nolint:depguard // net/http complains to a *log.Logger; what it says goes to zerolog
 	"net"
 	"net/http"
 	"sync"

@@ -197,7 +197,7 @@ func TestPanics(t *testing.T) {
 	if a := ask(t, c, "GET", url+"/late", nil); a.status != 200 || a.body != "begun" {
 		t.Errorf("got %+v", a)
 	}
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", url+"/abort", http.NoBody)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/abort", http.NoBody)
 	if resp, err := c.Do(req); err == nil {
 		resp.Body.Close()
 		t.Error("an aborted request was answered")
@@ -306,7 +306,7 @@ func TestStreaming(t *testing.T) {
 			_, _ = io.WriteString(w, "second")
 		})
 	}}})
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", url+"/stream", http.NoBody)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/stream", http.NoBody)
 	resp, err := client(t).Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -337,7 +337,7 @@ func TestTooManyConnections(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 	}
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
@@ -355,7 +355,7 @@ func TestTooManyConnections(t *testing.T) {
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	_, url := start(t, edge.Config{MaxHeaderBytes: 1024})
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", url+"/healthz", http.NoBody)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/healthz", http.NoBody)
 	req.Header.Set("X-Long", strings.Repeat("x", 32<<10))
 	resp, err := client(t).Do(req)
 	if err != nil {

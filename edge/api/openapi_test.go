@@ -52,8 +52,8 @@ func TestDocument(t *testing.T) {
 				continue
 			}
 			// Whatever is described is there.
-			real := strings.NewReplacer("{name}", "a:b", "{id}", "x", "{seq}", "1").Replace(path)
-			if got := n.do(t, strings.ToUpper(method), real, ""); got.status == http.StatusMethodNotAllowed || strings.Contains(got.body, "there is nothing at") {
+			served := strings.NewReplacer("{name}", "a:b", "{id}", "x", "{seq}", "1").Replace(path)
+			if got := n.do(t, strings.ToUpper(method), served, ""); got.status == http.StatusMethodNotAllowed || strings.Contains(got.body, "there is nothing at") {
 				t.Errorf("%s %s is not served: %d", method, path, got.status)
 			}
 		}

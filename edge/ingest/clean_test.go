@@ -17,12 +17,12 @@ import (
 )
 
 // through returns the payload as it reaches the log.
-func through(t testing.TB, payload string) string {
-	t.Helper()
+func through(tb testing.TB, payload string) string {
+	tb.Helper()
 	log := &memoryLog{}
-	in := newIngest(t, ingest.Config{Log: log})
-	if _, err := in.Publish(t.Context(), draft(payload)); err != nil {
-		t.Fatalf("payload %s: %v", payload, err)
+	in := newIngest(tb, ingest.Config{Log: log})
+	if _, err := in.Publish(tb.Context(), draft(payload)); err != nil {
+		tb.Fatalf("payload %s: %v", payload, err)
 	}
 	return string(log.all()[0].Payload)
 }
@@ -35,8 +35,8 @@ func TestTextIsCleaned(t *testing.T) {
 		{"quotes", `the "old" mill's yard`, `the "old" mill's yard`},
 		{"a heart", "we <3 you", "we <3 you"},
 		{"greater than", "guests > 100 -> call", "guests > 100 -> call"},
-		{"accents and emoji", "Café Zoë 👩‍❤️‍👨 🏴󠁧󠁢󠁥󠁮󠁧󠁿", "Café Zoë 👩‍❤️‍👨 🏴󠁧󠁢󠁥󠁮󠁧󠁿"},
-		{"hebrew, arabic, persian joiner", "חתונה عرس می‌خواهم", "חתונה عرس می‌خواهم"},
+		{"accents and emoji", "Café Zoë 👩\u200d❤\ufe0f\u200d👨 🏴󠁧󠁢󠁥󠁮󠁧󠁿", "Café Zoë 👩\u200d❤\ufe0f\u200d👨 🏴󠁧󠁢󠁥󠁮󠁧󠁿"},
+		{"hebrew, arabic, persian joiner", "חתונה عرس می\u200cخواهم", "חתונה عرس می\u200cخواهم"},
 		{"lines and tabs", "a\n\tb", "a\n\tb"},
 		{"other line ends", "a\r\nb\rc\u2028d", "a\nb\nc\nd"},
 		{"bold", "<b>Anna</b> and <i class=x>Tom</i>", "Anna and Tom"},

@@ -106,7 +106,7 @@ func (in *Ingest) accept(d Draft) (*event.Event, *Reject) {
 	if validTraceParent(d.TraceParent) {
 		ev.TraceParent = d.TraceParent
 	}
-	s := in.scanners.Get().(*scanner)
+	s := in.scanners.Get().(*scanner) //nolint:errcheck // the pool makes nothing else
 	payload, rej := s.run(d.Payload)
 	if ev.WeddingID == "" {
 		ev.WeddingID = weddingOf(s)

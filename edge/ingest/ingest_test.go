@@ -10,21 +10,21 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/wedsync/wedsync/actors/event"
 
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/edge/ingest"
 )
 
 var noon = time.Date(2026, 6, 20, 12, 0, 0, 0, time.UTC)
 
-func newIngest(t testing.TB, cfg ingest.Config) *ingest.Ingest {
-	t.Helper()
+func newIngest(tb testing.TB, cfg ingest.Config) *ingest.Ingest {
+	tb.Helper()
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return noon }
 	}
 	in, err := ingest.New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return in
 }
@@ -141,7 +141,7 @@ func TestConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			for j := range 50 {
 				want := fmt.Sprintf("%d-%d", i, j)
-				d := draft(fmt.Sprintf(`{ "weddingId":"%s", "n":"<b>\u0061%s</b>" }`, want, want))
+				d := draft(`{ "weddingId":"` + want + `", "n":"<b>\u0061` + want + `</b>" }`)
 				d.ID = want
 				if _, err := in.Publish(t.Context(), d); err != nil {
 					t.Error(err)
@@ -151,7 +151,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 	for _, ev := range log.all() {
-		if want := fmt.Sprintf(`{"weddingId":"%s","n":"a%s"}`, ev.ID, ev.ID); string(ev.Payload) != want || ev.WeddingID != ev.ID {
+		if want := `{"weddingId":"` + ev.ID + `","n":"a` + ev.ID + `"}`; string(ev.Payload) != want || ev.WeddingID != ev.ID {
 			t.Fatalf("%s became %s about %s", want, ev.Payload, ev.WeddingID)
 		}
 	}

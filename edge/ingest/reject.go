@@ -9,7 +9,7 @@ import (
 
 // Reject is why a draft did not become an event. Nothing was appended, except perhaps where the log's
 // answer was lost (status 503): publishing again with the same id is safe.
-type Reject struct {
+type Reject struct { //nolint:errname // named for what it does to a draft
 	Code       string        // of package problem, such as problem.PayloadTooLarge
 	Status     int           // the code's HTTP status
 	Detail     string        // what was wrong, with which value, and what is allowed

@@ -17,7 +17,7 @@ const ContentType = "application/problem+json"
 const RequestIDHeader = "X-Request-Id"
 
 // Problem is one occurrence: an error, and the body that tells of it.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it so
 	Type      string  `json:"type"`
 	Title     string  `json:"title"`
 	Status    int     `json:"status"`

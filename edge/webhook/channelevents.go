@@ -110,7 +110,10 @@ func decodeChannelEvent(body []byte, limits ingest.Limits) (*channelEvent, error
 			return nil, problem.New(problem.FieldInvalid, "%s is missing", f.name)
 		}
 	}
-	return ev, ev.readTime()
+	if err := ev.readTime(); err != nil {
+		return nil, err
+	}
+	return ev, nil
 }
 
 // readTime reads the timestamp: RFC 3339, or Unix seconds as a number or a text.

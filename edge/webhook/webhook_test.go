@@ -54,7 +54,7 @@ func TestWebhookBecomesAnEvent(t *testing.T) {
 
 // TestRefused holds each rejection to its code, its status, one audit record, one count, and that
 // nothing was appended.
-func TestRefused(t *testing.T) {
+func TestRefused(t *testing.T) { //nolint:tparallel // one log is watched over all of them, in order
 	t.Parallel()
 	n := start(t, func(c *webhook.Config) { c.MaxBytes = 64 << 10 })
 	n.venue(t, nil)
@@ -75,11 +75,13 @@ func TestRefused(t *testing.T) {
 	now := n.clock.now()
 	signed := func(body string) func(*testing.T) (http.Header, string) {
 		return func(t *testing.T) (http.Header, string) {
+			t.Helper()
 			return sign(t, venueSecret, "msg_x", now, []byte(body)), body
 		}
 	}
 	altered := func(change func(http.Header)) func(*testing.T) (http.Header, string) {
 		return func(t *testing.T) (http.Header, string) {
+			t.Helper()
 			h := sign(t, venueSecret, "msg_x", now, []byte(capacity("")))
 			change(h)
 			return h, capacity("")
@@ -106,16 +108,20 @@ func TestRefused(t *testing.T) {
 		{"unsigned", venuePath, altered(func(h http.Header) { h.Del("Webhook-Signature") }), problem.SignatureMissing, 401, "webhook-signature"},
 		{"wrong signature", venuePath, altered(func(h http.Header) { h.Set("Webhook-Id", "msg_y") }), problem.SignatureInvalid, 401, "no signature"},
 		{"another secret", venuePath, func(t *testing.T) (http.Header, string) {
+			t.Helper()
 			return sign(t, "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "m", now, []byte(capacity(""))), capacity("")
 		}, problem.SignatureInvalid, 401, "no signature"},
 		{"altered body", venuePath, func(t *testing.T) (http.Header, string) {
+			t.Helper()
 			return sign(t, venueSecret, "m", now, []byte(capacity(""))), capacity(" ")
 		}, problem.SignatureInvalid, 401, "no signature"},
 		{"bad timestamp", venuePath, altered(func(h http.Header) { h.Set("Webhook-Timestamp", "noon") }), problem.TimestampInvalid, 401, "seconds"},
 		{"old timestamp", venuePath, func(t *testing.T) (http.Header, string) {
+			t.Helper()
 			return sign(t, venueSecret, "m", now.Add(-6*time.Minute), []byte(capacity(""))), capacity("")
 		}, problem.TimestampOld, 401, "five minutes"},
 		{"future timestamp", venuePath, func(t *testing.T) (http.Header, string) {
+			t.Helper()
 			return sign(t, venueSecret, "m", now.Add(6*time.Minute), []byte(capacity(""))), capacity("")
 		}, problem.TimestampOld, 401, "five minutes"},
 		{"malformed JSON", venuePath, signed(`{"type":`), problem.JSONMalformed, 400, "byte 8"},
