@@ -76,7 +76,7 @@ func (in *integration) ask(ctx context.Context, conn adapter.Connection, d *even
 	defer cancel()
 	answer := in.sys.cfg.Caller.Do(ctx, call)
 	status, verdict = answer.Status, conn.Classify(d, answer)
-	if answer.Err != nil {
+	if answer.Err != nil && verdict.Kind != adapter.KindDelivered {
 		verdict = unanswered(verdict, answer.Err)
 	}
 	return status, verdict

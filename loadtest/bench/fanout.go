@@ -18,26 +18,27 @@ import (
 type reader struct {
 	gws.BuiltinEventHandler
 	subscribed chan struct{}
+	failed     chan error
 	total      *atomic.Int64
 	wake       chan struct{}
 }
 
 var (
-	push = []byte(`"push"`)
-	pong = []byte(`{}`)
+	push     = []byte(`"push"`)
+	ping     = []byte(`{}`) // and its answer
+	pingLine = []byte("\n{}")
 )
 
 // OnMessage counts the pushes in a message, which may hold several replies, and answers pings.
 func (r *reader) OnMessage(c *gws.Conn, m *gws.Message) {
 	defer func() { _ = m.Close() }()
 	data := m.Bytes()
-	switch {
-	case bytes.Contains(data, []byte(`"subscribe"`)):
+	if bytes.Contains(data, []byte(`"subscribe"`)) {
 		close(r.subscribed)
 		return
-	case bytes.Equal(bytes.TrimSpace(data), pong):
-		_ = c.WriteMessage(gws.OpcodeText, pong)
-		return
+	}
+	if bytes.HasPrefix(data, ping) || bytes.Contains(data, pingLine) {
+		_ = c.WriteMessage(gws.OpcodeText, ping)
 	}
 	if n := bytes.Count(data, push); n > 0 {
 		r.total.Add(int64(n))
@@ -48,6 +49,14 @@ func (r *reader) OnMessage(c *gws.Conn, m *gws.Message) {
 	}
 }
 
+// OnClose tells that the node ended the connection.
+func (r *reader) OnClose(_ *gws.Conn, err error) {
+	select {
+	case r.failed <- err:
+	default:
+	}
+}
+
 // fanout publishes to a channel with 1,000 subscribers.
 func fanout(ctx context.Context, b *bench) ([]row, error) {
 	n, err := b.start(ctx)
@@ -55,11 +64,11 @@ func fanout(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	defer func() { _ = n.stop(context.WithoutCancel(ctx)) }()
-	const subscribers, warm, messages = 1_000, 200, 3_000
+	const subscribers, round, warm, messages = 1_000, 400, 400, 6_000
 	var total atomic.Int64
-	wake := make(chan struct{}, 1)
+	wake, failed := make(chan struct{}, 1), make(chan error, 1)
 	for range subscribers {
-		r := &reader{subscribed: make(chan struct{}), total: &total, wake: wake}
+		r := &reader{subscribed: make(chan struct{}), total: &total, wake: wake, failed: failed}
 		conn, _, err := gws.NewClient(r, &gws.ClientOption{Addr: n.WebSocketURL()})
 		if err != nil {
 			return nil, err
@@ -81,30 +90,38 @@ func fanout(ctx context.Context, b *bench) ([]row, error) {
 		for total.Load() < want {
 			select {
 			case <-wake:
+			case err := <-failed:
+				return fmt.Errorf("a subscriber was cut off: %w", err)
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 		}
 		return nil
 	}
-	if err := publishFrames(ctx, n, "w", warm); err != nil {
-		return nil, err
+	// In rounds, so that nobody is cut off for falling behind what these two processors can do.
+	rounds := func(from, count int64) error {
+		for i := from; i < from+count; i += round {
+			if err := publishFrames(ctx, n, i, round); err != nil {
+				return err
+			}
+			if err := until((i + round/2) * subscribers); err != nil {
+				return err
+			}
+		}
+		return until((from + count) * subscribers)
 	}
-	if err := until(warm * subscribers); err != nil {
+	if err := rounds(0, warm); err != nil {
 		return nil, err
 	}
 	begun := time.Now()
-	if err := publishFrames(ctx, n, "m", messages); err != nil {
-		return nil, err
-	}
-	if err := until((warm + messages) * subscribers); err != nil {
+	if err := rounds(warm, messages); err != nil {
 		return nil, err
 	}
 	return []row{{"1 channel x 1,000 subscribers, 256 bytes", fmt.Sprintf("%.0f messages/s", messages*subscribers/time.Since(begun).Seconds()), ">= 200,000/s"}}, nil
 }
 
-// publishFrames publishes events of 256 bytes, 16 at once.
-func publishFrames(ctx context.Context, n *node, prefix string, count int64) error {
+// publishFrames publishes events of 256 bytes, numbered from a number on, 16 at once.
+func publishFrames(ctx context.Context, n *node, from, count int64) error {
 	filler, err := json.Marshal(strings.Repeat("x", 230))
 	if err != nil {
 		return err
@@ -114,7 +131,7 @@ func publishFrames(ctx context.Context, n *node, prefix string, count int64) err
 	for range 16 {
 		g.Go(func() error {
 			for i := next.Add(1); i <= count; i = next.Add(1) {
-				body := `{"id":"` + prefix + strconv.FormatInt(i, 10) + `","type":"bench.frame","payload":{"text":` + string(filler) + `}}`
+				body := `{"id":"m` + strconv.FormatInt(from+i, 10) + `","type":"bench.frame","payload":{"text":` + string(filler) + `}}`
 				if err := n.api.Publish(ctx, "bench:fanout", []byte(body)); err != nil {
 					return err
 				}

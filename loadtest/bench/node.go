@@ -32,7 +32,7 @@ func (b *bench) start(ctx context.Context, set ...string) (_ *node, err error) {
 	if n.dir, err = os.MkdirTemp("", "wedsync-bench-*"); err != nil {
 		return nil, err
 	}
-	flags := []string{"--clickhouse", "off", "--log-level", "warn", "--insecure", "--set", "delivery.allowPrivate=127.0.0.0/8"}
+	flags := []string{"--clickhouse", "off", "--log-level", "error", "--insecure", "--set", "delivery.allowPrivate=127.0.0.0/8"}
 	for _, s := range set {
 		flags = append(flags, "--set", s)
 	}
