@@ -1,6 +1,11 @@
 package embedded
 
-import "context"
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"net"
+)
 
 // Search is the search for an engine with its places made settable.
 type Search struct {
@@ -21,7 +26,18 @@ func (s Search) Find(ctx context.Context) (string, bool, error) {
 var (
 	CapableBinary = capableBinary
 	RunLibrary    = runLibrary
-	FreePort      = freePort
 )
 
 const ChildEnv = childEnv
+
+// ReadHello returns the database, user and password of a hello, and how many bytes it takes.
+func ReadHello(data []byte) (database, user, password string, n int, err error) {
+	h, err := readHello(bufio.NewReader(bytes.NewReader(data)))
+	return h.database, h.user, h.password, len(h.raw), err
+}
+
+// EnginePort is the port behind the gate.
+func (s *Server) EnginePort() string {
+	_, port, _ := net.SplitHostPort(s.current.address())
+	return port
+}

@@ -28,8 +28,11 @@ const (
 	passwordFile = "password"
 )
 
-// user is who connects from outside the engine's process.
-const user = "wedsync"
+// user is who connects from outside the engine's process, to database.
+const (
+	user     = "wedsync"
+	database = "wedsync"
+)
 
 // files are the paths of one engine.
 type files struct{ dir string }
@@ -128,7 +131,7 @@ func replaceFile(path string, data []byte) error {
 func dsn(port int, password string) string {
 	u := url.URL{
 		Scheme: "clickhouse", User: url.UserPassword(user, password),
-		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/wedsync",
+		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/" + database,
 	}
 	return u.String()
 }

@@ -3,7 +3,10 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -13,39 +16,60 @@ import (
 
 // launcher starts instances of one engine on one directory.
 type launcher struct {
-	engine engine
-	files  files
-	lock   *os.File
-	memory int64
-	log    zerolog.Logger
+	engine   engine
+	files    files
+	lock     *os.File
+	password string
+	log      zerolog.Logger
 }
 
 // instance is one process of the engine that has answered.
 type instance struct {
 	process *process
 	conn    driver.Conn
-	dsn     string
 	port    int
 	version string
 }
 
-// launch starts the engine on a port and waits until it answers or ends.
-func (l launcher) launch(ctx context.Context, port int) (*instance, error) {
-	password, err := l.files.password()
+// portTries bounds how often a free port was taken by somebody else before the engine had it.
+const portTries = 5
+
+// launch starts the engine on a free port and waits until it answers or ends.
+func (l launcher) launch(ctx context.Context) (*instance, error) {
+	for try := 1; ; try++ {
+		port, err := freePort(ctx)
+		if err != nil {
+			return nil, err
+		}
+		in, err := l.launchOn(ctx, port)
+		if err == nil || try == portTries || !strings.Contains(err.Error(), "Address already in use") {
+			return in, err
+		}
+	}
+}
+
+func freePort(ctx context.Context) (int, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close() //nolint:errcheck // it took nothing
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(port)
+}
+
+func (l launcher) launchOn(ctx context.Context, port int) (*instance, error) {
+	options, err := clickhouse.ParseDSN(dsn(port, l.password))
 	if err != nil {
 		return nil, err
 	}
-	if err := l.files.configure(l.memory, password); err != nil {
-		return nil, err
-	}
-	in := &instance{dsn: dsn(port, password), port: port}
-	options, err := clickhouse.ParseDSN(in.dsn)
-	if err != nil {
-		return nil, err
-	}
-	options.Auth.Database = "default" // the DSN's is not there yet
+	options.Auth.Database = "default" // the other is not there yet
 	options.DialTimeout = time.Second
-	options.MaxOpenConns = 1
+	options.MaxOpenConns = 4
+	in := &instance{port: port}
 	if in.conn, err = clickhouse.Open(options); err != nil {
 		return nil, err
 	}
@@ -55,7 +79,7 @@ func (l launcher) launch(ctx context.Context, port int) (*instance, error) {
 	}
 	err = in.answer(ctx)
 	if err == nil {
-		err = l.files.writeEndpoint(endpoint{DSN: in.dsn, Port: port, Version: in.version, PID: in.process.pid})
+		err = in.conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+database)
 	}
 	if err != nil {
 		in.process.kill()
@@ -83,6 +107,17 @@ func (in *instance) answer(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+func (in *instance) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(in.port)) }
+
+func (in *instance) hasDatabase(ctx context.Context, name string) (bool, error) {
+	if name == "" || name == "default" || name == database {
+		return true, nil
+	}
+	var n uint64
+	err := in.conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = $1", name).Scan(&n)
+	return n > 0, err
 }
 
 // shutdown asks the engine to end, or kills it where it cannot be asked.

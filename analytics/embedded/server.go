@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +18,7 @@ var ErrLocked = errors.New("the directory is in use by another embedded ClickHou
 // concurrent use.
 type Server struct {
 	launcher launcher
+	gate     *gate
 	dsn      string
 	version  string
 	log      zerolog.Logger
@@ -58,18 +56,50 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := launcher{engine: e, files: f, lock: lock, memory: cfg.Memory, log: cfg.Logger}
-	in, err := l.onPort(ctx, cfg.Port)
+	s, err := launch(ctx, e, f, lock, cfg)
 	if err != nil {
 		_ = lock.Close()
 		return nil, fmt.Errorf("embedded ClickHouse (%s): %w", e.path, err)
 	}
+	go s.supervise(s.current)
+	return s, nil
+}
+
+// launch brings up the first instance and opens the gate to it.
+func launch(ctx context.Context, e engine, f files, lock *os.File, cfg Config) (*Server, error) {
+	password, err := f.password()
+	if err != nil {
+		return nil, err
+	}
+	if err := f.configure(cfg.Memory, password); err != nil {
+		return nil, err
+	}
+	preferred := 0
+	if last, err := f.readEndpoint(); err == nil {
+		preferred = last.Port
+	}
+	g, err := openGate(ctx, cfg.Port, preferred, password)
+	if err != nil {
+		return nil, err
+	}
+	l := launcher{engine: e, files: f, lock: lock, password: password, log: cfg.Logger}
+	in, err := l.launch(ctx)
+	if err != nil {
+		g.close()
+		return nil, err
+	}
 	s := &Server{
-		launcher: l, dsn: in.dsn, version: in.version, log: cfg.Logger,
+		launcher: l, gate: g, dsn: dsn(g.port(), password), version: in.version, log: cfg.Logger,
 		done: make(chan struct{}), current: in,
 	}
+	if err := f.writeEndpoint(endpoint{DSN: s.dsn, Port: g.port(), Version: in.version, PID: in.process.pid}); err != nil {
+		g.close()
+		in.process.kill()
+		in.wait()
+		return nil, err
+	}
+	g.lead(in)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	go s.supervise(in)
 	return s, nil
 }
 
@@ -98,43 +128,6 @@ func waitLock(ctx context.Context, f files, wait time.Duration) (*os.File, error
 	}
 }
 
-// portTries bounds how often a free port was taken by somebody else before the engine had it.
-const portTries = 5
-
-// onPort launches on the port; with 0, on the directory's last one or another that is free.
-func (l launcher) onPort(ctx context.Context, port int) (*instance, error) {
-	if port != 0 {
-		return l.launch(ctx, port)
-	}
-	last := 0
-	if before, err := l.files.readEndpoint(); err == nil {
-		last = before.Port
-	}
-	for try := 1; ; try++ {
-		port, err := freePort(last)
-		if err != nil {
-			return nil, err
-		}
-		in, err := l.launch(ctx, port)
-		if err == nil || try == portTries || !strings.Contains(err.Error(), "Address already in use") {
-			return in, err
-		}
-		last = 0
-	}
-}
-
-// freePort returns the preferred port if it is free, else another. Somebody may take it at once.
-func freePort(preferred int) (int, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(preferred)))
-	if err != nil {
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return 0, err
-		}
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	return port, l.Close()
-}
-
 // How an engine that ended is started again: after a pause that doubles each time, and from the
 // beginning when it has lived for long enough. It is given up when it will not come up at all.
 const (
@@ -150,10 +143,12 @@ func (s *Server) supervise(in *instance) {
 	defer close(s.done)
 	defer s.cancel()
 	defer s.launcher.lock.Close() //nolint:errcheck // it was only locked
+	defer s.gate.close()
 	pause := firstPause
 	for {
 		since := time.Now()
 		in.wait()
+		s.gate.lead(nil)
 		if s.ctx.Err() != nil {
 			return
 		}
@@ -161,7 +156,7 @@ func (s *Server) supervise(in *instance) {
 			pause = firstPause
 		}
 		s.log.Warn().Err(in.process.err).Msg("embedded ClickHouse ended and is started again; records wait in the log")
-		next, err := s.relaunch(in.port, &pause)
+		next, err := s.relaunch(&pause)
 		if err != nil {
 			s.err = fmt.Errorf("embedded ClickHouse ended and cannot be started again: %w", err)
 			return
@@ -174,7 +169,7 @@ func (s *Server) supervise(in *instance) {
 }
 
 // relaunch returns the next instance, nil when Stop was called, or why it will not come up.
-func (s *Server) relaunch(port int, pause *time.Duration) (*instance, error) {
+func (s *Server) relaunch(pause *time.Duration) (*instance, error) {
 	for try := 1; ; try++ {
 		select {
 		case <-s.ctx.Done():
@@ -183,7 +178,7 @@ func (s *Server) relaunch(port int, pause *time.Duration) (*instance, error) {
 		}
 		*pause = min(*pause*2, maxPause)
 		ctx, cancel := context.WithTimeout(s.ctx, launchLimit)
-		in, err := s.launcher.launch(ctx, port)
+		in, err := s.launcher.launch(ctx)
 		cancel()
 		switch {
 		case err == nil && s.adopt(in):
@@ -203,6 +198,7 @@ func (s *Server) adopt(in *instance) bool {
 	if !stopping {
 		s.current = in
 		s.restarts++
+		s.gate.lead(in)
 	}
 	s.mu.Unlock()
 	if stopping {
@@ -247,8 +243,7 @@ func (s *Server) Err() error {
 }
 
 // Stop ends the engine in order, or kills it when ctx ends first; nothing is lost either way. It
-// returns when the engine has ended, and may be called again. The engine waits up to 5 s for
-// connections that are still open, so close those first.
+// returns when the engine has ended, and may be called again.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	first, in := !s.stopping, s.current
@@ -256,6 +251,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Unlock()
 	s.cancel()
 	if first {
+		s.gate.close()
 		in.shutdown(ctx)
 	}
 	select {
