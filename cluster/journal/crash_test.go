@@ -61,7 +61,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	dir := t.TempDir()
 	acknowledged := map[uint64]string{}
 	for round := range 4 {
-		killChild(t, dir, 300*(round+1), acknowledged)
+		killChild(t, dir, 200*(round+1), acknowledged)
 	}
 	j := openWith(t, journal.Config{Dir: dir, Logger: logger(t)})
 	for seq, id := range acknowledged {

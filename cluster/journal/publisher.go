@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// maxUnderway bounds what is published and not yet acknowledged; further callers wait.
-	maxUnderway = 4096
+	// maxUnderway bounds what is published and not yet acknowledged; further callers wait. More would
+	// not be faster, and would wait longer than ackTimeout when the disk is slow.
+	maxUnderway = 1024
 	// ackTimeout is how long an acknowledgement is waited for at most, whatever the caller's context.
 	ackTimeout = 10 * time.Second
 )
@@ -24,8 +25,8 @@ const (
 // the bound waits for its context rather than for 200 ms.
 type publisher struct {
 	nc     *nats.Conn
-	prefix string // of reply subjects; a number follows
-	places chan struct{}
+	prefix string        // of reply subjects; a number follows
+	places chan struct{} // one is held for each call in waiting
 	closed chan struct{}
 	calls  sync.Pool
 
@@ -39,6 +40,7 @@ type publisher struct {
 type call struct {
 	number uint64
 	done   chan answer // holds one
+	sent   time.Time
 	timer  *time.Timer
 }
 
@@ -95,6 +97,7 @@ func (p *publisher) start(ctx context.Context, subject, id string, data []byte) 
 		}
 	}
 	c, _ := p.calls.Get().(*call)
+	c.sent = time.Now()
 	p.mu.Lock()
 	p.last++
 	c.number = p.last
@@ -105,7 +108,7 @@ func (p *publisher) start(ctx context.Context, subject, id string, data []byte) 
 		msg.Header = nats.Header{jetstream.MsgIDHeader: []string{id}}
 	}
 	if err := p.nc.PublishMsg(&msg); err != nil {
-		p.forget(c)
+		p.forget(c, err)
 		return nil, err
 	}
 	return c, nil
@@ -127,7 +130,7 @@ func (p *publisher) place(ctx context.Context) error {
 }
 
 func (p *publisher) wait(ctx context.Context, c *call) (Appended, error) {
-	c.timer.Reset(ackTimeout)
+	c.timer.Reset(time.Until(c.sent.Add(ackTimeout)))
 	var err error
 	select {
 	case a := <-c.done:
@@ -140,26 +143,24 @@ func (p *publisher) wait(ctx context.Context, c *call) (Appended, error) {
 	case <-c.timer.C:
 		err = fmt.Errorf("%w: no acknowledgement in %v", ErrUnavailable, ackTimeout)
 	}
-	p.forget(c)
-	return Appended{}, err
+	a := p.forget(c, err)
+	return a.ack, a.err
 }
 
-// forget gives a call up. Its answer may be on its way all the same.
-func (p *publisher) forget(c *call) {
-	p.mu.Lock()
-	_, waiting := p.waiting[c.number]
-	delete(p.waiting, c.number)
-	p.mu.Unlock()
-	if !waiting {
-		<-c.done
+// forget gives a call up because of err, unless its answer has come after all. One on its way may
+// still come; nobody waits for it.
+func (p *publisher) forget(c *call, err error) answer {
+	a := answer{err: err}
+	if p.take(c.number) == nil {
+		a = <-c.done
 	}
 	p.release(c)
+	return a
 }
 
 func (p *publisher) release(c *call) {
 	c.timer.Stop()
 	p.calls.Put(c)
-	<-p.places
 }
 
 // receive runs in the subscription's goroutine.
@@ -181,11 +182,16 @@ func (p *publisher) receive(m *nats.Msg) {
 	c.done <- a
 }
 
+// take ends a call's waiting, once; nil means that it has ended. Its place is free from then on,
+// also where the caller has others to send before it looks at the answer.
 func (p *publisher) take(number uint64) *call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.waiting[number]
-	delete(p.waiting, number)
+	if c != nil {
+		delete(p.waiting, number)
+		<-p.places
+	}
 	return c
 }
 
@@ -194,11 +200,18 @@ func (p *publisher) fail(err error) {
 	if err == nil {
 		err = errors.New("the connection was closed")
 	}
-	p.mu.Lock()
-	lost := p.waiting
-	p.waiting = make(map[uint64]*call)
-	p.mu.Unlock()
-	for _, c := range lost {
+	for _, c := range p.takeAll() {
 		c.done <- answer{err: fmt.Errorf("%w: %w", ErrUnavailable, err)}
 	}
+}
+
+func (p *publisher) takeAll() map[uint64]*call {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.waiting
+	p.waiting = make(map[uint64]*call)
+	for range all {
+		<-p.places
+	}
+	return all
 }

@@ -28,18 +28,6 @@ func (j *Journal) putWork(ctx context.Context, doing, prefix string, subject fun
 	if err := j.disk.check(finishWork); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	for len(ds) > 0 {
-		// Never hold more places than there are: two that wait for each other's would never end.
-		batch := ds[:min(len(ds), maxUnderway/16)]
-		ds = ds[len(batch):]
-		if err := j.putBatch(ctx, doing, prefix, subject, batch); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (j *Journal) putBatch(ctx context.Context, doing, prefix string, subject func(string) string, ds []*event.Delivery) error {
 	calls := make([]*call, 0, len(ds))
 	var failed error
 	for _, d := range ds {
@@ -50,7 +38,7 @@ func (j *Journal) putBatch(ctx context.Context, doing, prefix string, subject fu
 		}
 		calls = append(calls, c)
 	}
-	for i, c := range calls {
+	for i, c := range calls { // all of them: a call must not be left
 		if _, err := j.writer.wait(ctx, c); err != nil && failed == nil {
 			failed = fmt.Errorf("delivery %s: %w", ds[i].ID, err)
 		}

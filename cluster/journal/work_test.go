@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/wedsync/wedsync/actors/event"
@@ -63,6 +64,29 @@ func TestEnqueueManyKeepsOrder(t *testing.T) {
 	}
 	if err := j.Enqueue(t.Context()); err != nil {
 		t.Errorf("enqueueing nothing: %v", err)
+	}
+}
+
+// More at once than may be under way: callers must not wait for each other's places for ever.
+func TestManyEnqueueMany(t *testing.T) {
+	t.Parallel()
+	j := open(t)
+	const callers, each = 40, 100
+	var wg sync.WaitGroup
+	for caller := range callers {
+		wg.Go(func() {
+			ds := make([]*event.Delivery, each)
+			for i := range ds {
+				ds[i] = newDelivery(uint64(caller*each+i+1), fmt.Sprint("crm-", caller))
+			}
+			if err := j.Enqueue(t.Context(), ds...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := stream(t, j, "DL").Messages; n != callers*each {
+		t.Errorf("%d deliveries are stored, want %d", n, callers*each)
 	}
 }
 
