@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/wedsync/wedsync/actors/adapter"
@@ -28,7 +29,7 @@ func (in *integration) try(t *task, probe bool) {
 		attempt.Number, attempt.Probe = number, probe
 		m := attempted{incarnation: in.incarnation, task: t, attempt: attempt, verdict: verdict, heard: heard}
 		r := event.RecordOf(d)
-		r.Attempts = append(before, attempt)
+		r.Attempts = slices.Concat(before, []event.Attempt{attempt})
 		if verdict.Kind != adapter.KindDelivered {
 			m.recorded = in.sys.record(ctx, r) == nil
 			return m

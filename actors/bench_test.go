@@ -18,7 +18,7 @@ import (
 // route, encode, enqueue, sign, POST, record, acknowledge. The vendor shares the process.
 func BenchmarkDelivery(b *testing.B) {
 	const integrations, publishers = 64, 32
-	n := startBench(b)
+	n := start(b)
 	var got atomic.Int64
 	done := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

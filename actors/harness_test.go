@@ -84,19 +84,15 @@ func fast(cfg *actors.Config) {
 	cfg.LeaseTTL = 2 * time.Second
 }
 
-func start(t *testing.T, options ...func(*actors.Config)) *node { return startNode(t, options...) }
-
-func startBench(b *testing.B) *node { return startNode(b) }
-
-func startNode(t testing.TB, options ...func(*actors.Config)) *node {
-	t.Helper()
+func start(tb testing.TB, options ...func(*actors.Config)) *node {
+	tb.Helper()
 	keyset, err := registry.GenerateKey()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	n := &node{t: t, dir: t.TempDir(), keyset: keyset, placement: &owner{name: "n1"}}
+	n := &node{t: tb, dir: tb.TempDir(), keyset: keyset, placement: &owner{name: "n1"}}
 	n.boot(options...)
-	t.Cleanup(n.shut)
+	tb.Cleanup(n.shut)
 	return n
 }
 

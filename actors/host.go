@@ -48,11 +48,11 @@ func (h *host) Receive(c actor.Context) {
 	case ended:
 		delete(h.busy, m.shard)
 		h.reconcile(self)
-		h.maybeHandedOver(c)
+		h.maybeHandedOver()
 	case handOver:
 		h.leaving, h.deadline, h.waiting = true, m.deadline, c.Sender()
 		h.reconcile(self)
-		h.maybeHandedOver(c)
+		h.maybeHandedOver()
 	}
 }
 
@@ -80,7 +80,7 @@ func (h *host) claim(self *actor.PID, shard int) {
 			if !errors.Is(err, journal.ErrHeld) && ctx.Err() == nil {
 				h.log.Warn().Err(err).Int("shard", shard).Msg("claiming the shard failed; trying again")
 			}
-			pause(ctx, 250*time.Millisecond+rand.N(250*time.Millisecond))
+			pause(ctx, 250*time.Millisecond+rand.N(250*time.Millisecond)) //nolint:gosec // spreads retries, no secret
 			h.sys.root.Send(self, claimed{shard: shard, err: err})
 			return
 		}
@@ -99,7 +99,7 @@ func (h *host) claimed(c actor.Context, m claimed) {
 	delete(h.busy, m.shard)
 	if m.err != nil {
 		h.reconcile(c.Self())
-		h.maybeHandedOver(c)
+		h.maybeHandedOver()
 		return
 	}
 	t := m.tenure
@@ -172,7 +172,7 @@ func (h *host) renewed(self *actor.PID, m renewal) {
 	}
 }
 
-func (h *host) maybeHandedOver(c actor.Context) {
+func (h *host) maybeHandedOver() {
 	delete(h.busy, renewing)
 	if h.waiting != nil && len(h.shards) == 0 && len(h.busy) == 0 {
 		h.sys.root.Send(h.waiting, handedOver{})

@@ -74,12 +74,13 @@ func (in *integration) retry(now time.Time, t *task, v adapter.Verdict) {
 		return
 	}
 	t.spent++
-	wait, ok := in.sys.cfg.Retry.Next(t.spent, v.RetryAfter, rand.Float64())
+	jitter := rand.Float64() //nolint:gosec // spreads retries, no secret
+	wait, ok := in.sys.cfg.Retry.Next(t.spent, v.RetryAfter, jitter)
 	if !ok && v.Fault && in.breaker.Failures() >= t.spent {
 		// Nothing has succeeded since this delivery was first tried: the vendor may be down, and the
 		// breaker just has not seen enough. Its attempts do not run out before that is known.
 		t.spent--
-		wait, ok = in.sys.cfg.Retry.Next(t.spent, v.RetryAfter, rand.Float64())
+		wait, ok = in.sys.cfg.Retry.Next(t.spent, v.RetryAfter, jitter)
 	}
 	if ok {
 		in.lanes.Hold(t.d.Channel, now.Add(wait))

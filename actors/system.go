@@ -136,7 +136,11 @@ func (s *System) Health(ctx context.Context, id string) (event.Health, error) {
 	if err != nil {
 		return event.Health{}, err
 	}
-	return answer.(event.Health), nil
+	h, ok := answer.(event.Health)
+	if !ok {
+		return event.Health{}, fmt.Errorf("actors: integration %s answered %T", id, answer)
+	}
+	return h, nil
 }
 
 func (s *System) tell(ctx context.Context, id string, message any) error {

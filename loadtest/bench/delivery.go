@@ -28,7 +28,8 @@ func (b *bench) connected(ctx context.Context, note bool) (*node, *vendor, error
 			return nil, nil, err
 		}
 	}
-	return n, v, n.mapAll(ctx)
+	err = n.mapAll(ctx)
+	return n, v, err
 }
 
 // throughput publishes as fast as answers come, with 64 at once, and times the deliveries.

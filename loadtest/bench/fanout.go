@@ -67,24 +67,18 @@ func fanout(ctx context.Context, b *bench) ([]row, error) {
 	const subscribers, round, warm, messages = 1_000, 400, 400, 6_000
 	var total atomic.Int64
 	wake, failed := make(chan struct{}, 1), make(chan error, 1)
+	var ends []func()
+	defer func() {
+		for _, end := range ends {
+			end()
+		}
+	}()
 	for range subscribers {
-		r := &reader{subscribed: make(chan struct{}), total: &total, wake: wake, failed: failed}
-		conn, _, err := gws.NewClient(r, &gws.ClientOption{Addr: n.WebSocketURL()})
+		end, err := subscribe(ctx, n, &reader{subscribed: make(chan struct{}), total: &total, wake: wake, failed: failed})
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = conn.NetConn().Close() }()
-		go conn.ReadLoop()
-		for _, command := range []string{`{"id":1,"connect":{}}`, `{"id":2,"subscribe":{"channel":"bench:fanout"}}`} {
-			if err := conn.WriteString(command); err != nil {
-				return nil, err
-			}
-		}
-		select {
-		case <-r.subscribed:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+		ends = append(ends, end)
 	}
 	until := func(want int64) error {
 		for total.Load() < want {
@@ -118,6 +112,29 @@ func fanout(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	return []row{{"1 channel x 1,000 subscribers, 256 bytes", fmt.Sprintf("%.0f messages/s", messages*subscribers/time.Since(begun).Seconds()), ">= 200,000/s"}}, nil
+}
+
+// subscribe connects a reader and returns when it is subscribed; end closes its connection.
+func subscribe(ctx context.Context, n *node, r *reader) (end func(), err error) {
+	conn, _, err := gws.NewClient(r, &gws.ClientOption{Addr: n.WebSocketURL()}) //nolint:bodyclose // the connection has taken it over
+	if err != nil {
+		return nil, err
+	}
+	end = func() { _ = conn.NetConn().Close() }
+	go conn.ReadLoop()
+	for _, command := range []string{`{"id":1,"connect":{}}`, `{"id":2,"subscribe":{"channel":"bench:fanout"}}`} {
+		if err := conn.WriteString(command); err != nil {
+			end()
+			return nil, err
+		}
+	}
+	select {
+	case <-r.subscribed:
+		return end, nil
+	case <-ctx.Done():
+		end()
+		return nil, ctx.Err()
+	}
 }
 
 // publishFrames publishes events of 256 bytes, numbered from a number on, 16 at once.

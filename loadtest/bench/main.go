@@ -56,7 +56,7 @@ func run() error {
 		}
 		rows = append(rows, more...)
 	}
-	fmt.Printf("%d processors, shared by node, load and vendor; %s\n\n", runtime.NumCPU(), runtime.Version())
+	fmt.Fprintf(os.Stdout, "%d processors, shared by node, load and vendor; %s\n\n", runtime.NumCPU(), runtime.Version())
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "what\tmeasured\ttarget")
 	for _, r := range rows {

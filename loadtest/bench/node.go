@@ -27,15 +27,12 @@ type node struct {
 }
 
 // start starts a node with an empty store and without ClickHouse, and waits until it is ready.
-func (b *bench) start(ctx context.Context, set ...string) (_ *node, err error) {
+func (b *bench) start(ctx context.Context) (_ *node, err error) {
 	n := &node{}
 	if n.dir, err = os.MkdirTemp("", "wedsync-bench-*"); err != nil {
 		return nil, err
 	}
 	flags := []string{"--clickhouse", "off", "--log-level", "error", "--insecure", "--set", "delivery.allowPrivate=127.0.0.0/8"}
-	for _, s := range set {
-		flags = append(flags, "--set", s)
-	}
 	if n.Node, err = nodeproc.Start(nodeproc.Config{Binary: b.binary, Dir: n.dir, Flags: flags, Stderr: os.Stderr}); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(n.dir))
 	}

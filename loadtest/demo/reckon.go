@@ -13,7 +13,6 @@ import (
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/analytics"
-	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
 // freshness is how long ClickHouse may take to know of everything.
@@ -70,7 +69,7 @@ func (s *stage) arrivals(r *Result) {
 	}
 	wanted, _ := s.due.now()
 	for _, d := range wanted {
-		if !slices.ContainsFunc(receipts, func(receipt vendors.Receipt) bool { return d.is(receipt) }) {
+		if !slices.ContainsFunc(receipts, d.is) {
 			r.Lost++
 		}
 	}

@@ -18,7 +18,7 @@ import (
 func (s *stage) timeline(ctx context.Context) error {
 	s.story.begin("Amélie moves the ceremony from 15:00 to 16:00 on %s", dashboard)
 	const id = "demo-timeline-1"
-	if _, err := s.publish(ctx, dashboard, "timeline.updated", id, `{
+	if err := s.publish(ctx, dashboard, "timeline.updated", id, `{
 		"coupleId": "`+coupleID+`", "coupleName": "Amélie & Jonas", "venue": "Château de Vaux, Orangerie",
 		"ceremonyTime": "2027-06-19T16:00:00+02:00", "previousCeremonyTime": "2027-06-19T15:00:00+02:00",
 		"schedule": [{"time": "14:30", "title": "First look"}, {"time": "16:00", "title": "Ceremony"}],
@@ -114,7 +114,7 @@ func (s *stage) capacity(ctx context.Context) error {
 
 	s.story.begin("Amélie tells the venue the new guest count: 104")
 	const id = "demo-guests-1"
-	if _, err := s.publish(ctx, updates, "guest_count.changed", id, `{"coupleId":"`+coupleID+`","guestCount":104,"previousGuestCount":124}`); err != nil {
+	if err := s.publish(ctx, updates, "guest_count.changed", id, `{"coupleId":"`+coupleID+`","guestCount":104,"previousGuestCount":124}`); err != nil {
 		return err
 	}
 	got, err := s.delivered(ctx, "venuemaster", venue, id)
@@ -128,7 +128,7 @@ func (s *stage) capacity(ctx context.Context) error {
 // cascade: the date changes for everybody, with vendors failing.
 func (s *stage) cascade(ctx context.Context) error {
 	s.story.begin("Amélie and Jonas move the wedding to 4 September")
-	if _, err := s.publish(ctx, milestone, "wedding.date_changed", "demo-date-1", moved(1)); err != nil {
+	if err := s.publish(ctx, milestone, "wedding.date_changed", "demo-date-1", moved(1)); err != nil {
 		return err
 	}
 	if err := s.everywhere(ctx, "demo-date-1"); err != nil {
@@ -199,7 +199,7 @@ func (s *stage) outage(ctx context.Context) error {
 	s.cfg.Vendors.StudioCloud.Faults().Add(vendors.Fault{Status: http.StatusServiceUnavailable, Times: 5})
 	events := []string{"demo-date-2", "demo-date-3", "demo-date-4"}
 	for i, id := range events {
-		if _, err := s.publish(ctx, milestone, "wedding.date_changed", id, moved(i+2)); err != nil {
+		if err := s.publish(ctx, milestone, "wedding.date_changed", id, moved(i+2)); err != nil {
 			return err
 		}
 	}
@@ -229,7 +229,7 @@ func (s *stage) refusal(ctx context.Context) error {
 	s.story.begin("WhatsApp does not know the template any more (132001). The date moves once more")
 	mend := s.cfg.Vendors.WhatsApp.Faults().Add(vendors.Fault{Code: "132001"})
 	defer mend()
-	if _, err := s.publish(ctx, milestone, "wedding.date_changed", id, moved(5)); err != nil {
+	if err := s.publish(ctx, milestone, "wedding.date_changed", id, moved(5)); err != nil {
 		return err
 	}
 	if err := s.at(ctx, []system{{"studiocloud", studio, "Studio Cloud"}, {"slack", caterer, "Slack"}, {"email", email, "E-mail"}}, id); err != nil {
