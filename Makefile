@@ -17,7 +17,6 @@ COVER := coverage
 
 FUZZTIME ?= 20s
 BENCH    ?= .
-BENCHPKG ?= ./...
 COVERMIN ?= 90
 # TESTFLAGS goes to go test, such as: make test TESTFLAGS='-run Timeline'
 TESTFLAGS ?=
@@ -32,9 +31,9 @@ CHROMIUM        := /usr/bin/chromium
 help: ## Show this list
 	@echo 'Usage: make TARGET'
 	echo
-	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
-	echo 'Settings: FUZZTIME=20s  BENCH=regexp  PKG=./some/package  TESTFLAGS="-run Name"  COVERMIN=90  ARGS="flags for run and demo"'
+	echo 'Settings: FUZZTIME=20s  BENCH=regexp  PKG=./some/package  TESTFLAGS="-run Name"  COVERMIN=90  ARGS="flags of run, demo and bench"'
 
 # ---- what is needed ---------------------------------------------------------------------------
 
@@ -85,7 +84,7 @@ run: build deps-clickhouse ## Run a node on 127.0.0.1:8080 with its data in ./da
 
 # ---- tests ------------------------------------------------------------------------------------
 
-.PHONY: test cover bench fuzz
+.PHONY: test cover bench microbench fuzz
 # The end-to-end tests start the binary that WEDSYNC_BINARY names.
 test: build deps ## Run every test, unit to browser, with the race detector; a skipped test fails
 	@WEDSYNC_BINARY=$(CURDIR)/$(BIN) go run ./loadtest/gotest test -race -shuffle=on -timeout=20m $(TESTFLAGS) $(PKG)
@@ -103,8 +102,11 @@ cover: deps ## Run every test and print the statement coverage over all packages
 	go run ./loadtest/gotest cover -min $(COVERMIN) -o $(COVER)/cover.out $(COVER)/all.out
 	echo 'by line: go tool cover -html=$(COVER)/cover.out'
 
-bench: build deps-js ## Run the benchmarks (BENCH=regexp, BENCHPKG=./package)
-	@WEDSYNC_BINARY=$(CURDIR)/$(BIN) go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout=30m $(BENCHPKG) | grep -v 'no test files'
+bench: build ## Measure a node against its targets and print a table (ARGS="-only latency")
+	@exec go run ./loadtest/bench -binary $(BIN) $(ARGS)
+
+microbench: deps-go ## Run the Go benchmarks of the packages (BENCH=regexp, PKG=./package)
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout=30m $(PKG) | grep -v 'no test files'
 
 fuzz: deps-go ## Run every fuzz target for FUZZTIME
 	@for pkg in $$(go list $(PKG)); do

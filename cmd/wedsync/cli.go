@@ -38,8 +38,6 @@ Start a node with "wedsync serve"; the other commands talk to it.`
 // usageError is the user's to mend before anything is tried.
 type usageError struct{ error }
 
-func (e usageError) Unwrap() error { return e.error }
-
 // exited is how kong's own flags, such as --help, end a run.
 type exited int
 

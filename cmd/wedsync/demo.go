@@ -6,15 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
-	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/loadtest/demo"
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
@@ -73,7 +69,8 @@ func (c demoCmd) startNode(ctx context.Context, w world, dir string) (*node, dem
 	if c.Verbose {
 		level = "debug"
 	}
-	cfg, err := loadConfig("", nil, []flagValue{
+	// Neither a wedsync.yaml that is there nor the environment is meant for the demo.
+	cfg, err := loadConfig(os.DevNull, nil, []flagValue{
 		{"data", filepath.Join(dir, "data"), "demo"},
 		{"http.addr", "127.0.0.1:0", "demo"},
 		{"node.name", "demo", "demo"},
@@ -91,9 +88,10 @@ func (c demoCmd) startNode(ctx context.Context, w world, dir string) (*node, dem
 	if err := n.Start(ctx); err != nil {
 		return nil, nil, err
 	}
-	for tick := time.NewTicker(10 * time.Millisecond); ; {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
 		if store := n.records.current(); store != nil {
-			tick.Stop()
 			return n, store, nil
 		}
 		select {
@@ -116,31 +114,12 @@ func (n *node) asSeen() demo.Node {
 			if err != nil {
 				return nil, err
 			}
-			path, query, _ := cutQuery(path)
-			return c.call(ctx, method, path, query, in)
+			return c.call(ctx, method, path, nil, in)
 		},
 		Token: func(user string, subscribe, publish []string) (string, error) {
-			return clientToken(n.keys.token, user, subscribe, publish)
+			return mint(n.keys.token[0], user, subscribe, publish, time.Now())
 		},
 	}
-}
-
-func cutQuery(path string) (string, url.Values, error) {
-	u, err := url.Parse(path)
-	if err != nil {
-		return path, nil, err
-	}
-	return u.EscapedPath(), u.Query(), nil
-}
-
-// clientToken makes the token of a WebSocket client, good for an hour.
-func clientToken(keys []event.Secret, user string, subscribe, publish []string) (string, error) {
-	if len(keys) == 0 {
-		return "", nil
-	}
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": user, "channels": subscribe, "publish": publish, "exp": time.Now().Add(time.Hour).Unix(),
-	}).SignedString([]byte(keys[0].Reveal()))
 }
 
 // sdk is the folder of the JavaScript SDK, or "" where it cannot be used.

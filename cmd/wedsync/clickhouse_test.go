@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/loadtest/demo"
+)
+
+// The demo is the whole system with a real ClickHouse; its data are what slo is asked about afterwards.
+func TestDemoThenSLO(t *testing.T) {
+	t.Parallel()
+	kept := t.TempDir()
+	data := filepath.Join(kept, "data")
+	got := wedsync(t, "demo", "--json", "--keep", kept, "--sdk=../../loadtest/js")
+	var result demo.Result
+	if err := json.Unmarshal([]byte(got.out), &result); err != nil || got.code != exitOK {
+		t.Fatalf("%+v: %v", got, err)
+	}
+	if result.Passed != 3 || result.Lost != 0 || result.Duplicates != 0 || result.Deliveries == 0 ||
+		result.Delivered != result.Deliveries || !strings.HasPrefix(result.ClickHouse, "26.") {
+		t.Errorf("the demo ended with %+v", result)
+	}
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	addr, ended := serving(ctx, t, "--data", data, "--clickhouse=embedded", "--name=demo")
+	waitComponent(t, addr, "clickhouse", "")
+	var report analytics.SLOReport
+	out := wedsync(t, "slo", "--json", "--since=1h", "--by=vendor", "--addr", addr, "--data", data)
+	if err := json.Unmarshal([]byte(out.out), &report); err != nil {
+		t.Fatalf("%+v: %v", out, err)
+	}
+	var total uint64
+	for _, row := range report.Rows {
+		total += row.Total
+	}
+	if total != result.Deliveries || len(report.Rows) != 5 {
+		t.Errorf("slo counts %d deliveries of %d vendors, the demo %d: %s", total, len(report.Rows), result.Deliveries, out.out)
+	}
+	if got := wedsync(t, "slo", "--addr", addr, "--data", data); !strings.Contains(got.out, "99.5 % delivered") || !strings.Contains(got.out, "\nall ") || !strings.Contains(got.out, "met") {
+		t.Errorf("slo: %+v", got)
+	}
+	if got := wedsync(t, "slo", "--since=yesterday", "--addr", addr, "--data", data); got.code != exitFailed || !strings.Contains(got.errors, "field_invalid") {
+		t.Errorf("slo since yesterday: %+v", got)
+	}
+	stop()
+	if code := <-ended; code != exitOK {
+		t.Errorf("serve ended with %d", code)
+	}
+}
+
+func TestDemoTellsEachStep(t *testing.T) {
+	t.Parallel()
+	got := wedsync(t, "demo")
+	lines := strings.Split(strings.TrimSuffix(got.out, "\n"), "\n")
+	if got.code != exitOK || !strings.HasPrefix(lines[len(lines)-1], `{"scenes":3,"passed":3,`) || !strings.Contains(got.out, "Jonas sees it live") || strings.Contains(got.out, "\x1b[") {
+		t.Errorf("%d\n%s%s", got.code, got.out, got.errors)
+	}
+}
+
+// waitComponent asks until a component says so of itself; "" is that all is well.
+func waitComponent(t *testing.T, addr, name, says string) {
+	t.Helper()
+	deadline := time.After(60 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		detail := waitReady(t, addr).Components[name].Detail
+		if detail == says || says != "" && strings.Contains(detail, says) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s says %q, not %q", name, detail, says)
+		}
+	}
+}
+
+func TestNodeServesWithoutItsClickHouse(t *testing.T) {
+	t.Parallel()
+	for dsn, says := range map[string]string{
+		"clickhouse://127.0.0.1:1/wedsync": "not connected since",
+		clickhouseAuto:                     stateMissing,
+	} {
+		t.Run(dsn, func(t *testing.T) {
+			t.Parallel()
+			c := testConfig(t)
+			c.ClickHouse.DSN, c.ClickHouse.Library = dsn, "/does/not/exist"
+			n := startNode(t, c)
+			waitComponent(t, n.URL(), "clickhouse", says)
+			if r := waitReady(t, n.URL()); r.Status != "degraded" {
+				t.Errorf("the node is %s", r.Status)
+			}
+		})
+	}
+}
+
+func TestNodeEndsWithoutTheEngineItMustHave(t *testing.T) {
+	t.Parallel()
+	c := testConfig(t)
+	c.ClickHouse.DSN, c.ClickHouse.Library = clickhouseEmbedded, "/does/not/exist"
+	var logs bytes.Buffer
+	n := newNode(c, zerolog.New(zerolog.SyncWriter(&logs)))
+	if err := n.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-n.Done()
+	if err := n.Stop(); err == nil || !strings.Contains(err.Error(), "clickhouse.dsn is embedded") || !strings.Contains(err.Error(), "/does/not/exist") {
+		t.Errorf("ended with %v", err)
+	}
+	if !strings.Contains(logs.String(), `"message":"stopping"`) {
+		t.Errorf("logged %s", logs.String())
+	}
+}
+
+func TestServeWithABadConfiguration(t *testing.T) {
+	t.Parallel()
+	got := wedsync(t, "serve", "--addr=0.0.0.0:0", "--config", writeConfig(t, "nodes: {}\n"))
+	if got.code != exitUsage || !strings.Contains(got.errors, "there is no key nodes; there are api, clickhouse,") {
+		t.Errorf("%+v", got)
+	}
+	got = wedsync(t, "serve", "--addr=0.0.0.0:0", "--data", t.TempDir())
+	if got.code != exitUsage || !strings.Contains(got.errors, "--allow-public") {
+		t.Errorf("%+v", got)
+	}
+}
