@@ -160,7 +160,7 @@ type season struct {
 
 func newSeason() season {
 	return season{
-		base: time.Now().UTC().Truncate(time.Hour), days: 40,
+		base: time.Now().UTC().Truncate(time.Hour), days: 3,
 		vendors: []string{"studiocloud", "venuemaster", "whatsapp", "slack", "email"},
 	}
 }

@@ -168,7 +168,7 @@ func (r *Recorder) session(ctx context.Context) error {
 	r.metrics.connected.Set(1)
 	if away, changed := r.status.back(r.cfg.Now()); changed {
 		r.log.Info().Str("log_epoch", r.at.epoch).Uint64("position", r.position).Dur("away", away).
-			Msg("recording to ClickHouse")
+			Msg("recording to ClickHouse works")
 	}
 	for {
 		entries, err := r.collect(ctx)

@@ -1,18 +1,39 @@
 package analytics_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/rs/zerolog"
+
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/analytics"
 )
+
+// quick records at once, in batches of a few.
+func quick() analytics.RecorderConfig {
+	return analytics.RecorderConfig{BatchRecords: 500, BatchWait: time.Millisecond}
+}
 
 func TestRecords(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
 	store := openStore(t, dsn)
 	log := newLog()
-	r := run(t, store, log, analytics.RecorderConfig{BatchWait: time.Millisecond})
+	registry := prometheus.NewPedanticRegistry()
+	cfg := quick()
+	cfg.Registerer = registry
+	r := run(t, store, log, cfg)
 	records := newSeason().records(0, 3000)
 	log.append(records[:1000]...)
 	r.reaches(t, 1000, 30*time.Second)
@@ -28,4 +49,451 @@ func TestRecords(t *testing.T) {
 	if !s.Connected || s.Position != 3001 || s.Lag != 0 || s.LastError != "" {
 		t.Errorf("status %+v", s)
 	}
+	r.stop()
+	for name, want := range map[string]float64{
+		"wedsync_recorder_records_total": 3000, "wedsync_recorder_lag_records": 0, "wedsync_recorder_connected": 1,
+		"wedsync_recorder_errors_total": 0, "wedsync_recorder_unreadable_total": 0,
+	} {
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(metric(name, want)), name); err != nil {
+			t.Error(err)
+		}
+	}
+	if n, err := testutil.GatherAndCount(registry, "wedsync_recorder_insert_seconds", "wedsync_recorder_batch_records"); err != nil || n != 4 {
+		t.Errorf("%d histograms, %v; want one a table and one of batches", n, err)
+	}
+	if _, err := analytics.NewRecorder(store, log, cfg); err == nil {
+		t.Error("metrics can be registered twice")
+	}
+}
+
+func metric(name string, value float64) string {
+	kind := "gauge"
+	if strings.HasSuffix(name, "_total") {
+		kind = "counter"
+	}
+	help := map[string]string{
+		"wedsync_recorder_records_total":    "Records committed to ClickHouse.",
+		"wedsync_recorder_lag_records":      "Records in the log that are not in ClickHouse yet.",
+		"wedsync_recorder_connected":        "1 while records go to ClickHouse.",
+		"wedsync_recorder_errors_total":     "Times that recording failed and is tried again.",
+		"wedsync_recorder_unreadable_total": "Records that could not be decoded.",
+	}[name]
+	return fmt.Sprintf("# HELP %s %s\n# TYPE %s %s\n%s %v\n", name, help, name, kind, name, value)
+}
+
+// With the defaults, a record can be queried within two seconds of being logged.
+func TestFreshness(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	log := newLog()
+	r := run(t, openStore(t, dsn), log, analytics.RecorderConfig{})
+	eventually(t, 30*time.Second, "the recorder to work", func() bool { return r.Status().Connected })
+	best := time.Hour
+	for n := range 5 {
+		began := time.Now()
+		log.append(newSeason().record(n))
+		r.reaches(t, uint64(n+1), 30*time.Second)
+		best = min(best, time.Since(began))
+	}
+	if best > 2*time.Second {
+		t.Errorf("it took %v at best", best)
+	}
+}
+
+// Every column is what the record said.
+func TestRowsAsRecorded(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	store, log := openStore(t, dsn), newLog()
+	at := time.Date(2026, 11, 20, 10, 11, 12, 131415000, time.UTC)
+	d := &event.DeliveryRecord{
+		ID: "dlv_1", Replay: 2, EventID: "e1", EventType: "timeline.updated", Channel: "supplier:dashboard:42",
+		Integration: "crm", Vendor: "studiocloud", Category: event.PhotographyCRM, WeddingID: "couple-1",
+		AcceptedAt: at, RoutedAt: at.Add(time.Second),
+		Attempts: []event.Attempt{
+			{Number: 3, StartedAt: at.Add(2 * time.Second), Duration: event.Duration(1500 * time.Millisecond), Status: 503, Verdict: "retry", Reason: "busy", Detail: "später"},
+			{Number: 4, StartedAt: at.Add(5 * time.Second), Duration: event.Duration(time.Microsecond), Status: 200, Verdict: "delivered", Probe: true},
+		},
+		Result: &event.Result{Outcome: event.Delivered, FinishedAt: at.Add(6 * time.Second), Attempts: 4},
+	}
+	log.append(&event.Record{V: 1, Node: "n1", Delivery: d},
+		&event.Record{V: 1, Node: "n2", Audit: &event.Audit{At: at, Actor: "admin:k", Action: "dead.replay", Target: "dlv_1", Outcome: "ok", Detail: "d", From: "10.0.0.1"}})
+	r := run(t, store, log, quick())
+	r.reaches(t, 2, 30*time.Second)
+
+	got, err := store.Attempts(t.Context(), "dlv_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []analytics.AttemptRow
+	for _, a := range d.Attempts {
+		want = append(want, analytics.AttemptRow{
+			DeliveryID: d.ID, Replay: 2, Number: a.Number, Node: "n1", EventID: "e1", EventType: d.EventType, Channel: d.Channel,
+			Integration: "crm", Vendor: d.Vendor, StartedAt: a.StartedAt, Duration: a.Duration, Status: a.Status,
+			Verdict: a.Verdict, Reason: a.Reason, Detail: a.Detail, Probe: a.Probe,
+		})
+	}
+	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("attempts\n%+v\nwant\n%+v", got, want)
+	}
+	if none, err := store.Attempts(t.Context(), "dlv_'2"); err != nil || len(none) != 0 {
+		t.Errorf("attempts of an unknown delivery: %v, %v", none, err)
+	}
+	conn := connect(t, dsn)
+	for query, want := range map[string]string{
+		"SELECT toString((wedding_id, category, accepted_at, routed_at, log_epoch, log_generation, log_seq, log_pos)) FROM attempts WHERE number = 4":              "('couple-1','photography-crm','2026-11-20 10:11:12.131415','2026-11-20 10:11:13.131415','" + log.epoch + "',0,1,1)",
+		"SELECT toString((finished_at, accepted_at, routed_at, delivery_id, replay, outcome, reason, attempts, event_id, event_type, latency_us)) FROM deliveries": "('2026-11-20 10:11:18.131415','2026-11-20 10:11:12.131415','2026-11-20 10:11:13.131415','dlv_1',2,'delivered','',4,'e1','timeline.updated',6000000)",
+		"SELECT toString((channel, integration, vendor, category, wedding_id, node, log_seq, log_pos)) FROM deliveries":                                            "('supplier:dashboard:42','crm','studiocloud','photography-crm','couple-1','n1',1,0)",
+		"SELECT toString((at, actor, action, target, outcome, detail, remote, node, log_seq, log_pos)) FROM audit":                                                 "('2026-11-20 10:11:12.131415','admin:k','dead.replay','dlv_1','ok','d','10.0.0.1','n2',2,0)",
+	} {
+		var got string
+		if err := conn.QueryRow(t.Context(), query).Scan(&got); err != nil || got != want {
+			t.Errorf("%s:\n%s, %v\nwant\n%s", query, got, err, want)
+		}
+	}
+}
+
+// Whatever is in the log, recording goes on, and each record leaves a row.
+func TestStrangeRecords(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	log := newLog()
+	cfg := quick()
+	registry := prometheus.NewPedanticRegistry()
+	cfg.Registerer = registry
+	for _, data := range []string{"", "no JSON", "{}", `{"v":1,"delivery":{"attempts":[{"duration":"soon"}]}}`, "[]", "\xff"} {
+		log.appendRaw([]byte(data))
+	}
+	far := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	log.append(
+		&event.Record{Delivery: &event.DeliveryRecord{
+			ID: "strange", AcceptedAt: far, RoutedAt: time.Date(1066, 10, 14, 0, 0, 0, 0, time.UTC),
+			Attempts: []event.Attempt{{Number: -1, Status: 1 << 20}, {Number: 1 << 20, StartedAt: far, Status: -5}},
+			Result:   &event.Result{Outcome: "unheard-of"},
+		}},
+		&event.Record{Audit: &event.Audit{Action: strings.Repeat("long ", 10_000)}},
+	)
+	log.appendRaw([]byte(`{"v":9,"node":"n","audit":{"at":"2026-01-01T00:00:00Z","action":"new","unknown":{"a":[1]}}}`))
+	r := run(t, openStore(t, dsn), log, cfg)
+	r.reaches(t, 9, 30*time.Second)
+	exactly(t, connect(t, dsn), analytics.Counts{Attempts: 2, Deliveries: 1, Audit: 8})
+	var unreadable uint64
+	err := connect(t, dsn).QueryRow(t.Context(), "SELECT count() FROM audit WHERE action = 'recorder.unreadable' AND detail != ''").Scan(&unreadable)
+	if err != nil || unreadable != 6 {
+		t.Errorf("%d unreadable records in the audit, %v; want 6", unreadable, err)
+	}
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(metric("wedsync_recorder_unreadable_total", 6)), "wedsync_recorder_unreadable_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+// lockedBuffer is a log that can be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) count(t *testing.T, message string) (n int) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for line := range bytes.Lines(b.b.Bytes()) {
+		var entry struct{ Message string }
+		if err := json.Unmarshal(line, &entry); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(entry.Message, message) {
+			n++
+		}
+	}
+	return n
+}
+
+// ClickHouse is not there in the beginning, and goes away later: the status says so, the log says so
+// once each time, and nothing is lost.
+func TestClickHouseAway(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	proxy, through := newProxy(t, dsn)
+	proxy.setCut(true)
+	log, text := newLog(), &lockedBuffer{}
+	cfg := quick()
+	cfg.Logger = zerolog.New(text)
+	r := run(t, openStore(t, through), log, cfg)
+	season := newSeason()
+	for round := range 2 {
+		log.append(season.records(round*300, 300)...)
+		eventually(t, 30*time.Second, "the status to say that it is away", func() bool {
+			s := r.Status()
+			return !s.Connected && s.LastError != "" && s.Lag == 300
+		})
+		away := r.Status()
+		proxy.setCut(false)
+		r.reaches(t, uint64(round+1)*300, time.Minute)
+		if s := r.Status(); !s.Connected || s.Lag != 0 || s.Since.Before(away.Since) {
+			t.Errorf("status %+v after it came back", s)
+		}
+		if a, b := text.count(t, "has stopped"), text.count(t, "works"); a != round+1 || b != round+1 {
+			t.Errorf("after round %d the log says %d times that recording stopped and %d times that it works", round, a, b)
+		}
+		proxy.setCut(true)
+	}
+	r.stop()
+	exactly(t, connect(t, dsn), wanted(season.records(0, 600)))
+}
+
+// The connection is cut at random moments while the engine goes on: what became of an insert is not
+// known then, and it may still be under way.
+func TestCutConnections(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	proxy, through := newProxy(t, dsn)
+	log := madeUpLog{Name: name(), Base: newSeason().base, Size: 20_000, Few: 200}
+	cfg := killConfig()
+	cfg.BatchRecords = 200
+	r := run(t, openStore(t, through), log, cfg)
+	for range kills {
+		r.reaches(t, r.Status().Position+1, time.Minute)
+		soon()
+		proxy.setCut(true)
+		proxy.setCut(false)
+	}
+	finish(t, dsn, log, r.stop)
+}
+
+// Several recorders on one log, which placement should prevent.
+func TestTwoRecorders(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	log := newLog()
+	records := newSeason().records(0, 1000)
+	log.append(records...)
+	var all []running
+	for n := range 3 {
+		cfg := quick()
+		cfg.Name = fmt.Sprintf("recorder-%d", n)
+		cfg.BatchRecords = 50 + 30*n // they disagree about where a batch ends
+		all = append(all, run(t, openStore(t, dsn), log, cfg))
+	}
+	for _, r := range all {
+		r.reaches(t, 1000, 2*time.Minute)
+	}
+	for _, r := range all {
+		r.stop()
+	}
+	exactly(t, connect(t, dsn), wanted(records))
+}
+
+// A recorder that is stopped and one that follows it take over from each other.
+func TestStopAndGoOn(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	log := newLog()
+	records := newSeason().records(0, 2000)
+	log.append(records...)
+	for n := range 8 {
+		cfg := quick()
+		cfg.BatchRecords = 20
+		r := run(t, openStore(t, dsn), log, cfg)
+		r.reaches(t, uint64(n*40+mathrand.IntN(40)+1), time.Minute)
+		r.stop()
+	}
+	r := run(t, openStore(t, dsn), log, quick())
+	r.reaches(t, 2000, time.Minute)
+	exactly(t, connect(t, dsn), wanted(records))
+}
+
+// The log was restored from a backup: records that ClickHouse has are gone from it, and their
+// sequences are given to others. The others are recorded, too.
+func TestLogSetBack(t *testing.T) {
+	t.Parallel()
+	season := newSeason()
+	first, other := season.records(0, 1000), season.records(5000, 400)
+	for name, c := range map[string]struct {
+		to    uint64 // the log is set back to here
+		after int    // and this many others are logged before the recorder looks
+		gone  int    // up to here, the old records are all there is of a batch
+	}{
+		"to the end of a batch":               {700, 0, 700},
+		"into a batch":                        {650, 0, 600},
+		"and grown beyond what it was":        {650, 400, 600},
+		"and grown, but less":                 {700, 100, 700},
+		"to nothing":                          {0, 0, 0},
+		"into the last batch, grown past its": {950, 300, 900},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := freshDSN(t)
+			log := newLog()
+			cfg := quick()
+			cfg.BatchRecords = 100
+			log.append(first...)
+			r := run(t, openStore(t, dsn), log, cfg)
+			r.reaches(t, 1000, time.Minute)
+			r.stop()
+
+			log.setBack(c.to)
+			log.append(other[:c.after]...)
+			r = run(t, openStore(t, dsn), log, cfg)
+			eventually(t, time.Minute, "it to go on", func() bool { return r.Status().Connected })
+			log.append(other[c.after:]...)
+			r.reaches(t, c.to+400, time.Minute)
+			r.stop()
+			want := wanted(first)
+			for _, more := range [][]*event.Record{first[c.gone:c.to], other} {
+				w := wanted(more)
+				want.Attempts += w.Attempts
+				want.Deliveries += w.Deliveries
+				want.Audit += w.Audit
+			}
+			exactly(t, connect(t, dsn), want)
+
+			// And the next one goes on from there.
+			r = run(t, openStore(t, dsn), log, cfg)
+			r.reaches(t, c.to+400, time.Minute)
+			log.append(season.record(9000))
+			r.reaches(t, c.to+401, time.Minute)
+		})
+	}
+}
+
+// A log that was made anew begins with 1 again; its records are others.
+func TestNewLog(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	records := newSeason().records(0, 200)
+	for range 2 {
+		log := newLog()
+		log.append(records...)
+		r := run(t, openStore(t, dsn), log, quick())
+		r.reaches(t, 200, time.Minute)
+		r.stop()
+	}
+	w := wanted(records)
+	exactly(t, connect(t, dsn), analytics.Counts{Attempts: 2 * w.Attempts, Deliveries: 2 * w.Deliveries, Audit: 2 * w.Audit})
+}
+
+// clock is one that tests set.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// The log is purged of what was committed ten minutes ago, and not before; also after a restart, and
+// also when nothing more comes.
+func TestPurge(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	log, c := newLog(), &clock{}
+	cfg := quick()
+	cfg.Now = c.now
+	season := newSeason()
+	first := func() uint64 { f, _, _ := log.RecordBounds(t.Context()); return f }
+
+	r := run(t, openStore(t, dsn), log, cfg)
+	log.append(season.records(0, 100)...)
+	r.reaches(t, 100, time.Minute)
+	c.advance(9 * time.Minute)
+	log.append(season.records(100, 100)...)
+	r.reaches(t, 200, time.Minute)
+	c.advance(58 * time.Second) // 9:58 after the first hundred
+	log.append(season.record(200))
+	r.reaches(t, 201, time.Minute)
+	if p := log.purges(); len(p) != 0 {
+		t.Errorf("purged up to %v too early", p)
+	}
+	r.stop()
+
+	// Another recorder goes by what it finds: the second hundred was proposed at 9:00, so the first
+	// was committed by then.
+	c.advance(9*time.Minute + 32*time.Second) // 19:30
+	r = run(t, openStore(t, dsn), log, cfg)
+	eventually(t, 30*time.Second, "the first hundred to be purged", func() bool { return first() == 101 })
+	c.advance(11 * time.Minute)
+	eventually(t, 30*time.Second, "everything to be purged", func() bool { return first() == 202 })
+	r.stop()
+
+	// An empty log is no reason to begin anew.
+	log.append(season.record(201))
+	r = run(t, openStore(t, dsn), log, cfg)
+	r.reaches(t, 202, time.Minute)
+	exactly(t, connect(t, dsn), wanted(season.records(0, 202)))
+}
+
+// A log that fails stops recording, is said in the status, and goes on afterwards.
+func TestLogFails(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	log := newLog()
+	r := run(t, openStore(t, dsn), log, quick())
+	records := newSeason().records(0, 20)
+	log.append(records[:10]...)
+	r.reaches(t, 10, time.Minute)
+	log.failWith(errTest)
+	eventually(t, time.Minute, "the error in the status", func() bool {
+		s := r.Status()
+		return !s.Connected && strings.Contains(s.LastError, errTest.Error())
+	})
+	log.failWith(nil)
+	log.append(records[10:]...)
+	r.reaches(t, 20, time.Minute)
+	exactly(t, connect(t, dsn), wanted(records))
+}
+
+func TestRecorderConfig(t *testing.T) {
+	t.Parallel()
+	store := openStore(t, "clickhouse://127.0.0.1:1")
+	for want, cfg := range map[string]analytics.RecorderConfig{
+		"BatchRecords is -1":    {BatchRecords: -1},
+		"BatchRecords is 50001": {BatchRecords: 50_001},
+		"BatchWait is -1ns":     {BatchWait: -1},
+		"BatchWait is 1m0s":     {BatchWait: time.Minute},
+		"PurgeAfter is 1m0s":    {PurgeAfter: time.Minute},
+		"Timeout is 1ms":        {Timeout: time.Millisecond},
+	} {
+		if _, err := analytics.NewRecorder(store, newLog(), cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, r := range newSeason().records(0, 40) {
+		data, err := json.Marshal(r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(`{"audit":{"at":"x"}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		record, err := analytics.Decode(event.RecordEntry{Seq: 1, Data: data})
+		if err != nil {
+			if record != nil {
+				t.Error("a record with an error")
+			}
+			return
+		}
+		if record.Delivery == nil && record.Audit == nil {
+			t.Error("an empty record without an error")
+		}
+		again, err := json.Marshal(record)
+		if err != nil {
+			var unsupported *json.MarshalerError // a year beyond 9999, which JSON times cannot have
+			if !errors.As(err, &unsupported) {
+				t.Fatal(err)
+			}
+			return
+		}
+		if _, err := analytics.Decode(event.RecordEntry{Seq: 1, Data: again}); err != nil {
+			t.Errorf("what was decoded is refused: %v", err)
+		}
+	})
 }
