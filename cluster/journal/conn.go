@@ -17,7 +17,7 @@ const apiTimeout = 10 * time.Second
 // connect opens the connections and what runs over them.
 func (j *Journal) connect() error {
 	var err error
-	for use, nc := range map[string]**nats.Conn{"write": &j.pub, "receive": &j.sub, "query": &j.query} {
+	for use, nc := range map[string]**nats.Conn{"write": &j.pub, "receive": &j.sub, "query": &j.query, "read": &j.read} {
 		if *nc, err = j.dial(use); err != nil {
 			return &StoreError{j.path, fmt.Errorf("%w: %w", ErrUnavailable, err), "check that the NATS server runs and that the URL is right"}
 		}
@@ -29,6 +29,9 @@ func (j *Journal) connect() error {
 		j.resumed.notify()
 	})
 	if j.js, err = jetstream.New(j.query, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
+		return err
+	}
+	if j.reader, err = jetstream.New(j.read, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
 		return err
 	}
 	if j.writer, err = newPublisher(j.pub); err != nil {

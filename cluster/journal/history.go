@@ -53,8 +53,8 @@ func (j *Journal) HistoryLast(ctx context.Context, channel string, limit int) ([
 }
 
 // tail looks for the end of a channel. JetStream reads a subject forwards only, at a cost that grows
-// with the messages of others that it passes, so the place to begin is found by going back from the
-// newest in steps that grow.
+// with the messages of others that it passes and the files it has to open, so the place to begin is
+// guessed from how many there are, and corrected.
 type tail struct {
 	j       *Journal
 	subject string
@@ -63,8 +63,13 @@ type tail struct {
 }
 
 func (t tail) read(ctx context.Context) ([]Entry, error) {
-	want, counted := uint64(t.limit), false
-	back := uint64(8*t.limit + 56)
+	total, first, err := t.j.count(ctx, streamEvents, t.subject)
+	if err != nil || total == 0 {
+		return nil, err
+	}
+	want := min(uint64(t.limit), total)
+	span := t.newest - min(first, t.newest) + 1
+	back := min(span, max(8*want+64, span/total*(want+want/4+1)))
 	low, high, dense := uint64(0), t.newest, false // above high are too few, above low too many if dense
 	for high-low > 1 {
 		at := t.newest - min(t.newest, back)
@@ -76,13 +81,6 @@ func (t tail) read(ctx context.Context) ([]Entry, error) {
 			return nil, err
 		}
 		have := uint64(len(entries)) + pending
-		if have < want && !counted && at > 0 {
-			total, err := t.j.count(ctx, streamEvents, t.subject)
-			if err != nil {
-				return nil, err
-			}
-			want, counted = min(want, total), true
-		}
 		switch {
 		case have < want && at > 0:
 			high = at

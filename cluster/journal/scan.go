@@ -31,7 +31,7 @@ type position struct{ seq, pending uint64 }
 
 // page is one request of scan. It tells where it ended and how many messages follow.
 func (j *Journal) page(ctx context.Context, stream, subject string, after uint64, limit int, fn func(*jetstream.RawStreamMsg)) (n int, last position, err error) {
-	msgs, err := jetstreamext.GetBatch(ctx, j.js, stream, limit,
+	msgs, err := jetstreamext.GetBatch(ctx, j.reader, stream, limit,
 		jetstreamext.GetBatchSeq(after+1), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(scanBytes))
 	if err != nil {
 		return 0, last, err
@@ -56,11 +56,11 @@ func (j *Journal) page(ctx context.Context, stream, subject string, after uint64
 	return n, last, nil
 }
 
-// count returns how many messages a subject has.
-func (j *Journal) count(ctx context.Context, stream, subject string) (uint64, error) {
+// count returns how many messages a subject has, and the sequence of the stream's first one.
+func (j *Journal) count(ctx context.Context, stream, subject string) (n, first uint64, err error) {
 	info, err := j.streams[stream].Info(ctx, jetstream.WithSubjectFilter(subject))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return info.State.Subjects[subject], nil
+	return info.State.Subjects[subject], info.State.FirstSeq, nil
 }
