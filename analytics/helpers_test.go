@@ -186,10 +186,12 @@ func (s season) record(n int) *event.Record {
 	vendor := s.vendors[r.IntN(len(s.vendors))]
 	integration := fmt.Sprintf("%s-%d", vendor, r.IntN(3))
 	of, replay := n, 0
-	if n%11 == 5 && n > 20 { // the delivery of an earlier record, again
-		of, replay = n-11, 1
-		if first := s.record(of).Delivery; first != nil {
-			vendor, integration = first.Vendor, first.Integration
+	routed := at.Add(time.Millisecond)
+	if n%11 == 5 { // the delivery of the record before, again, later
+		if first := s.record(n - 1).Delivery; first != nil {
+			of, replay = n-1, 1
+			vendor, integration, at = first.Vendor, first.Integration, first.AcceptedAt
+			routed = at.Add(time.Minute + time.Duration(r.Int64N(int64(time.Hour)/1000))*1000)
 		}
 	}
 	eventID := fmt.Sprintf("event-%d", of)
@@ -198,7 +200,7 @@ func (s season) record(n int) *event.Record {
 		EventType: []string{"timeline.updated", "guest_count.changed", "wedding.date_changed"}[r.IntN(3)],
 		Channel:   fmt.Sprintf("supplier:dashboard:%d", r.IntN(50)), Integration: integration, Vendor: vendor,
 		Category: categories[vendor], WeddingID: fmt.Sprintf("couple-%d", r.IntN(20)),
-		AcceptedAt: at, RoutedAt: at.Add(time.Millisecond),
+		AcceptedAt: at, RoutedAt: routed,
 	}
 	record.Delivery = d
 	outcome := event.Delivered

@@ -27,7 +27,7 @@ COMMENT 'The schema files that were applied'`
 // missing.
 func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.createDatabase(ctx); err != nil {
-		return fmt.Errorf("create database %s: %w", s.options.Auth.Database, err)
+		return fmt.Errorf("database %s: %w", s.options.Auth.Database, err)
 	}
 	if err := s.conn.Exec(ctx, versionsTable); err != nil {
 		return fmt.Errorf("create schema_versions: %w", err)
@@ -58,9 +58,14 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return nil
 }
 
-// createDatabase goes by the server's default database, because one that is missing cannot be
-// connected to. A user who may not use that has the database already.
+// createDatabase does so only if the database is missing: many users may not, and need not. A database
+// that is missing cannot be connected to, so it goes by the server's default one.
 func (s *Store) createDatabase(ctx context.Context) error {
+	err := s.conn.Ping(ctx)
+	var exception *clickhouse.Exception
+	if !errors.As(err, &exception) || exception.Code != unknownDatabase {
+		return err
+	}
 	options := *s.options
 	options.Auth.Database = "default"
 	options.MaxOpenConns, options.MaxIdleConns = 1, 1
@@ -69,12 +74,7 @@ func (s *Store) createDatabase(ctx context.Context) error {
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // nothing is lost with it
-	err = conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+s.options.Auth.Database)
-	var exception *clickhouse.Exception
-	if errors.As(err, &exception) && exception.Code == accessDenied && s.conn.Ping(ctx) == nil {
-		return nil
-	}
-	return err
+	return conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+s.options.Auth.Database)
 }
 
-const accessDenied = 497 // ClickHouse: ErrorCodes.cpp, ACCESS_DENIED
+const unknownDatabase = 81 // ClickHouse: ErrorCodes.cpp, UNKNOWN_DATABASE
