@@ -67,8 +67,7 @@ func (c *client) schedule(expires time.Time) {
 	c.expiry = time.AfterFunc(wait, func() { c.out.close(CloseExpired) })
 }
 
-// lose takes a subscription away from the client and tells it why. It does not run in the reading
-// goroutine.
+// lose takes a subscription away from the client and tells it why. Any goroutine may call it.
 func (c *client) lose(s *subscription, code uint32, reason string) {
 	c.mu.Lock()
 	mine := c.subs[s.name] == s

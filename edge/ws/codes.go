@@ -117,7 +117,7 @@ func rejected(err error) *protocol.Error {
 func refusal(code, detail string) *protocol.Error {
 	status := problem.Status(code)
 	return &protocol.Error{
-		Code:      uint32(status), //nolint:gosec // HTTP statuses are small and positive
+		Code:      uint32(status),
 		Message:   code + ": " + detail,
 		Temporary: status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable,
 	}

@@ -24,10 +24,11 @@ func eachCommand(data []byte, do func(*protocol.Command) bool) error {
 	d := protocol.NewJSONCommandDecoder(data)
 	for {
 		cmd, err := d.Decode()
-		if err != nil && !errors.Is(err, io.EOF) {
+		end := errors.Is(err, io.EOF) // which comes with the last command
+		if err != nil && !end {
 			return err
 		}
-		if cmd != nil && !do(cmd) || err != nil {
+		if !do(cmd) || end {
 			return nil
 		}
 	}
@@ -166,7 +167,7 @@ func (c *client) connect(req *protocol.ConnectRequest) (*protocol.ConnectResult,
 	res := &protocol.ConnectResult{
 		Client:  c.id,
 		Version: c.server.cfg.Version,
-		Ping:    uint32(c.server.cfg.PingInterval / time.Second), //nolint:gosec // validated
+		Ping:    uint32(c.server.cfg.PingInterval / time.Second),
 		Pong:    true,
 	}
 	res.Expires, res.Ttl = c.ttl(who)
@@ -180,7 +181,7 @@ func (c *client) ttl(who *identity) (expires bool, seconds uint32) {
 		return false, 0
 	}
 	left := who.expires.Sub(c.server.cfg.Now()) / time.Second
-	return true, uint32(min(max(left, 1), 1<<31)) //nolint:gosec // bounded
+	return true, uint32(min(max(left, 1), 1<<31))
 }
 
 // refresh takes a new token of the same user. Subscriptions that it does not allow end.

@@ -15,7 +15,7 @@ import (
 
 func TestConnect(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, openJournal(t), "", func(c *ws.Config) { c.Version = "wedsync 1.2" })
+	n := startNode(t, openJournal(t), func(c *ws.Config) { c.Version = "wedsync 1.2" })
 	res := dialRaw(t, n.addr).connect(grant(t, "couple-7", time.Hour, nil, nil))
 	if res.Client == "" || res.Version != "wedsync 1.2" || res.Ping != 25 || !res.Pong {
 		t.Errorf("connect result %v", res)
@@ -33,7 +33,7 @@ func TestConnect(t *testing.T) {
 
 func TestInvalidTokens(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, openJournal(t), "")
+	n := startNode(t, openJournal(t))
 	claims := jwt.MapClaims{"sub": "couple-7"}
 	none, err := jwt.NewWithClaims(jwt.SigningMethodNone, claims).SignedString(jwt.UnsafeAllowNoneSignatureType)
 	if err != nil {
@@ -64,7 +64,7 @@ func TestInvalidTokens(t *testing.T) {
 // connect command is not held against it.
 func TestExpiredTokenAtConnect(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, openJournal(t), "", func(c *ws.Config) { c.ConnectTimeout = 200 * time.Millisecond })
+	n := startNode(t, openJournal(t), func(c *ws.Config) { c.ConnectTimeout = 200 * time.Millisecond })
 	c := dialRaw(t, n.addr)
 	c.send(fmt.Sprintf(`{"id":1,"connect":{"token":%q}}`+"\n"+`{"id":2,"subscribe":{"channel":"a"}}`,
 		grant(t, "couple-7", -time.Minute, nil, nil)))
@@ -77,7 +77,7 @@ func TestExpiredTokenAtConnect(t *testing.T) {
 func TestKeyRotation(t *testing.T) {
 	t.Parallel()
 	newKey := strings.Repeat("n", 32)
-	n := startNode(t, openJournal(t), "", func(c *ws.Config) { c.TokenKeys = []event.Secret{event.Secret(newKey), key} })
+	n := startNode(t, openJournal(t), func(c *ws.Config) { c.TokenKeys = []event.Secret{event.Secret(newKey), key} })
 	claims := jwt.MapClaims{"sub": "u"}
 	dialRaw(t, n.addr).connect(sign(t, claims, newKey))
 	dialRaw(t, n.addr).connect(sign(t, claims, key))
@@ -85,21 +85,30 @@ func TestKeyRotation(t *testing.T) {
 
 func TestInsecure(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, openJournal(t), "", func(c *ws.Config) { c.TokenKeys, c.Insecure = nil, true })
+	n := startNode(t, openJournal(t), func(c *ws.Config) { c.TokenKeys, c.Insecure = nil, true })
 	c := dialRaw(t, n.addr)
 	c.connect("")
 	c.subscribe("**")
-	c.ok(`"publish":{"channel":"a:b","data":{"type":"timeline.updated","payload":{}}}`)
-	var ev event.Event
-	if err := json.Unmarshal(c.mustNext().Push.Pub.Data, &ev); err != nil || ev.Source != "client:anonymous" {
-		t.Errorf("source %q, %v", ev.Source, err)
+	c.send(`{"id":9,"publish":{"channel":"a:b","data":{"type":"timeline.updated","payload":{}}}}`)
+	for range 2 { // the reply and the publication, in either order
+		r := c.mustNext()
+		if r.Error != nil {
+			t.Fatalf("publish: %v", r.Error)
+		}
+		var ev event.Event
+		if r.Push == nil {
+			continue
+		}
+		if err := json.Unmarshal(r.Push.Pub.Data, &ev); err != nil || ev.Source != "client:anonymous" {
+			t.Errorf("source %q, %v", ev.Source, err)
+		}
 	}
 }
 
 // What is not the protocol ends the connection with a code that says so.
 func TestMisplacedCommands(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, openJournal(t), "")
+	n := startNode(t, openJournal(t))
 	for name, tt := range map[string]struct {
 		connected bool
 		send      string
@@ -132,7 +141,7 @@ func TestMisplacedCommands(t *testing.T) {
 
 func TestNotAvailable(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, openJournal(t), "")
+	n := startNode(t, openJournal(t))
 	c := dialConnected(t, n, all(t))
 	for _, command := range []string{
 		`"rpc":{"method":"x"}`, `"send":{"data":{}}`, `"presence":{"channel":"a"}`,
@@ -147,7 +156,7 @@ func TestNotAvailable(t *testing.T) {
 // Several commands in one message are answered in order.
 func TestCommandsInOneMessage(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, openJournal(t), "")
+	n := startNode(t, openJournal(t))
 	c := dialRaw(t, n.addr)
 	c.send(fmt.Sprintf(`{"id":1,"connect":{"token":%q}}`, all(t)) + "\n" +
 		`{"id":2,"subscribe":{"channel":"a"}}` + "\n" + `{"id":3,"history":{"channel":"a"}}`)
@@ -164,7 +173,7 @@ func TestCommandsInOneMessage(t *testing.T) {
 
 func TestRefresh(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, openJournal(t), "")
+	n := startNode(t, openJournal(t))
 	both := []string{"a:*", "b"}
 	c := dialConnected(t, n, grant(t, "u", time.Hour, both, nil))
 	for _, name := range []string{"a:1", "a:*", "b"} {
@@ -201,7 +210,7 @@ func TestRefresh(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, openJournal(t), "", func(c *ws.Config) { c.ExpiryGrace = 100 * time.Millisecond })
+	n := startNode(t, openJournal(t), func(c *ws.Config) { c.ExpiryGrace = 100 * time.Millisecond })
 	begin := time.Now()
 	c := dialConnected(t, n, grant(t, "u", 2*time.Second, nil, nil))
 	c.wantClose(ws.CloseExpired)

@@ -1,6 +1,8 @@
 package ws
 
 import (
+	"runtime/debug"
+
 	"github.com/lxzan/gws"
 )
 
@@ -15,7 +17,8 @@ type events struct{ server *Server }
 
 var _ gws.Event = events{}
 
-func clientOf(conn *gws.Conn) *client { return conn.Session().(*session).client }
+// sessionOf returns the session that NewSession made for the connection.
+func sessionOf(conn *gws.Conn) *session { return conn.Session().(*session) } //nolint:errcheck // it is nothing else
 
 func (events) OnOpen(*gws.Conn) {}
 
@@ -23,12 +26,20 @@ func (events) OnPing(conn *gws.Conn, payload []byte) { _ = conn.WritePong(payloa
 
 func (events) OnPong(*gws.Conn, []byte) {}
 
+// OnMessage ends one connection, not the node, where a command panics.
 func (events) OnMessage(conn *gws.Conn, m *gws.Message) {
-	clientOf(conn).receive(m.Bytes())
-	_ = m.Close()
+	c := sessionOf(conn).client
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error().Any("panic", p).Bytes("stack", debug.Stack()).Msg("a websocket command panicked")
+			c.out.close(CloseInternal)
+		}
+		_ = m.Close()
+	}()
+	c.receive(m.Bytes())
 }
 
-func (events) OnClose(conn *gws.Conn, err error) { clientOf(conn).closed(err) }
+func (events) OnClose(conn *gws.Conn, err error) { sessionOf(conn).client.closed(err) }
 
 // silent is gws's logger: the package logs what matters itself.
 type silent struct{}

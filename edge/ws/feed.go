@@ -30,7 +30,7 @@ var (
 // publication is an entry as all subscribers of a feed get it.
 type publication struct {
 	seq, prev uint64
-	frame     []byte
+	frame     []byte // nil: nothing to send, but the position moves
 }
 
 // feed follows one channel, or all channels of one pattern, for its subscribers.
@@ -58,8 +58,8 @@ func newFeed(h *hub, name string, pattern bool) *feed {
 	return &feed{hub: h, name: name, pattern: pattern, opened: make(chan struct{}), holding: !pattern}
 }
 
-// open begins to follow. What the log had when open was called is before the feed, what comes after
-// open returned is in it.
+// open begins to follow. What the log had before open is before the feed, what comes once open has
+// returned is in it, and what comes meanwhile is where its sequence puts it.
 func (f *feed) open(ctx context.Context) error {
 	stop, err := f.hub.journal.Live(f.name, f.take)
 	if err != nil {
@@ -228,10 +228,9 @@ func (f *feed) fill(entries []journal.Entry) uint64 {
 func (f *feed) fanOut(e journal.Entry) {
 	f.hub.metrics.published.Inc()
 	f.newest = e.Seq
-	frame, ok := encodePublication(f.name, e)
-	if !ok {
+	frame := encodePublication(f.name, e)
+	if frame == nil {
 		f.hub.log.Error().Str("channel", e.Channel).Uint64("seq", e.Seq).Msg("an entry of the log is not JSON and is passed over")
-		return
 	}
 	p := publication{seq: e.Seq, prev: e.Prev, frame: frame}
 	for _, s := range f.subs {

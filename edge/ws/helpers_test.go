@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,20 +53,75 @@ func newEvent(channel, kind, payload string) *event.Event {
 	}
 }
 
-// node is an edge on a port of its own, over a log that may outlive it.
+// door is an address that stays while the node behind it goes and another comes, so that no other
+// test gets its port meanwhile.
+type door struct {
+	http   *http.Server
+	addr   string
+	behind atomic.Pointer[ws.Server] // nil: connections are dropped
+
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func newDoor(tb testing.TB) *door {
+	tb.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d := &door{addr: ln.Addr().String()}
+	mux := http.NewServeMux()
+	mux.HandleFunc(ws.Path, func(w http.ResponseWriter, r *http.Request) {
+		s := d.behind.Load()
+		if s == nil {
+			panic(http.ErrAbortHandler)
+		}
+		s.ServeHTTP(w, r)
+	})
+	d.http = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute, ConnState: func(c net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.conns = append(d.conns, c)
+		}
+	}}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = d.http.Serve(ln) }()
+	tb.Cleanup(func() { _ = d.http.Close(); <-done })
+	return d
+}
+
+// cut resets every connection, as a crash or a firewall would.
+func (d *door) cut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.conns {
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close()
+	}
+	d.conns = nil
+}
+
+// node is an edge behind a door, over a log that may outlive it.
 type node struct {
 	tb      testing.TB
 	journal *journal.Journal
 	metrics *prometheus.Registry
 	server  *ws.Server
-	http    *http.Server
+	door    *door
 	addr    string
 	url     string
-	once    sync.Once
+	stop    func() // as SIGTERM would
 }
 
-// startNode serves over j; addr "" takes a free port.
-func startNode(tb testing.TB, j *journal.Journal, addr string, change ...func(*ws.Config)) *node {
+// startNode serves over j behind a door of its own.
+func startNode(tb testing.TB, j *journal.Journal, change ...func(*ws.Config)) *node {
+	tb.Helper()
+	return startBehind(tb, newDoor(tb), j, change...)
+}
+
+func startBehind(tb testing.TB, d *door, j *journal.Journal, change ...func(*ws.Config)) *node {
 	tb.Helper()
 	reg := prometheus.NewRegistry()
 	in, err := ingest.New(ingest.Config{Log: j})
@@ -74,7 +130,7 @@ func startNode(tb testing.TB, j *journal.Journal, addr string, change ...func(*w
 	}
 	cfg := ws.Config{
 		Log: j, Publisher: in, TokenKeys: []event.Secret{key},
-		Registerer: reg, Logger: zerolog.Nop(),
+		Registerer: reg, Logger: zerolog.New(zerolog.NewTestWriter(tb)).Level(zerolog.WarnLevel),
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -83,36 +139,18 @@ func startNode(tb testing.TB, j *journal.Journal, addr string, change ...func(*w
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle(ws.Path, s)
-	n := &node{
-		tb: tb, journal: j, metrics: reg, server: s, addr: ln.Addr().String(),
-		http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second},
-	}
-	n.url = "ws://" + n.addr + ws.Path
-	done := make(chan struct{})
-	go func() { defer close(done); _ = n.http.Serve(ln) }()
-	tb.Cleanup(func() { n.stop(); <-done })
-	return n
-}
-
-// stop ends the node as SIGTERM would.
-func (n *node) stop() {
-	n.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	n := &node{tb: tb, journal: j, metrics: reg, server: s, door: d, addr: d.addr, url: "ws://" + d.addr + ws.Path}
+	n.stop = sync.OnceFunc(func() {
+		d.behind.CompareAndSwap(s, nil)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		_ = n.http.Shutdown(ctx)
-		if err := n.server.Shutdown(ctx); err != nil {
-			n.tb.Errorf("shutdown: %v", err)
+		if err := s.Shutdown(ctx); err != nil {
+			tb.Errorf("shutdown: %v", err)
 		}
 	})
+	d.behind.Store(s)
+	tb.Cleanup(n.stop)
+	return n
 }
 
 // publish appends an event with that payload and returns its sequence.
@@ -146,5 +184,6 @@ func sign(tb testing.TB, c jwt.MapClaims, key string) string {
 
 // all is a token that allows everything.
 func all(tb testing.TB) string {
+	tb.Helper()
 	return grant(tb, "couple-7", 0, []string{"**"}, []string{"**"})
 }

@@ -2,6 +2,7 @@ package ws_test
 
 import (
 	"testing"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 )
@@ -25,6 +26,21 @@ func metric(tb testing.TB, n *node, name string, pairs ...string) float64 {
 		}
 	}
 	return sum
+}
+
+// waitMetric waits until a metric has that value.
+func waitMetric(tb testing.TB, n *node, want float64, name string, pairs ...string) {
+	tb.Helper()
+	deadline := time.After(10 * time.Second)
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	for metric(tb, n, name, pairs...) != want {
+		select {
+		case <-again.C:
+		case <-deadline:
+			tb.Fatalf("%s %v is %v, want %v", name, pairs, metric(tb, n, name, pairs...), want)
+		}
+	}
 }
 
 func has(m *dto.Metric, pairs []string) bool {

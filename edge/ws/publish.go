@@ -72,6 +72,8 @@ func readPublication(data []byte) (Publication, *protocol.Error) {
 	}
 	var syntax *json.SyntaxError
 	switch {
+	case err == nil && p.Payload == nil:
+		return p, refusal(problem.PayloadNotObject, "data has no payload; it must be an object")
 	case err == nil:
 		return p, nil
 	case errors.As(err, &syntax), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -141,7 +141,7 @@ func (s *Server) open(conn *gws.Conn) {
 		return
 	}
 	c := newClient(s, conn)
-	conn.Session().(*session).client = c
+	sessionOf(conn).client = c
 	s.clients[c] = struct{}{}
 	s.metrics.connections.Set(float64(len(s.clients)))
 	s.readers.Go(conn.ReadLoop)

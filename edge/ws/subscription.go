@@ -43,7 +43,7 @@ func (s *subscription) deliver(p publication) {
 		}
 		s.kept = append(s.kept, p)
 	case s.feed.pattern:
-		s.client.out.push(p.frame)
+		s.send(p)
 	case p.seq <= s.at:
 	case p.prev > s.at:
 		// The history that this one joined with was behind the feed.
@@ -51,6 +51,12 @@ func (s *subscription) deliver(p publication) {
 		s.feed.hub.repairs.Go(func() { s.client.lose(s, UnsubscribeInsufficient, "insufficient state") })
 	default:
 		s.at = p.seq
+		s.send(p)
+	}
+}
+
+func (s *subscription) send(p publication) {
+	if p.frame != nil {
 		s.client.out.push(p.frame)
 	}
 }

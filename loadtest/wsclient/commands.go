@@ -44,7 +44,7 @@ type HistoryQuery struct {
 
 // History returns publications of a channel and the position of the log's end. A refusal is an *Error.
 func (c *Client) History(ctx context.Context, channel string, q HistoryQuery) ([]Publication, Position, error) {
-	req := &protocol.HistoryRequest{Channel: channel, Limit: int32(min(q.Limit, 1<<30)), Reverse: q.Newest} //nolint:gosec // bounded
+	req := &protocol.HistoryRequest{Channel: channel, Limit: int32(min(q.Limit, 1<<30)), Reverse: q.Newest}
 	if q.Since != nil {
 		req.Since = &protocol.StreamPosition{Offset: q.Since.Offset, Epoch: q.Since.Epoch}
 	}

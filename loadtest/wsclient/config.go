@@ -24,6 +24,7 @@ type Config struct {
 	CommandTimeout time.Duration // of a command whose context has no deadline; default 10 s
 	MinDelay       time.Duration // before the first try to reconnect; default 100 ms
 	MaxDelay       time.Duration // before later ones, doubling; default 10 s
+	PingSlack      time.Duration // how much later than announced a ping may come; default 10 s
 	MaxReadBytes   int           // of one message; default 64 MiB
 
 	Logger zerolog.Logger
@@ -35,6 +36,7 @@ func (c Config) WithDefaults() Config {
 	c.CommandTimeout = or(c.CommandTimeout, 10*time.Second)
 	c.MinDelay = or(c.MinDelay, 100*time.Millisecond)
 	c.MaxDelay = or(c.MaxDelay, max(c.MinDelay, 10*time.Second))
+	c.PingSlack = or(c.PingSlack, 10*time.Second)
 	c.MaxReadBytes = or(c.MaxReadBytes, 64<<20)
 	return c
 }
@@ -53,8 +55,8 @@ func (c Config) Validate() error {
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "ws" && u.Scheme != "wss"):
 		return fmt.Errorf("wsclient: URL is %q; write it like ws://127.0.0.1:8080/connection/websocket", c.URL)
-	case c.DialTimeout < 0, c.CommandTimeout < 0, c.MinDelay < 0, c.MaxReadBytes < 0:
-		return errors.New("wsclient: DialTimeout, CommandTimeout, MinDelay and MaxReadBytes cannot be negative")
+	case c.DialTimeout < 0, c.CommandTimeout < 0, c.MinDelay < 0, c.PingSlack < 0, c.MaxReadBytes < 0:
+		return errors.New("wsclient: DialTimeout, CommandTimeout, MinDelay, PingSlack and MaxReadBytes cannot be negative")
 	case c.MaxDelay < c.MinDelay:
 		return fmt.Errorf("wsclient: MaxDelay is %v; it cannot be less than MinDelay, %v", c.MaxDelay, c.MinDelay)
 	}

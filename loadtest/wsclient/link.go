@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -11,9 +12,6 @@ import (
 	"github.com/centrifugal/protocol"
 	"github.com/lxzan/gws"
 )
-
-// pingSlack is how much later than announced a ping may come.
-const pingSlack = 10 * time.Second
 
 // link is one connection of a client. Its reading goroutine begins with dial and is over when wait
 // returns.
@@ -60,7 +58,7 @@ func dial(ctx context.Context, c *Client, token string) (*link, error) {
 	l.ctx, l.cancel = context.WithCancel(c.ctx)
 	d := &dialer{ctx: ctx, stop: func() bool { return true }}
 	defer func() { d.stop() }()
-	conn, resp, err := gws.NewClient(l, &gws.ClientOption{
+	conn, resp, err := gws.NewClient(l, &gws.ClientOption{ //nolint:bodyclose // gws closes the connection itself
 		Addr:               c.cfg.URL,
 		RequestHeader:      c.cfg.Header.Clone(),
 		HandshakeTimeout:   c.cfg.DialTimeout,
@@ -95,7 +93,8 @@ func (l *link) login(ctx context.Context, token string) error {
 	res := reply.Connect
 	if res.GetPing() > 0 {
 		l.mu.Lock()
-		l.silence = time.Duration(res.Ping)*time.Second + pingSlack
+		l.silence = time.Duration(res.Ping)*time.Second + l.client.cfg.PingSlack
+		_ = l.conn.NetConn().SetReadDeadline(time.Now().Add(l.silence))
 		l.mu.Unlock()
 	}
 	l.renewIn(res.GetExpires(), res.GetTtl())
@@ -205,7 +204,12 @@ func (l *link) OnMessage(_ *gws.Conn, m *gws.Message) {
 	d := protocol.NewJSONReplyDecoder(m.Bytes())
 	for {
 		reply, err := d.Decode()
-		if err != nil {
+		switch {
+		case errors.Is(err, io.EOF):
+			return
+		case err != nil: // no server of ours: some proxy's page, perhaps
+			l.client.cfg.Logger.Warn().Err(err).Msg("the server sent something that is no reply")
+			l.close()
 			return
 		}
 		l.handle(reply)
