@@ -30,8 +30,10 @@ type Journal struct {
 	// hold up whatever else goes over it.
 	pub     *nats.Conn // publishes and acknowledges
 	sub     *nats.Conn // receives work and live events
-	query   *nats.Conn // asks
+	query   *nats.Conn // asks; leases are renewed over it
+	read    *nats.Conn // reads many messages at once
 	js      jetstream.JetStream
+	reader  jetstream.JetStream
 	writer  *publisher
 	live    *live
 	streams map[string]jetstream.Stream // written by Open only
@@ -166,7 +168,7 @@ func (j *Journal) shut() error {
 	if j.writer != nil {
 		close(j.writer.closed)
 	}
-	for _, nc := range []*nats.Conn{j.pub, j.sub, j.query} {
+	for _, nc := range []*nats.Conn{j.pub, j.sub, j.query, j.read} {
 		if nc == nil {
 			continue
 		}
