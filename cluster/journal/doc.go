@@ -22,7 +22,7 @@
 //
 // # Goroutines
 //
-// Open starts the embedded server and three connections, each with the goroutines of its library, one
+// Open starts the embedded server and four connections, each with the goroutines of its library, one
 // goroutine that receives acknowledgements, and one to four that call the functions given to Live.
 // Close ends and waits for all of them. NextEvents, NextDeliveries, Records and Watch run in their
 // caller's goroutine. Every method is safe for concurrent use.
