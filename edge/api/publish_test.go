@@ -3,10 +3,8 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -232,47 +230,5 @@ func TestHistory(t *testing.T) {
 		if a := n.do(t, "GET", path, ""); a.status != 422 || a.code(t) != code {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
-	}
-}
-
-// BenchmarkPublish is the whole way over real connections into a real log.
-func BenchmarkPublish(b *testing.B) {
-	const payload = `{"type":"timeline.updated","payload":{"coupleId":"c-4711","ceremonyTime":"2026-06-20T16:00:00+02:00","venue":{"name":"Old Mill","guests":120},` +
-		`"schedule":[{"at":"15:00","what":"Guests arrive"},{"at":"16:00","what":"Ceremony"}],"notes":"Tom and Anna moved it"}}`
-	for _, clients := range []int{1, 8, 32} {
-		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			n := start(b, nil)
-			work := make(chan struct{})
-			var mu sync.Mutex
-			var took []time.Duration
-			var wg sync.WaitGroup
-			for range clients {
-				wg.Go(func() {
-					for range work {
-						begin := time.Now()
-						a := n.do(b, http.MethodPost, publishPath, payload)
-						d := time.Since(begin)
-						if a.status != 202 {
-							b.Errorf("%d %s", a.status, a.body)
-						}
-						mu.Lock()
-						took = append(took, d)
-						mu.Unlock()
-					}
-				})
-			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			for range b.N {
-				work <- struct{}{}
-			}
-			close(work)
-			wg.Wait()
-			b.StopTimer()
-			slices.Sort(took)
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-			b.ReportMetric(took[len(took)/2].Seconds()*1e3, "p50-ms")
-			b.ReportMetric(took[len(took)*99/100].Seconds()*1e3, "p99-ms")
-		})
 	}
 }
