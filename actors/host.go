@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -132,7 +132,8 @@ func (h *host) end(self *actor.PID, t *tenure, deadline time.Time, release bool)
 	})
 }
 
-// renewAll renews every lease in one worker, so that a slow log cannot pile them up.
+// renewAll renews every lease at once, and again only when all have been answered, so that a slow log
+// neither piles them up nor makes the last one wait for the others.
 func (h *host) renewAll(self *actor.PID) {
 	if len(h.shards) == 0 || h.busy[renewing] {
 		return
@@ -141,12 +142,15 @@ func (h *host) renewAll(self *actor.PID) {
 	for _, t := range h.shards {
 		leases = append(leases, t.lease)
 	}
-	slices.SortFunc(leases, func(a, b journal.Lease) int { return a.Shard - b.Shard })
 	h.busy[renewing] = h.workers.Go(func(ctx context.Context) {
+		var all sync.WaitGroup
 		for _, lease := range leases {
-			next, err := h.sys.cfg.Journal.Renew(ctx, lease, h.sys.cfg.LeaseTTL)
-			h.sys.root.Send(self, renewal{shard: lease.Shard, lease: next, err: err})
+			all.Go(func() {
+				next, err := h.sys.cfg.Journal.Renew(ctx, lease, h.sys.cfg.LeaseTTL)
+				h.sys.root.Send(self, renewal{shard: lease.Shard, lease: next, err: err})
+			})
 		}
+		all.Wait()
 		h.sys.root.Send(self, renewal{shard: renewing})
 	})
 }
