@@ -125,7 +125,7 @@ func (r *recording) runEngine(ctx context.Context, dsn chan<- string) error {
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		return nil //nolint:nilerr // told to stop while starting
+		return nil // told to stop while starting
 	case r.cfg.DSN == clickhouseEmbedded:
 		return fmt.Errorf("clickhouse.dsn is embedded: %w", err)
 	default:
