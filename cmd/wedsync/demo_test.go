@@ -9,6 +9,7 @@ import (
 	"github.com/wedsync/wedsync/loadtest/demo"
 )
 
+//nolint:paralleltest // it plays by the clock
 func TestDemoPlaysTheThreeScenes(t *testing.T) {
 	var out, problems bytes.Buffer
 	code := command(t.Context(), []string{"demo", "--sdk", "../../loadtest/js"}, world{stdin: strings.NewReader(""), stdout: &out, stderr: &problems})
@@ -34,6 +35,7 @@ func TestDemoPlaysTheThreeScenes(t *testing.T) {
 	}
 }
 
+//nolint:paralleltest // as above
 func TestDemoFailsWithoutAnEngine(t *testing.T) {
 	var out, problems bytes.Buffer
 	code := command(t.Context(), []string{"demo", "--sdk", "", "--timeout", "1ms"}, world{stdin: strings.NewReader(""), stdout: &out, stderr: &problems})
