@@ -80,7 +80,7 @@ func (h *host) claim(self *actor.PID, shard int) {
 			if !errors.Is(err, journal.ErrHeld) && ctx.Err() == nil {
 				h.log.Warn().Err(err).Int("shard", shard).Msg("claiming the shard failed; trying again")
 			}
-			pause(ctx, 250*time.Millisecond+rand.N(250*time.Millisecond)) //nolint:gosec // spreads retries, no secret
+			pause(ctx, 250*time.Millisecond+rand.N(250*time.Millisecond))
 			h.sys.root.Send(self, claimed{shard: shard, err: err})
 			return
 		}

@@ -74,7 +74,7 @@ func (in *integration) retry(now time.Time, t *task, v adapter.Verdict) {
 		return
 	}
 	t.spent++
-	jitter := rand.Float64() //nolint:gosec // spreads retries, no secret
+	jitter := rand.Float64()
 	wait, ok := in.sys.cfg.Retry.Next(t.spent, v.RetryAfter, jitter)
 	if !ok && v.Fault && in.breaker.Failures() >= t.spent {
 		// Nothing has succeeded since this delivery was first tried: the vendor may be down, and the

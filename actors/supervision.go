@@ -55,7 +55,7 @@ func (p RestartPolicy) failed(rs *actor.RestartStatistics) (wait time.Duration, 
 	}
 	rs.Fail()
 	n := rs.FailureCount()
-	return p.wait(n, rand.Float64()), n > p.Budget //nolint:gosec // spreads restarts, no secret
+	return p.wait(n, rand.Float64()), n > p.Budget
 }
 
 // restartAfter restarts the child once the wait is over; until then its mailbox stays suspended and

@@ -116,7 +116,7 @@ func fanout(ctx context.Context, b *bench) ([]row, error) {
 
 // subscribe connects a reader and returns when it is subscribed; end closes its connection.
 func subscribe(ctx context.Context, n *node, r *reader) (end func(), err error) {
-	conn, _, err := gws.NewClient(r, &gws.ClientOption{Addr: n.WebSocketURL()}) //nolint:bodyclose // the connection has taken it over
+	conn, _, err := gws.NewClient(r, &gws.ClientOption{Addr: n.WebSocketURL()})
 	if err != nil {
 		return nil, err
 	}
