@@ -1,6 +1,8 @@
 package analytics
 
 import (
+	"slices"
+
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
@@ -65,7 +67,7 @@ func newBlock(table string, columns ...column) block {
 		table: table, epoch: newValues[string]("log_epoch"), generation: newValues[uint16]("log_generation"),
 		seq: newValues[uint64]("log_seq"), pos: newValues[uint16]("log_pos"),
 	}
-	b.columns = append(columns, b.epoch, b.generation, b.seq, b.pos)
+	b.columns = slices.Concat(columns, []column{b.epoch, b.generation, b.seq, b.pos})
 	return b
 }
 

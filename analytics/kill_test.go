@@ -99,7 +99,7 @@ func TestKilledClickHouse(t *testing.T) {
 
 // soon waits for a moment that is not the same each time: from before the next batch is written down
 // until after it is committed.
-func soon() { <-time.After(time.Duration(mathrand.N(30 * time.Millisecond))) }
+func soon() { <-time.After(mathrand.N(30 * time.Millisecond)) }
 
 // finish stops the recorder there was and lets another record the rest, in large batches.
 func finish(t *testing.T, dsn string, log madeUpLog, stop func()) {

@@ -44,6 +44,7 @@ type sharedEngine struct {
 func (e *sharedEngine) start(t testing.TB) *embedded.Server {
 	t.Helper()
 	e.once.Do(func() {
+		//nolint:usetesting // it outlives the test that needs it first
 		if e.dir, e.err = os.MkdirTemp("", "wedsync-analytics-"); e.err != nil {
 			return
 		}

@@ -46,7 +46,7 @@ const (
 	topUpWait = 10 * time.Millisecond
 
 	firstRetry = 100 * time.Millisecond
-	maxRetry   = 5 * time.Second
+	maxRetry   = 2 * time.Second
 )
 
 // WithDefaults returns the configuration with its zero fields filled in.
@@ -124,7 +124,7 @@ func NewRecorder(store *Store, source Source, cfg RecorderConfig) (*Recorder, er
 }
 
 // Run brings the tables up to date and records until ctx ends, then returns nil. While ClickHouse or
-// the log fails it tries again, with pauses that grow to 5 s; it logs when that begins and when it
+// the log fails it tries again, with pauses that grow to 2 s; it logs when that begins and when it
 // ends. What was begun when ctx ends is finished by the next Run. Call it once.
 func (r *Recorder) Run(ctx context.Context) error {
 	pause := firstRetry
@@ -139,7 +139,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		}
 		r.failed(err)
 		r.observe(ctx)
-		timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // jitter
+		timer := time.NewTimer(pause/2 + rand.N(pause/2))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

@@ -115,11 +115,13 @@ func (g *gate) pass(client net.Conn) {
 	if to == nil {
 		return
 	}
-	if no := g.refuse(to, h); no != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), helloWait)
+	defer cancel()
+	if no := g.refuse(ctx, to, h); no != nil {
 		_, _ = client.Write(no.packet())
 		return
 	}
-	conn, err := net.DialTimeout("tcp", to.address(), helloWait)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", to.address())
 	if err != nil {
 		return
 	}
@@ -153,14 +155,12 @@ func join(client net.Conn, engine *net.TCPConn) {
 }
 
 // refuse answers for the engine where it would end with the answer, and else returns nil.
-func (g *gate) refuse(to *instance, h hello) *refusal {
+func (g *gate) refuse(ctx context.Context, to *instance, h hello) *refusal {
 	known := subtle.ConstantTimeCompare([]byte(h.user), []byte(user)) &
 		subtle.ConstantTimeCompare([]byte(h.password), []byte(g.password))
 	if known != 1 {
 		return &refusal{code: 516, text: fmt.Sprintf("%.100s: Authentication failed: password is incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)", h.user)}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), helloWait)
-	defer cancel()
 	if there, err := to.hasDatabase(ctx, h.database); err == nil && !there {
 		return &refusal{code: 81, text: fmt.Sprintf("Database %.100s does not exist. (UNKNOWN_DATABASE)", h.database)}
 	}

@@ -28,7 +28,7 @@ type process struct {
 // startProcess starts the engine. The lock is the child's, too, until it ends.
 func startProcess(e engine, args []string, lock *os.File, log zerolog.Logger) (*process, error) {
 	output := &lines{log: log}
-	cmd := exec.Command(e.path, append([]string{"local"}, args...)...)
+	cmd := exec.Command(e.path, append([]string{"local"}, args...)...) //nolint:noctx // it outlives Start's context
 	cmd.Args[0] = "clickhouse"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TZ=UTC"}
 	if e.library {
