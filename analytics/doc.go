@@ -15,12 +15,13 @@
 // can be unfinished, and it says exactly which records it is made of. Whoever comes next reads those
 // again from the log, looks which of their rows are there, and inserts those that are not.
 //
-// Insert tokens alone would not do. ClickHouse keeps them in a file beside the table, which is
-// written apart from the part and never synced: a kill between the two leaves a part without its
-// token, and repeating the insert would double it (or, in releases that write the token first, a
-// token without its part, and repeating it would lose it). So the rows decide, by their place in the
-// log, which every row carries; the token decides between two inserts under way at the same time,
-// such as one that a lost connection left behind.
+// Insert tokens alone would not do. ClickHouse keeps them in a file beside the table, apart from the
+// parts. 26.7 writes a token, and then renames its part into place: a kill between the two leaves a
+// token without its rows, and repeating the insert changes nothing, so the rows are lost. (Later
+// releases do it the other way round; then the rows are there without their token, and repeating the
+// insert doubles them. And no release syncs the file: github.com/ClickHouse/ClickHouse/issues/111577.)
+// So the rows decide, by their place in the log, which every row carries; the token decides between
+// two inserts under way at the same time, such as one that a lost connection left behind.
 //
 // Two recorders on one log, which placement should prevent, do no harm: both propose for the same
 // place, with the same token, and both go by the proposal that is there afterwards.
