@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/edge/problem"
@@ -65,6 +66,9 @@ func (a *API) authenticate(r *http.Request) (name string, err error) {
 
 type callerKey struct{}
 
+// maxWork is how long a request of a guarded handler may take.
+const maxWork = 20 * time.Second
+
 // guarded lets in who shows a key, and notes who it is.
 func (a *API) guarded(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -73,7 +77,9 @@ func (a *API) guarded(h http.HandlerFunc) http.HandlerFunc {
 			problem.Write(w, r, err)
 			return
 		}
-		h(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller{name, a.cfg.Source(r)})))
+		ctx, cancel := context.WithTimeout(r.Context(), maxWork)
+		defer cancel()
+		h(w, r.WithContext(context.WithValue(ctx, callerKey{}, caller{name, a.cfg.Source(r)})))
 	}
 }
 

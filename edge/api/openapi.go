@@ -65,8 +65,12 @@ func problemResponse(doc *huma.OpenAPI) *huma.Response {
 	return &huma.Response{Description: "A problem", Content: map[string]*huma.MediaType{problem.ContentType: {Schema: schema}}}
 }
 
-// document adds the operations that plain handlers serve.
+// document adds the operations that plain handlers serve, and takes out the error body that nobody is
+// answered.
 func document(doc *huma.OpenAPI) {
+	schemas := doc.Components.Schemas.Map()
+	delete(schemas, "ErrorModel")
+	delete(schemas, "ErrorDetail")
 	schema := func(t reflect.Type, hint string) *huma.Schema { return doc.Components.Schemas.Schema(t, true, hint) }
 	jsonBody := func(s *huma.Schema) map[string]*huma.MediaType {
 		return map[string]*huma.MediaType{"application/json": {Schema: s}}

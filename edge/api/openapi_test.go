@@ -68,8 +68,8 @@ func TestDocument(t *testing.T) {
 			}
 		}
 	}
-	if strings.Contains(a.body, "$schema") {
-		t.Error("bodies carry $schema")
+	if strings.Contains(a.body, "$schema") || strings.Contains(a.body, "ErrorModel") {
+		t.Error("bodies are described that are never sent")
 	}
 	if a := n.do(t, "GET", "/api/openapi-3.0.json", ""); a.status != 404 {
 		t.Errorf("3.0: %d", a.status)
