@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -110,6 +111,24 @@ func TestPublishedByCommandDeliveredSigned(t *testing.T) {
 	}
 }
 
+func TestVendorsWebhookIsSeenByTail(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	ended := make(chan result, 1)
+	go func() {
+		ended <- wedsyncWith(t.Context(), nil, strings.NewReader(""), "tail", "couple:updates:*", "--count=1", "--addr", d.node.URL(), "--data", d.node.cfg.Data)
+	}()
+	waitMetric(t, d.node.URL(), "wedsync_ws_subscriptions 1")
+	hook := d.sims.VenueMaster.Webhooks()[0]
+	answers, err := d.sims.VenueMaster.Send(t.Context(), d.node.URL()+"/api/webhooks/venuemaster/sim-venuemaster", hook)
+	if err != nil || answers[0].Status != http.StatusAccepted {
+		t.Fatalf("answered %+v, %v", answers, err)
+	}
+	if got := <-ended; got.code != exitOK || !strings.Contains(got.out, "  couple:updates:") || !strings.Contains(got.out, "  webhook:sim-venuemaster  ") {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestIntegrationsAreManagedByCommand(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -125,7 +144,7 @@ func TestIntegrationsAreManagedByCommand(t *testing.T) {
 		t.Errorf("mappings:\n%s", out)
 	}
 	var mappings []event.Mapping
-	if d.read(&mappings, "integrations", "mappings"); len(mappings) != 2 {
+	if d.read(&mappings, "integrations", "mappings"); len(mappings) != 4 {
 		t.Errorf("listed %d mappings", len(mappings))
 	}
 

@@ -93,8 +93,8 @@ func simSeason(set *vendors.Set) ([]byte, error) {
 			open[name] = secrets.Current(name).Reveal()
 		}
 		entry := m{"id": in.ID, "vendor": in.Vendor, "settings": settings, "secrets": open}
-		if in.Channel != "" {
-			entry["channel"] = in.Channel
+		if v == set.StudioCloud || v == set.VenueMaster {
+			entry["channel"] = "couple:updates:{coupleId}"
 		}
 		integrations = append(integrations, entry)
 	}
@@ -104,17 +104,14 @@ func simSeason(set *vendors.Set) ([]byte, error) {
 		}
 		return targets
 	}
+	everybody := to(event.PhotographyCRM, event.VenueManagement, event.EmailService, event.SlackNotifications, event.WhatsAppBusiness)
 	return yaml.Marshal(m{
 		"integrations": integrations,
 		"mappings": []m{
-			{
-				"id": "sim-supplier-dashboards", "pattern": "supplier:dashboard:*",
-				"targets": to(event.PhotographyCRM, event.VenueManagement, event.EmailService, event.SlackNotifications, event.WhatsAppBusiness),
-			},
-			{
-				"id": "sim-milestones", "pattern": "journey:milestone:*",
-				"targets": to(event.PhotographyCRM, event.VenueManagement, event.EmailService, event.SlackNotifications, event.WhatsAppBusiness),
-			},
+			{"id": "sim-dashboards", "pattern": "supplier:dashboard:*", "targets": everybody},
+			{"id": "sim-milestones", "pattern": "journey:milestone:*", "targets": everybody},
+			{"id": "sim-capacity", "pattern": "couple:updates:*", "types": []string{"capacity.changed"}, "targets": to(event.SlackNotifications)},
+			{"id": "sim-guests", "pattern": "couple:updates:*", "types": []string{"guest_count.changed"}, "targets": to(event.VenueManagement)},
 		},
 	})
 }
