@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/wedsync/wedsync/edge/ws"
 )
 
 // reader counts publications off a socket at little cost: it walks the frames' headers and counts
@@ -97,16 +95,12 @@ func slowest(readers []*reader) int64 {
 	return low
 }
 
-func benchConfig(c *ws.Config) {
-	c.PingInterval, c.PongTimeout = time.Hour, time.Minute // pings would be counted as publications
-}
-
 // BenchmarkFanOut publishes into the real log as fast as all subscribers of one channel can follow,
 // each on a socket of its own; the subscribers run on the same machine.
 func BenchmarkFanOut(b *testing.B) {
 	for _, clients := range []int{100, 1000} {
 		b.Run(fmt.Sprintf("subscribers=%d/bytes=256", clients), func(b *testing.B) {
-			node := startNode(b, openJournal(b), benchConfig)
+			node := startNode(b, openJournal(b))
 			payload := fmt.Sprintf(`{"note":%q}`, strings.Repeat("x", 256-len(`{"note":""}`)))
 			more := make(chan struct{}, 1)
 			readers := subscribers(b, node, clients, func() {
@@ -156,7 +150,7 @@ func publishAll(b *testing.B, node *node, payload string, n int) {
 // a second) and reports how long an event takes to reach the last of them.
 func BenchmarkLatency(b *testing.B) {
 	const clients, gap = 1000, 10 * time.Millisecond
-	node := startNode(b, openJournal(b), benchConfig)
+	node := startNode(b, openJournal(b))
 	payload := fmt.Sprintf(`{"note":%q}`, strings.Repeat("x", 256-len(`{"note":""}`)))
 	var arrived atomic.Int64
 	whole := make(chan time.Time, 1<<16)

@@ -156,9 +156,7 @@ func (c *client) connect(req *protocol.ConnectRequest) (*protocol.ConnectResult,
 		c.refused = true
 		return nil, replyError(ErrTokenExpired, "token expired")
 	case err != nil:
-		c.log.Info().Err(err).Msg("websocket client refused: invalid token")
-		c.out.close(CloseInvalidToken)
-		return nil, nil
+		return nil, c.invalidToken(err)
 	}
 	c.who = who
 	c.log = c.log.With().Str("user", who.user).Logger()
@@ -172,6 +170,13 @@ func (c *client) connect(req *protocol.ConnectRequest) (*protocol.ConnectResult,
 	}
 	res.Expires, res.Ttl = c.ttl(who)
 	return res, nil
+}
+
+// invalidToken closes the connection. What it returns is counted, and not sent.
+func (c *client) invalidToken(err error) *protocol.Error {
+	c.log.Debug().Err(err).Msg("websocket client refused: invalid token")
+	c.out.close(CloseInvalidToken)
+	return &protocol.Error{Code: uint32(CloseInvalidToken)}
 }
 
 // ttl returns whether and in how many seconds the client has to refresh its token: at least one, as
@@ -194,9 +199,7 @@ func (c *client) refresh(req *protocol.RefreshRequest) (*protocol.RefreshResult,
 		err = errors.New("it is another user's")
 		fallthrough
 	case err != nil:
-		c.log.Info().Err(err).Msg("websocket client refused: invalid token on refresh")
-		c.out.close(CloseInvalidToken)
-		return nil, nil
+		return nil, c.invalidToken(err)
 	}
 	c.who = who
 	c.schedule(who.expires)
@@ -223,8 +226,13 @@ func (c *client) subscriptions() []*subscription {
 // subscribe answers a success itself, see hub.join.
 func (c *client) subscribe(ctx context.Context, id uint32, req *protocol.SubscribeRequest) *protocol.Error {
 	pattern, refusal := c.readable(req.Channel)
-	if refusal != nil {
+	switch {
+	case refusal != nil:
 		return refusal
+	case req.Type != 0:
+		return replyError(ErrNotAvailable, "only stream subscriptions are available here")
+	case req.Tf != nil:
+		return replyError(ErrNotAvailable, "filters by tags are not available here: events have no tags")
 	}
 	s := &subscription{client: c, name: strings.Clone(req.Channel)}
 	if refusal := c.enlist(s); refusal != nil {

@@ -15,7 +15,7 @@ import (
 
 func TestConnect(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, openJournal(t), func(c *ws.Config) { c.Version = "wedsync 1.2" })
+	n := startNode(t, openJournal(t), func(c *ws.Config) { c.Version, c.PingInterval, c.PongTimeout = "wedsync 1.2", 0, 0 })
 	res := dialRaw(t, n.addr).connect(grant(t, "couple-7", time.Hour, nil, nil))
 	if res.Client == "" || res.Version != "wedsync 1.2" || res.Ping != 25 || !res.Pong {
 		t.Errorf("connect result %v", res)
@@ -146,8 +146,10 @@ func TestNotAvailable(t *testing.T) {
 	for _, command := range []string{
 		`"rpc":{"method":"x"}`, `"send":{"data":{}}`, `"presence":{"channel":"a"}`,
 		`"presence_stats":{"channel":"a"}`, `"sub_refresh":{"channel":"a"}`, `"ping":{}`,
+		`"subscribe":{"channel":"a","type":1}`, `"subscribe":{"channel":"a","tf":{"op":"not"}}`,
+		`"publish":{"channel":"a","type":1,"data":{"type":"x","payload":{}}}`,
 	} {
-		if r := c.do(command); r.Error.GetCode() != ws.ErrNotAvailable || !strings.Contains(r.Error.GetMessage(), "not available") {
+		if r := c.do(command); r.Error.GetCode() != ws.ErrNotAvailable || !strings.Contains(r.Error.GetMessage(), "available here") {
 			t.Errorf("%s: %v, want error %d", command, r, ws.ErrNotAvailable)
 		}
 	}

@@ -20,6 +20,7 @@ type badLog struct {
 	live    func(e journal.Entry, fn func(journal.Entry))
 	listen  func() error
 	bounds  func() error
+	first   uint64                                                                 // of what the log still has; 0: as it is
 	history func(ctx context.Context, after uint64) ([]journal.Entry, bool, error) // true: this is the answer
 }
 
@@ -58,7 +59,10 @@ func (l *badLog) Bounds(ctx context.Context) (uint64, uint64, error) {
 			return 0, 0, err
 		}
 	}
-	return l.Journal.Bounds(ctx)
+	first, last, err := l.Journal.Bounds(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return max(first, l.first), last, err
 }
 
 func (l *badLog) History(ctx context.Context, channel string, after uint64, limit int) ([]journal.Entry, error) {
@@ -182,6 +186,20 @@ func TestGapThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// Once the log no longer has what came right after a position, nothing is called recovered: whether
+// something is missing cannot be known.
+func TestRecoveryOfWhatIsGone(t *testing.T) {
+	t.Parallel()
+	n, l := startBad(t)
+	seqs := publishN(n, channel, 1, 5)
+	l.set(func(l *badLog) { l.first = seqs[3] })
+	for i, want := range []bool{false, false, true, true, true} {
+		if res := dialConnected(t, n, all(t)).recover(channel, seqs[i], n.journal.Epoch()); res.Recovered != want {
+			t.Errorf("after event %d, with the log beginning at event 4: recovered %v, want %v", i+1, res.Recovered, want)
+		}
+	}
+}
+
 // What comes while a history is read is kept, and joined to it.
 func TestHistoryIsJoinedToWhatComesMeanwhile(t *testing.T) {
 	t.Parallel()
@@ -268,13 +286,13 @@ func TestHistoryThatLags(t *testing.T) {
 // What may be held back is bounded, for a feed that reads a gap and for a client that joins one.
 func TestTooMuchHeldBack(t *testing.T) {
 	t.Parallel()
-	big := fmt.Sprintf(`{"n":1,"x":%q}`, strings.Repeat("x", 60<<10))
 	t.Run("while a gap is read", func(t *testing.T) {
 		t.Parallel()
 		n, l := startBad(t)
 		c := dialConnected(t, n, all(t))
 		c.subscribe(channel)
-		const events = 300 // 18 MB
+		const events = 80 // 19 MB
+		big := fmt.Sprintf(`{"n":1,"x":%q}`, strings.Repeat("x", 240<<10))
 		come, goOn := make(chan struct{}), make(chan struct{})
 		l.set(func(l *badLog) {
 			count := 0
@@ -303,6 +321,7 @@ func TestTooMuchHeldBack(t *testing.T) {
 	t.Run("while a client joins", func(t *testing.T) {
 		t.Parallel()
 		n, l := startBad(t, func(c *ws.Config) { c.QueueBytes = 100 << 10 })
+		big := fmt.Sprintf(`{"n":1,"x":%q}`, strings.Repeat("x", 60<<10))
 		first := n.publish(channel, `{"n":0}`)
 		n.publish(channel, `{"n":0}`)
 		watcher := dialConnected(t, n, all(t))

@@ -130,6 +130,7 @@ func startBehind(tb testing.TB, d *door, j *journal.Journal, change ...func(*ws.
 	}
 	cfg := ws.Config{
 		Log: j, Publisher: in, TokenKeys: []event.Secret{key},
+		PingInterval: time.Hour, PongTimeout: time.Minute, // tests that want pings say so
 		Registerer: reg, Logger: zerolog.New(zerolog.NewTestWriter(tb)).Level(zerolog.WarnLevel),
 	}
 	for _, c := range change {

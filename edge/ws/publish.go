@@ -36,6 +36,9 @@ func (c *client) publish(ctx context.Context, req *protocol.PublishRequest) (*pr
 	if !c.who.mayPublish(req.Channel) {
 		return nil, replyError(ErrPermissionDenied, "the token's publish claim does not cover "+req.Channel)
 	}
+	if req.Type != 0 || req.Key != "" || req.Removed {
+		return nil, replyError(ErrNotAvailable, "map publications are not available here")
+	}
 	p, refused := readPublication(req.Data)
 	if refused != nil {
 		return nil, refused

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -54,7 +55,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.upgrader = gws.NewUpgrader(events{s}, &gws.ServerOption{
 		ReadMaxPayloadSize:  cfg.MaxMessageBytes,
-		WriteMaxPayloadSize: cfg.QueueBytes + cfg.MaxRecoverBytes + 16<<20,
+		WriteMaxPayloadSize: math.MaxInt32, // queues and replies are bounded already
 		HandshakeTimeout:    cfg.ConnectTimeout,
 		Logger:              silent{},
 		NewSession:          func() gws.SessionStorage { return &session{} },

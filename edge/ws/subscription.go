@@ -175,28 +175,28 @@ func (h *hub) recoverFrom(ctx context.Context, channel string, req *protocol.Sub
 	if req.Offset == at {
 		return recovery{complete: true, position: at}, nil
 	}
+	// The position is what was read, not what the log is known to have: were the reading behind, the
+	// next entry would show it.
+	r := recovery{complete: true, position: req.Offset}
+	if req.Offset < at {
+		missed, err := h.missed(ctx, channel, req.Offset, newest)
+		if errors.Is(err, errTooMuch) {
+			return anew, nil
+		}
+		if err != nil {
+			return recovery{}, err
+		}
+		if n := len(missed); n > 0 {
+			r.missed, r.position = missed, missed[n-1].Seq
+		}
+	}
+	// Asked after the reading, so that nothing can have gone from the log before it was read.
 	first, last, err := h.journal.Bounds(ctx)
 	if err != nil {
 		return recovery{}, err
 	}
 	if req.Offset > last || req.Offset+1 < first {
 		return anew, nil // of a log that is not this one; or older than what this one holds
-	}
-	if req.Offset > at {
-		return recovery{complete: true, position: req.Offset}, nil
-	}
-	missed, err := h.missed(ctx, channel, req.Offset, newest)
-	if errors.Is(err, errTooMuch) {
-		return anew, nil
-	}
-	if err != nil {
-		return recovery{}, err
-	}
-	// The position is what was read, not what the log is known to have: were the reading behind, the
-	// next entry would show it.
-	r := recovery{complete: true, missed: missed, position: req.Offset}
-	if n := len(missed); n > 0 {
-		r.position = missed[n-1].Seq
 	}
 	return r, nil
 }
