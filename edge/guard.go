@@ -21,13 +21,17 @@ import (
 type guard struct {
 	mux     *http.ServeMux
 	log     zerolog.Logger
+	refused zerolog.Logger // of refusals that are ours: a few a second tell what thousands would
 	metrics metrics
 	prefix  string
 	count   atomic.Uint64
 }
 
 func newGuard(mux *http.ServeMux, log zerolog.Logger, m metrics) *guard {
-	return &guard{mux: mux, log: log, metrics: m, prefix: rand.Text()[:10] + "-"}
+	return &guard{
+		mux: mux, log: log, metrics: m, prefix: rand.Text()[:10] + "-",
+		refused: log.Sample(&zerolog.BurstSampler{Burst: 20, Period: time.Second}),
+	}
 }
 
 func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
@@ -144,11 +148,11 @@ func (w *writer) Observe(p *problem.Problem) {
 	if w.quiet {
 		return
 	}
-	level := zerolog.DebugLevel
-	if p.Status >= http.StatusInternalServerError {
-		level = zerolog.ErrorLevel
+	log, level := &w.g.log, zerolog.DebugLevel
+	if p.Status >= http.StatusInternalServerError && w.r.Context().Err() == nil { // else the client has gone
+		log, level = &w.g.refused, zerolog.ErrorLevel
 	}
-	w.g.log.WithLevel(level).Str("code", p.Code).Int("status", p.Status).Str("method", w.r.Method).Str("route", w.r.Pattern).
+	log.WithLevel(level).Str("code", p.Code).Int("status", p.Status).Str("method", w.r.Method).Str("route", w.r.Pattern).
 		Str("request_id", p.RequestID).AnErr("cause", p.Unwrap()).Msg("refused a request")
 }
 

@@ -227,6 +227,12 @@ func TestProblemsOfOursAreLogged(t *testing.T) {
 	if strings.Contains(out.String(), problem.TypeInvalid) {
 		t.Errorf("a client's mistake is logged: %s", out)
 	}
+	for range 100 {
+		ask(t, c, "GET", url+"/ours", nil)
+	}
+	if n := strings.Count(out.String(), "disk on fire"); n < 10 || n > 80 {
+		t.Errorf("a hundred times the same is logged %d times", n)
+	}
 }
 
 func TestReadyz(t *testing.T) {
