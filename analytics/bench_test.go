@@ -54,3 +54,23 @@ func BenchmarkDecode(b *testing.B) {
 		b.SetBytes(int64(len(e.Data)))
 	}
 }
+
+// How long an SLO report by vendor takes over a month with a million deliveries.
+func BenchmarkSLO(b *testing.B) {
+	store, conn := newStore(b)
+	err := conn.Exec(b.Context(), `INSERT INTO deliveries (finished_at, accepted_at, routed_at, delivery_id, outcome, vendor, integration, wedding_id, log_seq)
+		SELECT now64(6) - toIntervalSecond(number * 2) AS f, f - toIntervalMillisecond(rand() % 6000) AS a, a,
+			concat('dlv_', hex(MD5(toString(number)))), if(number % 300 = 0, 'dead', 'delivered'),
+			concat('vendor', toString(number % 5)), concat('i', toString(number % 100)), concat('w', toString(number % 5000)), number
+		FROM numbers(1000000) SETTINGS max_partitions_per_insert_block = 0`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	for range b.N {
+		report, err := store.SLO(b.Context(), analytics.SLOQuery{By: analytics.ByVendor, Now: time.Now().Add(time.Hour)})
+		if err != nil || len(report.Rows) != 5 {
+			b.Fatal(report, err)
+		}
+	}
+}

@@ -250,9 +250,10 @@ func TestSLOByHand(t *testing.T) {
 	end("replayed", 1, event.Delivered, 2*time.Second, time.Hour)
 	end("replayed in vain", 0, event.Dead, time.Second, 3*time.Hour)
 	end("replayed in vain", 1, event.Dead, time.Second, time.Hour)
+	end("late", 0, event.Delivered, 5*time.Second+time.Microsecond, 2*time.Hour) // known twice, after a crash
 	end("at now", 0, event.Dead, time.Second, 0) // not before now
 	r := run(t, store, log, quick())
-	r.reaches(t, 9, time.Minute)
+	r.reaches(t, 10, time.Minute)
 	report, err := store.SLO(t.Context(), analytics.SLOQuery{By: analytics.ByVendor, Now: now})
 	if err != nil || len(report.Rows) != 1 {
 		t.Fatalf("%+v, %v", report, err)

@@ -1,16 +1,21 @@
--- What became of each integration's deliveries since {since}. A delivery counts once, by its latest
--- replay's outcome; latency is from accepting the event to the end of a delivery that arrived.
+-- What became of each integration's deliveries since {since}, in microseconds. A delivery counts once,
+-- by its latest replay's outcome (see slo.sql for how); latency is from accepting the event to the end
+-- of a delivery that arrived. A delivery was sent if at least one call was made for it.
 WITH
-    ended AS
+    again AS
     (
-        SELECT
-            delivery_id,
-            argMax(
-                (integration, vendor, outcome, latency_us),
-                (replay, finished_at, log_seq)
-            ) AS last
+        SELECT sipHash64(delivery_id)
         FROM deliveries
         WHERE finished_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')
+        GROUP BY sipHash64(delivery_id)
+        HAVING count() > 1
+    ),
+    latest AS
+    (
+        SELECT delivery_id, max((replay, log_generation, log_seq, log_epoch)) AS last
+        FROM deliveries
+        WHERE finished_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')
+          AND sipHash64(delivery_id) IN again
         GROUP BY delivery_id
     )
 SELECT
@@ -26,16 +31,20 @@ SELECT
 FROM
 (
     SELECT
-        last.1                          AS integration,
-        max(last.2)                     AS vendor,
-        toUInt64(0)                     AS sent,
-        countIf(last.3 = 'delivered')   AS delivered,
-        countIf(last.3 = 'dead')        AS dead,
-        countIf(last.3 = 'skipped')     AS skipped,
-        toUInt64(0)                     AS calls,
-        quantileExactIf(0.5)(last.4, last.3 = 'delivered')  AS p50,
-        quantileExactIf(0.99)(last.4, last.3 = 'delivered') AS p99
-    FROM ended
+        integration,
+        max(vendor)                    AS vendor,
+        toUInt64(0)                    AS sent,
+        countIf(outcome = 'delivered') AS delivered,
+        countIf(outcome = 'dead')      AS dead,
+        countIf(outcome = 'skipped')   AS skipped,
+        toUInt64(0)                    AS calls,
+        quantileExactIf(0.5)(latency_us, outcome = 'delivered')  AS p50,
+        quantileExactIf(0.99)(latency_us, outcome = 'delivered') AS p99
+    FROM deliveries
+    WHERE finished_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')
+      AND (sipHash64(delivery_id) NOT IN again
+           OR (delivery_id, replay, log_generation, log_seq, log_epoch) IN
+              (SELECT delivery_id, last.1, last.2, last.3, last.4 FROM latest))
     GROUP BY integration
     UNION ALL
     SELECT integration, max(vendor), uniqExact(delivery_id), 0, 0, 0, count(), 0, 0
