@@ -19,9 +19,16 @@ func (j *Journal) Enqueue(ctx context.Context, ds ...*event.Delivery) error {
 }
 
 // Park moves deliveries to where they wait for their integration, in the order given, and returns
-// when all are durable. It is as idempotent as Enqueue.
+// when all are durable. It is as idempotent as Enqueue. After an error the first ones may have been
+// stored, but none behind one that was not: a full log that gets room again in between must not
+// refuse one and take the next.
 func (j *Journal) Park(ctx context.Context, ds ...*event.Delivery) error {
-	return j.putWork(ctx, "parking", "p:", j.parkSubject, ds)
+	for i := range ds {
+		if err := j.putWork(ctx, "parking", "p:", j.parkSubject, ds[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (j *Journal) putWork(ctx context.Context, doing, prefix string, subject func(string) string, ds []*event.Delivery) error {
