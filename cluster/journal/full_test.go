@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
@@ -60,6 +61,39 @@ func TestFullStreams(t *testing.T) {
 		ack2(t, w)
 	}
 	waitFor(t, func() bool { return j.Park(t.Context(), newDelivery(1, "crm")) == nil })
+}
+
+// What is refused when it is parked lets nothing behind it pass.
+func TestParkingInAFullStreamKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	j := open(t, func(c *journal.Config) { c.WorkBytes = 100_000 })
+	large, small := newDelivery(1, "crm"), newDelivery(2, "crm")
+	large.Body = []byte(`"` + strings.Repeat("x", 150_000) + `"`)
+	if err := j.Park(t.Context(), large, small); !errors.Is(err, journal.ErrFull) {
+		t.Errorf("parking: %v, want ErrFull", err)
+	}
+	if n, err := j.ParkedCount(t.Context(), "crm"); n != 0 || err != nil {
+		t.Errorf("%d were parked behind the one that was refused, %v", n, err)
+	}
+}
+
+// However little the streams leave, every shard can be held.
+func TestLeasesInASmallStore(t *testing.T) {
+	t.Parallel()
+	j := open(t, func(c *journal.Config) {
+		c.MaxStore, c.EventBytes, c.Shards = 20<<20, 16<<20, 64
+	})
+	for shard := range 64 {
+		l, err := j.Claim(t.Context(), shard, strings.Repeat("n", event.MaxSegmentBytes), time.Minute)
+		for range 5 {
+			if err == nil {
+				l, err = j.Renew(t.Context(), l, time.Minute)
+			}
+		}
+		if err != nil {
+			t.Fatalf("shard %d: %v", shard, err)
+		}
+	}
 }
 
 func ack2(t *testing.T, w *journal.Work) {

@@ -8,6 +8,12 @@ const (
 
 	defaultMaxStore = 32 * gib
 	minStore        = 64 * mib
+
+	// least is what the smallest have at any rate, and leastLeft enough for all of them: a lease that
+	// cannot be renewed for want of room would stop the node.
+	least       = mib / 4
+	leastConfig = mib
+	leastLeft   = 4 * mib
 )
 
 // sizes are the bounds of all streams, in bytes.
@@ -17,8 +23,8 @@ type sizes struct {
 	config, secrets, shards, seen int64
 }
 
-// chooseSizes takes the sizes that are configured and fits the others into what is left, keeping
-// their proportions. room is how much the disk can give to the store in all; 0 means unknown.
+// chooseSizes takes the sizes that are configured and fits the others into what is left: beyond the
+// least for each, in their proportions. room is how much the disk can give to the store in all; 0 means unknown.
 func chooseSizes(cfg Config, path string, room int64) (sizes, error) {
 	s := sizes{
 		events: cfg.EventBytes, work: cfg.WorkBytes, records: cfg.RecordBytes, dead: cfg.DeadBytes,
@@ -29,27 +35,28 @@ func chooseSizes(cfg Config, path string, room int64) (sizes, error) {
 	}
 	fixed := s.events + s.work + s.records + s.dead
 	open := []struct {
-		size  *int64
-		usual int64
+		size         *int64
+		usual, least int64
 	}{
-		{&s.events, 8 * gib},
-		{&s.work, 4 * gib},
-		{&s.records, 10 * gib},
-		{&s.dead, gib},
-		{&s.config, 256 * mib},
-		{&s.secrets, 64 * mib},
-		{&s.shards, 16 * mib},
-		{&s.seen, 512 * mib},
+		{&s.events, 8 * gib, least},
+		{&s.work, 4 * gib, least},
+		{&s.records, 10 * gib, least},
+		{&s.dead, gib, least},
+		{&s.config, 256 * mib, leastConfig},
+		{&s.secrets, 64 * mib, least},
+		{&s.shards, 16 * mib, least},
+		{&s.seen, 512 * mib, least},
 	}
-	var usual int64
+	var usual, sure int64
 	for _, o := range open {
 		if *o.size == 0 {
 			usual += o.usual
+			sure += o.least
 		}
 	}
 	left := s.store - fixed
-	if s.store > 0 && left < mib {
-		return s, &StoreError{path, fmt.Errorf("%w: MaxStore is %d bytes, and the sizes configured for its streams take %d of it", ErrFull, s.store, fixed), "raise MaxStore or lower the sizes"}
+	if s.store > 0 && left < leastLeft {
+		return s, &StoreError{path, fmt.Errorf("%w: MaxStore is %d bytes, and the sizes configured for its streams take %d of it; %d must be left", ErrFull, s.store, fixed, int64(leastLeft)), "raise MaxStore or lower the sizes"}
 	}
 	for _, o := range open {
 		switch {
@@ -57,7 +64,7 @@ func chooseSizes(cfg Config, path string, room int64) (sizes, error) {
 		case s.store == 0 || usual <= left:
 			*o.size = o.usual
 		default:
-			*o.size = int64(float64(o.usual) / float64(usual) * float64(left))
+			*o.size = o.least + int64(float64(o.usual)/float64(usual)*float64(left-sure))
 		}
 	}
 	return s, nil

@@ -264,6 +264,7 @@ func TestSizesFitTheDisk(t *testing.T) {
 		"no room at all":   {journal.Config{}, 1, 64 * mib, [4]int64{}},
 		"one is set":       {journal.Config{EventBytes: 5 * gib}, 10 * gib, 8 * gib, [4]int64{5 * gib}},
 		"all are set":      {journal.Config{MaxStore: gib, EventBytes: mib, WorkBytes: mib, RecordBytes: mib, DeadBytes: mib}, gib, gib, [4]int64{mib, mib, mib, mib}},
+		"little is left":   {journal.Config{MaxStore: 20 * mib, EventBytes: 16 * mib}, 1000 * gib, 20 * mib, [4]int64{16 * mib}},
 		"the store is set": {journal.Config{MaxStore: gib}, 1000 * gib, gib, [4]int64{}},
 	} {
 		store, streams, buckets, err := journal.ChooseSizes(tc.cfg, tc.room)
