@@ -1,0 +1,167 @@
+package api_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wedsync/wedsync/actors"
+	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/api"
+	"github.com/wedsync/wedsync/edge/problem"
+)
+
+func TestEngine(t *testing.T) {
+	t.Parallel()
+	n := start(t, nil)
+	n.engine.healths = []event.Health{
+		{Integration: "a", Vendor: "slack", State: event.Healthy, SuccessRate: 1, Since: time.Now()},
+		{Integration: "b", Vendor: "slack", State: event.Open, Reason: "the vendor failed"},
+		{Integration: "c", Vendor: "slack", State: event.Open},
+	}
+	if h := into[event.Health](t, n.do(t, "GET", "/api/integrations/b/health", "")); h.State != event.Open {
+		t.Errorf("health of b: %+v", h)
+	}
+	if all := into[list[event.Health]](t, n.do(t, "GET", "/api/integrations/health", "")); len(all.Items) != 3 || all.Next != "" {
+		t.Errorf("health of all: %+v", all)
+	}
+	if open := into[list[event.Health]](t, n.do(t, "GET", "/api/integrations/health?state=open&limit=1", "")); len(open.Items) != 1 || open.Next != "b" {
+		t.Errorf("open ones: %+v", open)
+	}
+	if a := n.do(t, "GET", "/api/integrations/health?state=suspended", ""); strings.TrimSpace(a.body) != `{"items":[]}` {
+		t.Errorf("suspended ones: %s", a.body)
+	}
+	into[event.Health](t, n.do(t, "POST", "/api/integrations/b/reset-breaker", ""))
+	into[event.Health](t, n.do(t, "POST", "/api/integrations/b/reinstate", ""))
+	if got := strings.Join(n.engine.told, ","); got != "reset b,reinstate b" {
+		t.Errorf("told %s", got)
+	}
+	n.engine.fail(actors.ErrNotOwned)
+	for _, c := range [][2]string{{"POST", "reset-breaker"}, {"POST", "reinstate"}, {"GET", "health"}} {
+		if a := n.do(t, c[0], "/api/integrations/b/"+c[1], ""); a.status != 503 || a.code(t) != problem.EngineUnavailable || a.header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %d %s", c[1], a.status, a.body)
+		}
+	}
+}
+
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	n := start(t, nil)
+	bury := func(id, integration string) {
+		must(t, n.journal.Bury(t.Context(), &event.DeadLetter{
+			V: event.Version, EventSeq: 7, Reason: "rejected", Detail: "no such client", DiedAt: time.Now().UTC(),
+			Delivery: event.Delivery{V: event.Version, ID: id, Integration: integration, Vendor: "slack", Body: json.RawMessage(`{"private":1}`)},
+			Event:    event.Event{V: event.Version, ID: "e-" + id, Channel: "a:b", Type: "a.b", Payload: json.RawMessage(`{"private":2}`)},
+			Attempts: []event.Attempt{{Number: 1, Status: 422, Verdict: "dead"}},
+		}))
+	}
+	for i := range 3 {
+		bury(fmt.Sprintf("d%d", i), "crm")
+	}
+	bury("d9", "other")
+	type letters struct {
+		Items []struct {
+			Seq    uint64
+			Letter event.DeadLetter
+		}
+		Next uint64
+	}
+	all := n.do(t, "GET", "/api/dead-letters", "")
+	if l := into[letters](t, all); len(l.Items) != 4 || l.Next != 0 || l.Items[0].Letter.Reason != "rejected" || l.Items[0].Letter.Event.Type != "a.b" ||
+		len(l.Items[0].Letter.Attempts) != 1 || strings.Contains(all.body, "private") {
+		t.Errorf("all: %s", all.body)
+	}
+	one := into[letters](t, n.do(t, "GET", "/api/dead-letters?integration=crm&limit=2", ""))
+	two := into[letters](t, n.do(t, "GET", fmt.Sprintf("/api/dead-letters?integration=crm&limit=2&after=%d", one.Next), ""))
+	if len(one.Items) != 2 || len(two.Items) != 1 || two.Next != 0 || two.Items[0].Letter.Delivery.ID != "d2" {
+		t.Errorf("pages: %+v, %+v", one, two)
+	}
+	if a := n.do(t, "GET", "/api/dead-letters/1", ""); !strings.Contains(a.body, `{"private":1}`) || !strings.Contains(a.body, `{"private":2}`) {
+		t.Errorf("one: %d %s", a.status, a.body)
+	}
+	if a := n.do(t, "POST", "/api/dead-letters/1/replay", ""); a.status != 202 || strings.TrimSpace(a.body) != `{"seq":1,"delivery":"dlv_1","replay":2}` {
+		t.Errorf("replay: %d %s", a.status, a.body)
+	}
+	if a := n.do(t, "DELETE", "/api/dead-letters/2", ""); a.status != 204 {
+		t.Errorf("discard: %d %s", a.status, a.body)
+	}
+	n.audited()
+	for _, c := range []struct {
+		method, path string
+		err          error
+		code         string
+		status       int
+	}{
+		{"GET", "2", nil, problem.DeadLetterUnknown, 404},
+		{"DELETE", "2", nil, problem.DeadLetterUnknown, 404},
+		{"POST", "2/replay", fmt.Errorf("x: %w", journal.ErrNotFound), problem.DeadLetterUnknown, 404},
+		{"POST", "3/replay", fmt.Errorf("x: %w", &adapter.EncodeError{Field: "coupleId", Reason: "is missing"}), problem.ReplayImpossible, 409},
+		{"POST", "3/replay", fmt.Errorf("x: %w", actors.ErrUnknown), problem.ReplayImpossible, 409},
+		{"POST", "3/replay", journal.ErrFull, problem.LogFull, 503},
+		{"GET", "x", nil, problem.FieldInvalid, 422},
+	} {
+		n.engine.mu.Lock()
+		n.engine.replay = c.err
+		n.engine.mu.Unlock()
+		if a := n.do(t, c.method, "/api/dead-letters/"+c.path, ""); a.status != c.status || a.code(t) != c.code {
+			t.Errorf("%s %s: %d %s", c.method, c.path, a.status, a.body)
+		}
+	}
+	if a := n.do(t, "GET", "/api/dead-letters?integration=a%20b", ""); a.code(t) != problem.FieldInvalid {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if audits := n.audited(); len(audits) != 5 || audits[0].Action != "dead.discard" || audits[0].Outcome != problem.DeadLetterUnknown || audits[2].Outcome != problem.ReplayImpossible {
+		t.Errorf("audited %+v", audits)
+	}
+}
+
+func TestAnalytics(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 6, 20, 12, 0, 0, 0, time.UTC)
+	n := start(t, func(c *api.Config) { c.Now = func() time.Time { return now } })
+	a := n.do(t, "GET", "/api/slo?by=vendor&since=24h", "")
+	if a.status != 200 || !strings.Contains(a.body, `"key":"slack"`) || !n.numbers.query.Since.Equal(now.Add(-24*time.Hour)) || !n.numbers.query.Now.Equal(now) {
+		t.Errorf("%d %s, asked %+v", a.status, a.body, n.numbers.query)
+	}
+	if a := n.do(t, "GET", "/api/slo", ""); a.status != 200 || n.numbers.query.By != "overall" || !n.numbers.query.Since.IsZero() {
+		t.Errorf("%d %s, asked %+v", a.status, a.body, n.numbers.query)
+	}
+	if a := n.do(t, "GET", "/api/summary?since=2026-06-01T00:00:00Z", ""); a.status != 200 || !strings.Contains(a.body, `"items":[]`) || n.numbers.since.Day() != 1 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	for _, path := range []string{"slo?by=colour", "slo?since=noon", "slo?since=2030-01-01T00:00:00Z", "summary?since=-5h"} {
+		if a := n.do(t, "GET", "/api/"+path, ""); a.status != 422 || a.code(t) != problem.FieldInvalid {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	n.numbers.err = errors.New("clickhouse://user:hunter2@host")
+	for _, path := range []string{"slo", "summary"} {
+		if a := n.do(t, "GET", "/api/"+path, ""); a.status != 502 || a.code(t) != problem.AnalyticsFailed || strings.Contains(a.body, "hunter2") {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	n.numbers.missing = true
+	for _, path := range []string{"slo", "summary"} {
+		if a := n.do(t, "GET", "/api/"+path, ""); a.status != 503 || a.code(t) != problem.AnalyticsMissing {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	n := start(t, nil)
+	s := into[struct {
+		Node, Version string
+		Analytics     bool
+		Log           journal.Status
+	}](t, n.do(t, "GET", "/api/status", ""))
+	if s.Node != "n1" || s.Version != "1.2.3" || !s.Analytics || s.Log.Epoch != n.journal.Epoch() || len(s.Log.Streams) < 4 {
+		t.Errorf("got %+v", s)
+	}
+}
