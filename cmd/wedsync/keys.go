@@ -9,6 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/registry"
 )
 
 // The files in the data folder that hold what is made at the first start.
@@ -17,6 +20,45 @@ const (
 	tokenKeyFile  = "ws.key"
 	masterKeyFile = "master.key"
 )
+
+// nodeKeys are made at the first start where the configuration gives none.
+type nodeKeys struct {
+	api   event.Secret
+	token []event.Secret // none in insecure mode
+	seal  *registry.Sealer
+}
+
+func openKeys(cfg Config) (nodeKeys, error) {
+	var k nodeKeys
+	var err error
+	get := func(name string, generate func() ([]byte, error)) (key string) {
+		if err == nil {
+			key, err = keyFile(name, generate)
+		}
+		return key
+	}
+	if k.api = cfg.API.Key; k.api == "" {
+		k.api = event.Secret(get(filepath.Join(cfg.Data, apiKeyFile), randomKey("wsk_")))
+	}
+	if k.token = cfg.WS.TokenKeys; len(k.token) == 0 && !cfg.WS.Insecure {
+		k.token = []event.Secret{event.Secret(get(filepath.Join(cfg.Data, tokenKeyFile), randomKey("")))}
+	}
+	master := cfg.Secrets.MasterKey.Reveal()
+	if master == "" {
+		if cfg.Secrets.MasterKeyFile != "" {
+			master = get(cfg.Secrets.MasterKeyFile, func() ([]byte, error) {
+				return nil, fmt.Errorf("secrets.masterKeyFile: %s is not there", cfg.Secrets.MasterKeyFile)
+			})
+		} else {
+			master = get(filepath.Join(cfg.Data, masterKeyFile), registry.GenerateKey)
+		}
+	}
+	if err != nil {
+		return k, fmt.Errorf("keys: %w", err)
+	}
+	k.seal, err = registry.NewSealer([]byte(master))
+	return k, err
+}
 
 // keyFile returns what the file holds; where there is none it makes one, for its owner's eyes only,
 // with what generate returns.

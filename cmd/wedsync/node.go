@@ -78,13 +78,6 @@ type node struct {
 	err      error                  // why; set before done is closed
 }
 
-// nodeKeys are made at the first start where the configuration gives none.
-type nodeKeys struct {
-	api   event.Secret
-	token []event.Secret // none in insecure mode
-	seal  *registry.Sealer
-}
-
 // newNode returns a node that does nothing before Start.
 func newNode(cfg Config, log zerolog.Logger) *node {
 	return &node{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), stop: make(chan struct{}), done: make(chan struct{})}
@@ -202,38 +195,6 @@ func nameFrom(host string) string {
 		return r
 	}, host)
 	return name[:min(len(name), event.MaxSegmentBytes)]
-}
-
-func openKeys(cfg Config) (nodeKeys, error) {
-	var k nodeKeys
-	var err error
-	get := func(name string, generate func() ([]byte, error)) (key string) {
-		if err == nil {
-			key, err = keyFile(name, generate)
-		}
-		return key
-	}
-	if k.api = cfg.API.Key; k.api == "" {
-		k.api = event.Secret(get(filepath.Join(cfg.Data, apiKeyFile), randomKey("wsk_")))
-	}
-	if k.token = cfg.WS.TokenKeys; len(k.token) == 0 && !cfg.WS.Insecure {
-		k.token = []event.Secret{event.Secret(get(filepath.Join(cfg.Data, tokenKeyFile), randomKey("")))}
-	}
-	master := cfg.Secrets.MasterKey.Reveal()
-	if master == "" {
-		if cfg.Secrets.MasterKeyFile != "" {
-			master = get(cfg.Secrets.MasterKeyFile, func() ([]byte, error) {
-				return nil, fmt.Errorf("secrets.masterKeyFile: %s is not there", cfg.Secrets.MasterKeyFile)
-			})
-		} else {
-			master = get(filepath.Join(cfg.Data, masterKeyFile), registry.GenerateKey)
-		}
-	}
-	if err != nil {
-		return k, fmt.Errorf("keys: %w", err)
-	}
-	k.seal, err = registry.NewSealer([]byte(master))
-	return k, err
 }
 
 func (n *node) openJournal(ctx context.Context) error {
