@@ -77,6 +77,8 @@ type Config struct {
 	CommandTimeout time.Duration
 	// ExpiryGrace is how long after its token's expiry a connection may still refresh it; default 25 s.
 	ExpiryGrace time.Duration
+	// CheckInterval is between two looks for entries that got lost on their way here; default 30 s.
+	CheckInterval time.Duration
 	// CloseTimeout is how long the last write and the peer's close frame may take; default 1 s.
 	CloseTimeout time.Duration
 
@@ -105,6 +107,7 @@ func (c Config) WithDefaults() Config {
 	c.ConnectTimeout = or(c.ConnectTimeout, 10*time.Second)
 	c.CommandTimeout = or(c.CommandTimeout, 10*time.Second)
 	c.ExpiryGrace = or(c.ExpiryGrace, 25*time.Second)
+	c.CheckInterval = or(c.CheckInterval, 30*time.Second)
 	c.CloseTimeout = or(c.CloseTimeout, time.Second)
 	c.MaxConnections = or(c.MaxConnections, 20_000)
 	c.MaxSubscriptions = or(c.MaxSubscriptions, 256)
@@ -174,6 +177,7 @@ func (c Config) validateLimits() error {
 		{"ConnectTimeout", c.ConnectTimeout},
 		{"CommandTimeout", c.CommandTimeout},
 		{"ExpiryGrace", c.ExpiryGrace},
+		{"CheckInterval", c.CheckInterval},
 		{"CloseTimeout", c.CloseTimeout},
 	} {
 		if f.v <= 0 {

@@ -126,7 +126,7 @@ func (f *feed) follow(e journal.Entry) {
 	case e.Prev > f.last:
 		f.holding = true
 		f.hold(e)
-		f.hub.repairs.Go(f.repair)
+		f.hub.tasks.Go(f.repair)
 	default:
 		f.last = e.Seq
 		f.fanOut(e)

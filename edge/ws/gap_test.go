@@ -98,6 +98,31 @@ func wantNumbers(t *testing.T, c *rawConn, from, to int) {
 
 var errBad = errors.New("bad luck")
 
+// An entry that was lost is seen although none comes after it.
+func TestLostEntryWithoutAnother(t *testing.T) {
+	t.Parallel()
+	n, l := startBad(t, func(c *ws.Config) { c.CheckInterval = 20 * time.Millisecond })
+	c := dialConnected(t, n, all(t))
+	c.subscribe(channel)
+	l.set(func(l *badLog) { l.live = func(journal.Entry, func(journal.Entry)) {} })
+	publishN(n, channel, 1, 3)
+	wantNumbers(t, c, 1, 3)
+
+	// The log may fail now and then, and the live feed may be whole all the time.
+	l.set(func(l *badLog) {
+		failures := 2
+		l.history = func(context.Context, uint64) ([]journal.Entry, bool, error) {
+			failures--
+			return nil, failures >= 0, errBad
+		}
+	})
+	publishN(n, channel, 4, 6)
+	wantNumbers(t, c, 4, 6)
+	l.set(func(l *badLog) { l.live = nil })
+	publishN(n, channel, 7, 100)
+	wantNumbers(t, c, 7, 100)
+}
+
 // Live entries that were lost are read from the log before the next is delivered.
 func TestGapIsMended(t *testing.T) {
 	t.Parallel()

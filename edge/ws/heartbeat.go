@@ -45,7 +45,7 @@ func (h *heartbeat) connected() {
 		return
 	}
 	h.phase = resting
-	h.timer.Reset(h.interval/2 + rand.N(h.interval/2)) //nolint:gosec // no secret
+	h.timer.Reset(h.interval/2 + rand.N(h.interval/2))
 }
 
 // pong reports whether a pong was due.

@@ -19,9 +19,9 @@ type hub struct {
 	cfg     Config
 	log     zerolog.Logger
 	metrics *metrics
-	ctx     context.Context // of repairs
+	ctx     context.Context // of tasks
 	cancel  context.CancelFunc
-	repairs sync.WaitGroup
+	tasks   sync.WaitGroup // the sweep, and repairs
 
 	mu    sync.Mutex
 	feeds map[string]*feed
@@ -30,13 +30,14 @@ type hub struct {
 func newHub(cfg Config, m *metrics) *hub {
 	h := &hub{journal: cfg.Log, cfg: cfg, log: cfg.Logger, metrics: m, feeds: make(map[string]*feed)}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.tasks.Go(h.sweep)
 	return h
 }
 
-// stop waits for repairs. Every subscriber has left before.
+// stop ends the hub's goroutines and waits for them. Every subscriber has left before.
 func (h *hub) stop() {
 	h.cancel()
-	h.repairs.Wait()
+	h.tasks.Wait()
 }
 
 // enter returns the open feed of a channel or pattern, and opens it for the first. Who got a feed
@@ -53,7 +54,7 @@ func (h *hub) enter(ctx context.Context, name string, pattern bool) (*feed, erro
 	h.mu.Unlock()
 
 	if !known {
-		f.err = h.open(f)
+		f.err = h.start(f)
 		close(f.opened)
 	}
 	select {
@@ -69,8 +70,8 @@ func (h *hub) enter(ctx context.Context, name string, pattern bool) (*feed, erro
 	return f, nil
 }
 
-// open does not end with the client that was first: others may be waiting.
-func (h *hub) open(f *feed) error {
+// start does not end with the client that was first: others may be waiting.
+func (h *hub) start(f *feed) error {
 	ctx, cancel := context.WithTimeout(h.ctx, h.cfg.CommandTimeout)
 	defer cancel()
 	return f.open(ctx)

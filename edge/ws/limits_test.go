@@ -342,7 +342,11 @@ func TestConfig(t *testing.T) {
 	good := func() ws.Config {
 		return ws.Config{Log: j, Publisher: publisherFunc(nil), TokenKeys: []event.Secret{key}}
 	}
-	if _, err := ws.New(good()); err != nil {
+	s, err := ws.New(good())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*ws.Config){

@@ -148,7 +148,6 @@ func TestRecovery(t *testing.T) {
 	other.subscribe(channel)
 	elsewhere := n.publish("elsewhere", `{}`)
 
-	//nolint:paralleltest // the other subscriber has to stay
 	for name, tt := range map[string]struct {
 		offset    uint64
 		epoch     string
@@ -167,6 +166,7 @@ func TestRecovery(t *testing.T) {
 		"of a log that is ahead": {elsewhere + 100, epoch, false, nil, last},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := dialConnected(t, n, token)
 			res := c.recover(channel, tt.offset, tt.epoch)
 			if !res.WasRecovering || res.Recovered != tt.recovered {

@@ -48,7 +48,7 @@ func (s *subscription) deliver(p publication) {
 	case p.prev > s.at:
 		// The history that this one joined with was behind the feed.
 		s.broken = true
-		s.feed.hub.repairs.Go(func() { s.client.lose(s, UnsubscribeInsufficient, "insufficient state") })
+		s.feed.hub.tasks.Go(func() { s.client.lose(s, UnsubscribeInsufficient, "insufficient state") })
 	default:
 		s.at = p.seq
 		s.send(p)

@@ -58,7 +58,7 @@ func dial(ctx context.Context, c *Client, token string) (*link, error) {
 	l.ctx, l.cancel = context.WithCancel(c.ctx)
 	d := &dialer{ctx: ctx, stop: func() bool { return true }}
 	defer func() { d.stop() }()
-	conn, resp, err := gws.NewClient(l, &gws.ClientOption{ //nolint:bodyclose // gws closes the connection itself
+	conn, resp, err := gws.NewClient(l, &gws.ClientOption{
 		Addr:               c.cfg.URL,
 		RequestHeader:      c.cfg.Header.Clone(),
 		HandshakeTimeout:   c.cfg.DialTimeout,
