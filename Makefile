@@ -85,12 +85,9 @@ run: build deps-clickhouse ## Run a node on 127.0.0.1:8080 with its data in ./da
 # ---- tests ------------------------------------------------------------------------------------
 
 .PHONY: test cover bench microbench fuzz
-# nats-server's file store sets a timer while that timer's first run may read it (newFileStore against
-# syncBlocks), which the detector reports on a busy machine. Only that package goes without it.
-NORACE := -gcflags=github.com/nats-io/nats-server/v2/server=-race=false
 # The end-to-end tests start the binary that WEDSYNC_BINARY names.
 test: build deps ## Run every test, unit to browser, with the race detector; a skipped test fails
-	@WEDSYNC_BINARY=$(CURDIR)/$(BIN) go run ./loadtest/gotest test -race $(NORACE) -shuffle=on -timeout=20m $(TESTFLAGS) $(PKG)
+	@WEDSYNC_BINARY=$(CURDIR)/$(BIN) go run ./loadtest/gotest test -race -shuffle=on -timeout=20m $(TESTFLAGS) $(PKG)
 
 # Test binaries and the child processes of the end-to-end tests write their counters side by side;
 # a block counts as covered when any of them ran it.
