@@ -30,7 +30,7 @@ func startServer(cfg Config, d *directory) (*server.Server, error) {
 		StoreDir:               filepath.Join(d.path, logDir),
 		JetStreamMaxStore:      boundless,
 		JetStreamMaxMemory:     64 << 20, // only ordered consumers of key-value watches live there
-		SyncInterval:           100 * time.Millisecond,
+		SyncInterval:           syncInterval,
 		SyncAlways:             cfg.SyncAlways,
 		MaxPayload:             maxMessage,
 	}
