@@ -1,6 +1,11 @@
 package analytics_test
 
 import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +22,12 @@ func BenchmarkRecorder(b *testing.B) {
 	log := newLog()
 	log.append(records...)
 	want := wanted(records)
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	before, theirs := time.Duration(usage.Utime.Nano()+usage.Stime.Nano()), cpuOf(b, engine.server.PID())
+	b.ResetTimer()
 	for n := range b.N {
 		log.mu.Lock()
 		log.epoch = "epoch-" + name()
@@ -33,9 +44,48 @@ func BenchmarkRecorder(b *testing.B) {
 		r.stop()
 		exactly(b, conn, want)
 	}
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	ours := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	b.ReportMetric(float64((ours-before).Microseconds())/float64(size*b.N), "node-cpu-us/record")
+	b.ReportMetric(float64((cpuOf(b, engine.server.PID())-theirs).Microseconds())/float64(size*b.N), "engine-cpu-us/record")
 	seconds := b.Elapsed().Seconds()
 	b.ReportMetric(float64(size)*float64(b.N)/seconds, "records/s")
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", engine.server.PID()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, err := strconv.Atoi(strings.Fields(rest)[0])
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(kb)/1024, "engine-MiB")
+		}
+	}
 	b.ReportMetric(float64(want.Attempts+want.Deliveries+want.Audit)*float64(b.N)/seconds, "rows/s")
+}
+
+// cpuOf is the processor time that a process has used.
+func cpuOf(b *testing.B, pid int) time.Duration {
+	b.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest) // from the third of the file on
+	var ticks int
+	for _, text := range fields[11:13] {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 func BenchmarkDecode(b *testing.B) {

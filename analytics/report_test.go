@@ -251,7 +251,7 @@ func TestSLOByHand(t *testing.T) {
 	end("replayed in vain", 0, event.Dead, time.Second, 3*time.Hour)
 	end("replayed in vain", 1, event.Dead, time.Second, time.Hour)
 	end("late", 0, event.Delivered, 5*time.Second+time.Microsecond, 2*time.Hour) // known twice, after a crash
-	end("at now", 0, event.Dead, time.Second, 0) // not before now
+	end("at now", 0, event.Dead, time.Second, 0)                                 // not before now
 	r := run(t, store, log, quick())
 	r.reaches(t, 10, time.Minute)
 	report, err := store.SLO(t.Context(), analytics.SLOQuery{By: analytics.ByVendor, Now: now})

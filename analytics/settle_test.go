@@ -57,13 +57,13 @@ func execute(t *testing.T, conn driver.Conn, query string) {
 func TestInsertTokens(t *testing.T) {
 	t.Parallel()
 	store, conn := newStore(t)
-	b, records := batchOf(t, store, 40)
+	b, records := batchOf(t, store, 12)
 	for range 3 {
 		if err := b.Insert(t.Context(), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := len(partitions(t, conn, "attempts")); n < 30 {
+	if n := len(partitions(t, conn, "attempts")); n < 12 {
 		t.Errorf("attempts have %d partitions; the test wants many", n)
 	}
 	exactly(t, conn, wanted(records))
