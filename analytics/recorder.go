@@ -318,7 +318,7 @@ func (r *Recorder) purge(ctx context.Context) error {
 		}
 	}
 	first, _, err := r.source.RecordBounds(ctx)
-	if err == nil && upTo >= first {
+	if err == nil && upTo > 0 && upTo >= first {
 		err = r.source.PurgeRecords(ctx, upTo)
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
