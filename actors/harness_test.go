@@ -75,6 +75,7 @@ type node struct {
 	sender    *delivery.Sender
 	keyset    []byte
 	dir       string
+	workBytes int64 // of the log; 0: plenty
 }
 
 // fast are settings under which a test sees retries and breakers within milliseconds.
@@ -86,11 +87,17 @@ func fast(cfg *actors.Config) {
 
 func start(tb testing.TB, options ...func(*actors.Config)) *node {
 	tb.Helper()
+	return startSmall(tb, 0, options...)
+}
+
+// startSmall starts with room for so many bytes of deliveries only.
+func startSmall(tb testing.TB, workBytes int64, options ...func(*actors.Config)) *node {
+	tb.Helper()
 	keyset, err := registry.GenerateKey()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	n := &node{t: tb, dir: tb.TempDir(), keyset: keyset, placement: &owner{name: "n1"}}
+	n := &node{t: tb, dir: tb.TempDir(), workBytes: workBytes, keyset: keyset, placement: &owner{name: "n1"}}
 	n.boot(options...)
 	tb.Cleanup(n.shut)
 	return n
@@ -106,7 +113,7 @@ func (n *node) boot(options ...func(*actors.Config)) {
 		log = zerolog.Nop()
 	}
 	var err error
-	if n.journal, err = journal.Open(ctx, journal.Config{Dir: n.dir, Node: "n1", Shards: 2, Logger: log}); err != nil {
+	if n.journal, err = journal.Open(ctx, journal.Config{Dir: n.dir, Node: "n1", Shards: 2, WorkBytes: n.workBytes, Logger: log}); err != nil {
 		n.t.Fatal(err)
 	}
 	sealer, err := registry.NewSealer(n.keyset)

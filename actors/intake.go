@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/wedsync/wedsync/actors/delivery"
-	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
@@ -88,36 +87,50 @@ func (in *integration) room() bool {
 	return why == "" && in.breaker.State() == delivery.Closed
 }
 
+// park moves what arrived into the park, the oldest first, as far as the log has room for it.
 func (in *integration) park() {
-	works := append([]*journal.Work(nil), in.bag.arrived[:min(len(in.bag.arrived), parkBatch)]...)
-	ds := make([]*event.Delivery, len(works))
-	for i, w := range works {
-		d := *w.Delivery
-		d.Queued = w.Seq
-		ds[i] = &d
+	if now := in.sys.cfg.Now(); now.Before(in.parkAfter) {
+		in.wakeAt(in.parkAfter)
+		return
 	}
+	works := append([]*journal.Work(nil), in.bag.arrived[:min(len(in.bag.arrived), parkBatch)]...)
 	in.backlog = true
 	in.parking = in.work(func(ctx context.Context) any {
-		err := in.sys.persist(ctx, "parking deliveries", func(ctx context.Context) error {
-			return in.sys.cfg.Journal.Park(ctx, ds...)
-		})
-		if err != nil {
-			return nil
-		}
+		m := parked{incarnation: in.incarnation}
 		for _, w := range works {
+			d := *w.Delivery
+			d.Queued = w.Seq
+			if m.err = in.sys.cfg.Journal.Park(ctx, &d); m.err != nil {
+				break
+			}
 			_ = w.Ack() // unacknowledged, it comes again and is parked again, to no effect
+			m.count++
 		}
-		return parked{incarnation: in.incarnation, count: len(works)}
+		if ctx.Err() != nil {
+			return nil // the tenure ends
+		}
+		return m
 	})
 }
 
+// parked takes note of what was parked. Where the log refused the rest, it is tried again later, but
+// not insisted on: a log that is full of these very deliveries gets room only when they are made, and
+// once the park is empty they may be taken in as they are.
 func (in *integration) parked(m parked) {
-	in.parking, in.reparked = false, true
+	in.parking, in.reparked = false, in.reparked || m.count > 0
 	clear(in.bag.arrived[:m.count])
 	in.bag.arrived = in.bag.arrived[m.count:]
 	in.parkCount += uint64(m.count)
 	in.t.works.give(m.count)
 	in.sys.metrics.parked.Add(float64(m.count))
+	if m.err == nil {
+		in.parkPause, in.parkAfter = 0, time.Time{}
+		return
+	}
+	in.parkPause = min(max(2*in.parkPause, minPause), maxPause)
+	in.parkAfter = in.sys.cfg.Now().Add(in.parkPause)
+	in.sys.metrics.retries.Inc()
+	in.log.Warn().Err(m.err).Dur("again_in", in.parkPause).Msg("parking deliveries: the log refused it; trying again")
 }
 
 // load takes the oldest from the park once memory has room again, or looks for the first time whether

@@ -51,6 +51,8 @@ type integration struct {
 	reparked  bool       // something was parked since that worker set out
 	found     *returning // what the first look found
 	parkCount uint64
+	parkPause time.Duration // after the log refused to park
+	parkAfter time.Time     // not before this is parking tried again
 
 	timer      *time.Timer
 	generation uint64
@@ -277,22 +279,33 @@ func (in *integration) stopTimer() {
 
 // stayAlive tells the log now and then that what is held is still held.
 func (in *integration) stayAlive() {
-	if len(in.bag.tasks) == 0 {
+	if len(in.bag.tasks)+len(in.bag.arrived) == 0 {
 		return
 	}
 	now := in.sys.cfg.Now()
 	if !now.Before(in.nextAlive) {
-		for _, t := range in.bag.tasks {
-			if t.work == nil {
-				continue
-			}
-			if err := t.work.InProgress(); err != nil {
-				in.log.Warn().Err(err).Msg("the log was not told that a delivery is still held; it may be handed out twice")
-				break
-			}
+		if err := in.tellAlive(); err != nil {
+			in.log.Warn().Err(err).Msg("the log was not told that a delivery is still held; it may be handed out twice")
 		}
 		in.nextAlive = now.Add(keepAlive)
 	}
 	in.wakeAt(in.nextAlive)
 	in.wakeAt(in.nextExpiry)
+}
+
+func (in *integration) tellAlive() error {
+	for _, t := range in.bag.tasks {
+		if t.work == nil {
+			continue
+		}
+		if err := t.work.InProgress(); err != nil {
+			return err
+		}
+	}
+	for _, w := range in.bag.arrived {
+		if err := w.InProgress(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

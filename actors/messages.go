@@ -72,7 +72,8 @@ type (
 	}
 	parked struct {
 		incarnation uint64
-		count       int
+		count       int   // so many of the oldest
+		err         error // why not more
 	}
 	unparked struct {
 		incarnation uint64

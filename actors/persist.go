@@ -7,10 +7,16 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 )
 
+// The pauses between tries to write into the log, which double.
+const (
+	minPause = 50 * time.Millisecond
+	maxPause = 5 * time.Second
+)
+
 // persist writes into the log until it succeeds, with growing pauses, and gives up only with ctx:
 // what is being written must not be lost, and may be written twice.
 func (s *System) persist(ctx context.Context, what string, write func(context.Context) error) error {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+	for wait := minPause; ; wait = min(2*wait, maxPause) {
 		err := write(ctx)
 		if err == nil || ctx.Err() != nil {
 			return err

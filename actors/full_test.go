@@ -1,0 +1,56 @@
+package actors_test
+
+import (
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/wedsync/wedsync/actors"
+)
+
+// A vendor that is down may fill the log with its deliveries, so that they cannot even be parked. Once
+// it is back they empty it by themselves.
+func TestFullMailboxesEmptyThemselves(t *testing.T) {
+	t.Parallel()
+	n, s := startSmall(t, 100_000, func(c *actors.Config) { c.Hold = 4 }), newSink(t)
+	n.connect("studio", s)
+	var down atomic.Bool
+	down.Store(true)
+	s.answers(func(receipt) int {
+		if down.Load() {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusOK
+	})
+	const lanes, each = 20, 20
+	for i := range lanes {
+		n.publish("studio", fmt.Sprint("l", i), 0, each)
+	}
+	n.full("DL")
+	down.Store(false)
+	inOrder(t, s.wait(t, lanes*each))
+	if found := n.results(lanes * each); len(found) != lanes*each {
+		t.Errorf("%d results, want %d", len(found), lanes*each)
+	}
+}
+
+// full waits until a stream has room for less than one more delivery.
+func (n *node) full(stream string) {
+	n.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		status, err := n.journal.Status(n.t.Context())
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		for _, s := range status.Streams {
+			if s.Name == stream && s.MaxBytes-s.Bytes < 1000 {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			n.t.Fatalf("%s did not become full: %+v", stream, status.Streams)
+		}
+	}
+}
