@@ -2,7 +2,10 @@ package actors
 
 import (
 	"context"
+	"runtime"
 	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/wedsync/wedsync/cluster/journal"
 )
@@ -20,10 +23,20 @@ func (p RestartPolicy) Wait(n int, rnd float64) time.Duration { return p.wait(n,
 
 // BreakIntegration makes the actor of an integration, in its n-th incarnation, panic.
 func (s *System) BreakIntegration(id string, n uint64) {
-	s.root.Send(s.shardOf(id), toIntegration{id, attempted{incarnation: n}})
+	s.root.Send(s.held(s.cfg.Journal.ShardOf(id)), toIntegration{id, attempted{incarnation: n}})
 }
 
 // BreakShard makes the shard's actor panic.
 func (s *System) BreakShard(shard int) {
-	s.root.Send(s.shards[shard].Load(), worksPulled{[]*journal.Work{nil}})
+	s.root.Send(s.held(shard), worksPulled{[]*journal.Work{nil}})
+}
+
+// held waits until the shard is held.
+func (s *System) held(shard int) *actor.PID {
+	for {
+		if pid := s.shards[shard].Load(); pid != nil {
+			return pid
+		}
+		runtime.Gosched()
+	}
 }

@@ -22,9 +22,8 @@ type shard struct {
 type child struct {
 	id       string
 	pid      *actor.PID
-	sent     uint64 // work messages sent to it
-	last     time.Time
-	asked    bool
+	sent     uint64       // work messages sent to it
+	last     time.Time    // when it last got work, or was asked whether it has any
 	channel  *channelBag  // of a channel
 	delivery *deliveryBag // of an integration
 }
@@ -81,7 +80,7 @@ func (s *shard) Receive(c actor.Context) {
 
 func (s *shard) work(c actor.Context, ch *child, message any, now time.Time) {
 	ch.sent++
-	ch.last, ch.asked = now, false
+	ch.last = now
 	c.Send(ch.pid, message)
 }
 
@@ -133,11 +132,12 @@ func (s *shard) schedule(self *actor.PID) {
 }
 
 func (s *shard) passivate(c actor.Context) {
-	before := s.t.sys.cfg.Now().Add(-s.t.sys.cfg.PassivateAfter)
+	now := s.t.sys.cfg.Now()
+	before := now.Add(-s.t.sys.cfg.PassivateAfter)
 	for _, children := range []map[string]*child{s.channels, s.integrations} {
 		for _, ch := range children {
-			if !ch.asked && ch.last.Before(before) {
-				ch.asked = true
+			if ch.last.Before(before) {
+				ch.last = now // one that is at work is asked again later
 				c.Send(ch.pid, askIdle{})
 			}
 		}
