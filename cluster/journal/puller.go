@@ -18,6 +18,8 @@ const (
 	pullExpires = 30 * time.Second
 	pullLost    = 35 * time.Second
 	pullRetry   = 250 * time.Millisecond
+	// settleTimeout bounds the wait for acknowledgements to be dealt with; what was not comes again.
+	settleTimeout = 2 * time.Second
 )
 
 // puller asks a consumer for messages, with one request at a time. What comes stays in its queue
@@ -31,6 +33,7 @@ type puller struct {
 	msgs   chan *nats.Msg
 
 	mu      sync.Mutex // held by next: one caller at a time
+	last    string     // where the last message is answered for
 	request uint64     // the last one's number
 	open    int        // messages that are still to come for it
 	lost    time.Time  // when to stop waiting for them
@@ -51,6 +54,18 @@ func newPuller(s *Shard, stream, consumer string) (*puller, error) {
 }
 
 func (p *puller) close() { _ = p.sub.Unsubscribe() }
+
+// settle waits until the log has dealt with what was acknowledged so far. It queues acknowledgements
+// and deals with them one after the other, so that the answer to one more tells of all before it;
+// this one changes nothing about a message that was acknowledged.
+func (p *puller) settle() {
+	p.mu.Lock()
+	last := p.last
+	p.mu.Unlock()
+	if last != "" {
+		_, _ = p.s.j.pub.Request(last, sayProgress, settleTimeout)
+	}
+}
 
 // next returns 1 to limit messages.
 func (p *puller) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
@@ -126,6 +141,7 @@ func (p *puller) queued(limit int) []*nats.Msg {
 // take reports whether m is work; otherwise it is the last word on a request.
 func (p *puller) take(m *nats.Msg) bool {
 	if m.Reply != "" {
+		p.last = m.Reply
 		p.open-- // work comes under its own subject, which does not tell the request
 		return true
 	}

@@ -89,8 +89,11 @@ func (s *Shard) Close() {
 		close(s.closed)
 		s.events.close()
 		s.work.close()
-		// The next reset goes over another connection: it must not overtake the end of these.
+		// The next reset goes over another connection: it must not overtake the end of these, nor
+		// what was acknowledged.
 		_ = s.j.sub.FlushTimeout(time.Second)
+		s.events.settle()
+		s.work.settle()
 	})
 }
 

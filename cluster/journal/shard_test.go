@@ -145,6 +145,27 @@ func TestTakeOver(t *testing.T) {
 	})
 }
 
+// What was acknowledged before a shard was given up does not come again.
+func TestTakeOverAfterAcks(t *testing.T) {
+	t.Parallel()
+	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
+		const count = 2000
+		shard := j.ShardOf("crm")
+		s := mustShard(t, j, shard)
+		for i := range count {
+			if err := j.Enqueue(t.Context(), newDelivery(uint64(i+1), "crm")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, w := range deliveries(t, s, count) {
+			ack2(t, w)
+		}
+		s.Close()
+		nothing(t, mustShard(t, j, shard).NextDeliveries)
+	})
+}
+
 func TestTakeOverOfEvents(t *testing.T) {
 	t.Parallel()
 	j := open(t)
