@@ -28,9 +28,9 @@ var impatient = []string{"--set", "delivery.breakerWait=200ms", "--set", "delive
 
 func dice(t *testing.T) *rand.Rand {
 	t.Helper()
-	seed := number(t, "WEDSYNC_E2E_SEED", rand.Uint64()) //nolint:gosec // moments need no secrecy
+	seed := number(t, "WEDSYNC_E2E_SEED", rand.Uint64())
 	t.Logf("repeat these moments with WEDSYNC_E2E_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // likewise
+	return rand.New(rand.NewPCG(seed, 0))
 }
 
 func pause(ctx context.Context, t *testing.T, d time.Duration) {
@@ -50,18 +50,18 @@ func flap(s *sink, down, up time.Duration) (stop func()) {
 	var done sync.WaitGroup
 	done.Go(func() {
 		for {
-			recover := s.Faults().Add(vendors.Fault{Status: 503})
+			well := s.Faults().Add(vendors.Fault{Status: 503})
 			for _, phase := range []struct {
 				length time.Duration
 				over   func()
-			}{{down, recover}, {up, func() {}}} {
+			}{{down, well}, {up, func() {}}} {
 				timer := time.NewTimer(phase.length)
 				select {
 				case <-timer.C:
 					phase.over()
 				case <-end:
 					timer.Stop()
-					recover()
+					well()
 					return
 				}
 			}
@@ -96,7 +96,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	l.begin(ctx, 0, lanePace)
 	defer l.end()
 	early := 0
-	wanted := int(number(t, "WEDSYNC_E2E_KILLS", kills)) //nolint:gosec // a small number
+	wanted := int(number(t, "WEDSYNC_E2E_KILLS", kills))
 	for i := range wanted {
 		// Not before it has taken at least one event: it is killed at work.
 		if err := l.more(ctx, l.total()+1); err != nil {

@@ -56,6 +56,7 @@ func bulky(id string, bytes int) []byte {
 }
 
 func newLoad(t *testing.T, api *nodeproc.Client, channels int) *load {
+	t.Helper()
 	l := &load{t: t, api: api, changed: make(chan struct{}), stop: make(chan struct{}), accepted: make([]atomic.Int64, channels)}
 	for i := range channels {
 		l.channels = append(l.channels, channelName(i))

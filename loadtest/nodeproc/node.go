@@ -46,7 +46,7 @@ func Start(cfg Config) (*Node, error) {
 		}
 	}
 	args := append([]string{"serve", "--addr", cfg.Addr, "--data", cfg.Dir}, cfg.Flags...)
-	n := &Node{cfg: cfg, cmd: exec.Command(cfg.Binary, args...), done: make(chan struct{})} //nolint:gosec,noctx // the caller names the binary, and ends it
+	n := &Node{cfg: cfg, cmd: exec.Command(cfg.Binary, args...), done: make(chan struct{})} //nolint:noctx // the caller ends it
 	n.cmd.Env = append(os.Environ(), cfg.Env...)
 	n.cmd.Stderr = cfg.Stderr
 	tie(n.cmd)
@@ -169,7 +169,7 @@ const (
 func FreeAddress() (string, error) {
 	var err error
 	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(ports))) //nolint:gosec // any will do
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(ports)))
 		var l net.Listener
 		if l, err = net.Listen("tcp", addr); err == nil { //nolint:noctx // it does not block
 			return addr, l.Close()
