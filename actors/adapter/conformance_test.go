@@ -23,7 +23,10 @@ import (
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http's ends by itself, half a second after a body was refused.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // report is the table of what was tried, shown with -v.
 type report struct {

@@ -28,6 +28,6 @@ type Health struct {
 	Waiting     int       `json:"waiting"`     // held in memory
 	Parked      uint64    `json:"parked"`      // waiting in the log
 	InFlight    int       `json:"inFlight"`
-	NextProbe   time.Time `json:"nextProbe,omitzero"` // while the breaker is open
+	NextProbe   time.Time `json:"nextProbe,omitzero"` // while the breaker is open; zero while a probe is under way
 	Since       time.Time `json:"since"`              // when the state began
 }

@@ -26,7 +26,10 @@ import (
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http's ends by itself, half a second after a body was refused.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // node is a server with the webhook addresses before a real log and a real registry.
 type node struct {
