@@ -47,6 +47,7 @@ type Config struct {
 	Timeout        time.Duration          // of an attempt, where the integration sets none; default 30 s
 	ParkLimit      time.Duration          // how long a delivery may wait, likewise; default 24 h
 	PassivateAfter time.Duration          // an actor without work is stopped after this; default 1 min
+	ProbeEvery     time.Duration          // an integration with an actor has its vendor probed so often; default 1 min
 	LeaseTTL       time.Duration          // of a shard's lease, renewed every third of it; default 10 s
 	Breaker        delivery.BreakerConfig // defaults as there
 	Retry          delivery.RetryPolicy   // defaults as there
@@ -66,6 +67,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Timeout, 30*time.Second)
 	setDefault(&c.ParkLimit, 24*time.Hour)
 	setDefault(&c.PassivateAfter, time.Minute)
+	setDefault(&c.ProbeEvery, time.Minute)
 	setDefault(&c.LeaseTTL, 10*time.Second)
 	c.Breaker = c.Breaker.WithDefaults()
 	c.Retry = c.Retry.WithDefaults()
@@ -89,7 +91,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("actors: MaxInFlight %d and Hold %d must be at least 1", c.MaxInFlight, c.Hold)
 	}
 	for name, d := range map[string]time.Duration{
-		"Timeout": c.Timeout, "ParkLimit": c.ParkLimit, "PassivateAfter": c.PassivateAfter, "LeaseTTL": c.LeaseTTL,
+		"Timeout": c.Timeout, "ParkLimit": c.ParkLimit, "PassivateAfter": c.PassivateAfter,
+		"ProbeEvery": c.ProbeEvery, "LeaseTTL": c.LeaseTTL,
 	} {
 		if d <= 0 {
 			return fmt.Errorf("actors: %s is %v; it must be above zero", name, d)

@@ -26,7 +26,7 @@ func (in *integration) health() event.Health {
 	h := event.Health{
 		Integration: in.id, Vendor: in.entryVendor(), State: state, Reason: why,
 		LastError: in.lastError, LastErrorAt: in.lastErrorAt, SuccessRate: rate,
-		Waiting: len(in.bag.tasks) - in.inFlight + len(in.bag.arrived), Parked: in.parkCount, InFlight: in.inFlight, Since: in.since.UTC(),
+		Waiting: len(in.bag.tasks) - in.inFlight + len(in.bag.arrived), Parked: in.parkCount, InFlight: in.inFlight, LastProbe: in.lastProbe, Since: in.since.UTC(),
 	}
 	if in.breaker.State() == delivery.Open {
 		h.NextProbe = in.breaker.NextProbe().UTC()
@@ -43,6 +43,9 @@ func (in *integration) stateNow() (event.State, string) {
 	}
 	if rate, n := in.rate.Rate(in.sys.cfg.Now()); n >= degradedAfter && rate < degradedBelow {
 		return event.Degraded, "last error: " + in.lastError
+	}
+	if p := in.lastProbe; p != nil && !p.OK {
+		return event.Degraded, "the last probe of the vendor failed: " + p.Reason
 	}
 	return event.Healthy, ""
 }

@@ -19,7 +19,8 @@ import (
 const keepAlive = 3 * time.Minute
 
 // integration owns everything about one integration: lanes, breaker, limits, park, health.
-// What arrives goes through intake.go, is started by pump.go, tried by attempt.go and ended by settle.go.
+// What arrives goes through intake.go, is started by pump.go, tried by attempt.go and ended by settle.go; probe.go
+// asks the vendor how it is.
 type integration struct {
 	t           *tenure
 	sys         *System
@@ -59,6 +60,10 @@ type integration struct {
 	wakeTime   time.Time
 	nextAlive  time.Time
 	nextExpiry time.Time
+
+	probing   bool // a worker asks the vendor whether it is there
+	nextProbe time.Time
+	lastProbe *event.Probe // nil: not asked since the configuration changed
 
 	rate        delivery.SuccessRate
 	state       event.State
@@ -111,6 +116,11 @@ func (in *integration) Receive(c actor.Context) {
 			in.unparked(m)
 			in.proceed()
 		}
+	case probed:
+		if m.incarnation == in.incarnation {
+			in.probed(m)
+			in.proceed()
+		}
 	case wake:
 		if m.generation == in.generation {
 			in.wakeTime = time.Time{}
@@ -131,6 +141,10 @@ func (in *integration) command(c actor.Context, message any) {
 	switch m := message.(type) {
 	case getHealth:
 		c.Respond(in.health())
+		if in.lastProbe == nil { // asked for: there is an answer the next time
+			in.nextProbe = in.sys.cfg.Now()
+			in.probe()
+		}
 	case survey:
 		m.to.add(in.health())
 	case resetBreaker:
@@ -166,6 +180,7 @@ func (in *integration) proceed() {
 	in.intake()
 	in.pump()
 	in.load()
+	in.probe()
 	in.stayAlive()
 	in.announce()
 }
@@ -180,7 +195,7 @@ func (in *integration) configure() {
 	if in.entry == entry {
 		return
 	}
-	in.entry = entry
+	in.entry, in.lastProbe, in.nextProbe = entry, nil, time.Time{}
 	in.conn, in.connErr = entry.Connection()
 	if in.connErr != nil {
 		in.log.Warn().Err(in.connErr).Msg("the integration is not configured as its vendor needs; its deliveries wait")

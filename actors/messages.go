@@ -5,6 +5,7 @@ import (
 
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
@@ -69,6 +70,11 @@ type (
 	settled struct {
 		incarnation uint64
 		task        *task
+	}
+	probed struct {
+		incarnation uint64
+		entry       *registry.Entry // that was asked with
+		outcome     event.Probe
 	}
 	parked struct {
 		incarnation uint64

@@ -8,7 +8,7 @@ type State string
 // The states. Healthy and degraded ones are sent to; the others are not, or only to probe.
 const (
 	Healthy       State = "healthy"
-	Degraded      State = "degraded" // failing now and then
+	Degraded      State = "degraded" // failing now and then, or the last probe of its vendor failed
 	Open          State = "open"     // the breaker is open or half-open
 	Paused        State = "paused"   // by an admin, or by an answer that only an admin can mend
 	DisabledState State = "disabled"
@@ -28,6 +28,16 @@ type Health struct {
 	Waiting     int       `json:"waiting"`     // held in memory
 	Parked      uint64    `json:"parked"`      // waiting in the log
 	InFlight    int       `json:"inFlight"`
-	NextProbe   time.Time `json:"nextProbe,omitzero"` // while the breaker is open; zero while a probe is under way
-	Since       time.Time `json:"since"`              // when the state began
+	NextProbe   time.Time `json:"nextProbe,omitzero"`  // while the breaker is open; zero while a probe is under way
+	LastProbe   *Probe    `json:"lastProbe,omitempty"` // nil: not probed yet, or the vendor has nothing to probe
+	Since       time.Time `json:"since"`               // when the state began
+}
+
+// Probe is how the vendor answered a question that changes nothing. It is asked every minute while
+// the integration has an actor, and when the health of one that was not probed yet is asked for.
+type Probe struct {
+	At       time.Time `json:"at"`
+	OK       bool      `json:"ok"`
+	Reason   string    `json:"reason,omitempty"` // why it is not
+	Duration Duration  `json:"duration"`
 }

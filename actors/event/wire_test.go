@@ -89,7 +89,8 @@ const (
 		`"targets":[{"category":"photography-crm"},{"integration":"slack-1"}]}`
 	healthJSON = `{"integration":"slack-1","vendor":"slack","state":"open","reason":"r","lastError":"e",` +
 		`"lastErrorAt":"2026-06-20T13:00:00.123456789Z","successRate":0.5,"waiting":1,"parked":2,"inFlight":3,` +
-		`"nextProbe":"2026-06-20T13:00:00.123456789Z","since":"2026-06-20T13:00:00.123456789Z"}`
+		`"nextProbe":"2026-06-20T13:00:00.123456789Z",` +
+		`"lastProbe":{"at":"2026-06-20T13:00:00.123456789Z","ok":true,"reason":"r","duration":"1s"},"since":"2026-06-20T13:00:00.123456789Z"}`
 )
 
 // TestWireFormat pins what stands in the log and is sent to clients. A change here needs a new
@@ -121,7 +122,8 @@ func TestWireFormat(t *testing.T) {
 		},
 		healthJSON: event.Health{
 			Integration: "slack-1", Vendor: "slack", State: event.Open, Reason: "r", LastError: "e", LastErrorAt: accepted,
-			SuccessRate: 0.5, Waiting: 1, Parked: 2, InFlight: 3, NextProbe: accepted, Since: accepted,
+			SuccessRate: 0.5, Waiting: 1, Parked: 2, InFlight: 3, NextProbe: accepted,
+			LastProbe: &event.Probe{At: accepted, OK: true, Reason: "r", Duration: event.Duration(time.Second)}, Since: accepted,
 		},
 	} {
 		got, err := json.Marshal(v)
