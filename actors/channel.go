@@ -141,7 +141,7 @@ func (s *System) plan(ev *event.Event) *plan {
 	for _, match := range s.cfg.Registry.Resolve(ev) {
 		in := &match.Entry.Integration
 		d := &event.Delivery{
-			V: event.Version, ID: event.DeliveryID(ev.ID, in.ID), EventID: ev.ID, EventSeq: ev.Seq, EventType: ev.Type,
+			V: event.Version, ID: event.DeliveryID(ev.Channel, ev.ID, in.ID), EventID: ev.ID, EventSeq: ev.Seq, EventType: ev.Type,
 			Channel: ev.Channel, Integration: in.ID, Vendor: in.Vendor, Category: in.Category,
 			WeddingID: registry.WeddingID(ev, match.Vars), CorrelationID: ev.CorrelationID, TraceParent: ev.TraceParent,
 			AcceptedAt: ev.AcceptedAt, RoutedAt: now,
@@ -150,7 +150,7 @@ func (s *System) plan(ev *event.Event) *plan {
 			p.end(d, event.Skipped, event.ReasonDisabled, now)
 			continue
 		}
-		if ev.Source == "webhook:"+in.ID {
+		if ev.Source == event.WebhookSource+in.ID {
 			p.end(d, event.Skipped, event.ReasonEcho, now) // it would be told what it said, and say it again
 			continue
 		}

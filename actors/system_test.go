@@ -52,7 +52,7 @@ func TestTransientFailureIsRetriedInItsLaneOnly(t *testing.T) {
 	got := s.wait(t, 6)
 	inOrder(t, got)
 	results := n.results(6)
-	r := results[event.ResultID(event.DeliveryID("studio-a-0", "studio"), 0)]
+	r := results[event.ResultID(event.DeliveryID("supplier:dashboard:studio:a", "studio-a-0", "studio"), 0)]
 	if r.Result == nil || r.Result.Attempts != 3 {
 		t.Errorf("result of the retried delivery: %+v", r.Result)
 	}
@@ -468,4 +468,18 @@ func TestConfigIsChecked(t *testing.T) {
 	if _, err := actors.New(actors.Config{}); err == nil {
 		t.Error("an empty configuration was taken")
 	}
+}
+
+func TestOneIDOnTwoChannelsIsTwoDeliveries(t *testing.T) {
+	t.Parallel()
+	n, s := start(t), newSink(t)
+	n.connect("studio", s)
+	for _, lane := range []string{"a", "b"} {
+		n.append("studio", lane, "one-id", `{"coupleId":"c1","ceremonyTime":"2027-06-12T16:00:00+02:00","notes":"`+lane+`/0"}`)
+	}
+	got := s.wait(t, 2)
+	if got[0].id == got[1].id {
+		t.Errorf("the vendor takes %s and %s for one", got[0].note, got[1].note)
+	}
+	n.results(2)
 }

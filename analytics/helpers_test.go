@@ -196,7 +196,7 @@ func (s season) record(n int) *event.Record {
 	}
 	eventID := fmt.Sprintf("event-%d", of)
 	d := &event.DeliveryRecord{
-		ID: event.DeliveryID(eventID, integration), Replay: replay, EventID: eventID,
+		ID: event.DeliveryID("supplier:dashboard:1", eventID, integration), Replay: replay, EventID: eventID,
 		EventType: []string{"timeline.updated", "guest_count.changed", "wedding.date_changed"}[r.IntN(3)],
 		Channel:   fmt.Sprintf("supplier:dashboard:%d", r.IntN(50)), Integration: integration, Vendor: vendor,
 		Category: categories[vendor], WeddingID: fmt.Sprintf("couple-%d", r.IntN(20)),

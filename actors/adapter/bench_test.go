@@ -33,7 +33,7 @@ func BenchmarkCall(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		d := &event.Delivery{ID: event.DeliveryID(ev.ID, "int_1"), EventID: ev.ID, EventType: ev.Type, Body: body}
+		d := &event.Delivery{ID: event.DeliveryID(ev.Channel, ev.ID, "int_1"), EventID: ev.ID, EventType: ev.Type, Body: body}
 		now := time.Unix(1773480413, 0)
 		b.Run(vendor, func(b *testing.B) {
 			b.ReportAllocs()

@@ -190,7 +190,7 @@ func (c *conformance) delivery(t *testing.T, conn adapter.Connection, ev *event.
 		t.Fatalf("Encode(%s): %v", ev.Type, err)
 	}
 	d := &event.Delivery{
-		V: event.Version, ID: event.DeliveryID(ev.ID, "int_conformance"), EventID: ev.ID, EventSeq: ev.Seq,
+		V: event.Version, ID: event.DeliveryID(ev.Channel, ev.ID, "int_conformance"), EventID: ev.ID, EventSeq: ev.Seq,
 		EventType: ev.Type, Channel: ev.Channel, Integration: "int_conformance", Vendor: c.vendor,
 		WeddingID: ev.WeddingID, TraceParent: ev.TraceParent, AcceptedAt: ev.AcceptedAt, RoutedAt: ev.AcceptedAt, Body: body,
 	}

@@ -170,7 +170,7 @@ func TestSlackText(t *testing.T) {
 	if len(m.Blocks[0].BlockID) != 255 {
 		t.Errorf("block_id of %d bytes", len(m.Blocks[0].BlockID))
 	}
-	if last := m.Blocks[len(m.Blocks)-1]; last.Type != "context" || !last.Elements[0].Verbatim || last.BlockID != event.DeliveryID(ev.ID, "int_1") {
+	if last := m.Blocks[len(m.Blocks)-1]; last.Type != "context" || !last.Elements[0].Verbatim || last.BlockID != event.DeliveryID(ev.Channel, ev.ID, "int_1") {
 		t.Errorf("context %+v", last)
 	}
 }

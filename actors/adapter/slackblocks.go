@@ -77,7 +77,7 @@ func (c *slackConn) Encode(ev *event.Event) (json.RawMessage, error) {
 	if n.notes != "" {
 		section("Notes", n.notes)
 	}
-	m.Blocks = append(m.Blocks, slackBlock{Type: "context", BlockID: event.DeliveryID(ev.ID, c.id), Elements: []slackText{
+	m.Blocks = append(m.Blocks, slackBlock{Type: "context", BlockID: event.DeliveryID(ev.Channel, ev.ID, c.id), Elements: []slackText{
 		mrkdwn(slackEscape(ev.Type+" · "+ev.OccurredAt.Format(time.RFC3339), slackMaxField)),
 	}})
 	raw, err := json.Marshal(m)

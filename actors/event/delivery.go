@@ -29,9 +29,10 @@ type Delivery struct {
 }
 
 // DeliveryID derives the id of the delivery of an event to an integration: "dlv_" and 32 hex digits,
-// the same on every node and every try.
-func DeliveryID(eventID, integration string) string {
-	sum := sha256.Sum256([]byte(eventID + "\x00" + integration))
+// the same on every node and every try. The channel is part of it, since an event's id is its own on
+// its channel only.
+func DeliveryID(channel, eventID, integration string) string {
+	sum := sha256.Sum256([]byte(channel + "\x00" + eventID + "\x00" + integration))
 	return "dlv_" + hex.EncodeToString(sum[:16])
 }
 

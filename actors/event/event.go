@@ -1,8 +1,11 @@
 package event
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -19,7 +22,7 @@ const (
 // Event is something that happened on a channel. Its position is the log's sequence.
 type Event struct {
 	V             int             `json:"v"`
-	ID            string          `json:"id"` // UUIDv7, or derived from the sender's own message id
+	ID            string          `json:"id"` // UUIDv7, or the sender's; its own on its channel, see DedupKey
 	Channel       string          `json:"channel"`
 	Type          string          `json:"type"`                    // such as "timeline.updated"
 	Payload       json.RawMessage `json:"payload"`                 // a JSON object, at most MaxPayloadBytes
@@ -31,6 +34,21 @@ type Event struct {
 	WeddingID     string          `json:"weddingId,omitempty"`     // the couple it is about
 
 	Seq uint64 `json:"-"` // position in the event log; 0 before it is appended
+}
+
+// WebhookSource and the integration's id are the source of what its webhooks say.
+const WebhookSource = "webhook:"
+
+// DedupKey is the same for two events of which the log keeps the first only, 22 of A-Za-z0-9_-: they
+// have one id and one channel, as clients choose their ids without knowing of each other. Of a webhook
+// the id is derived from its signature or message, which is good for one event wherever it goes.
+func (ev *Event) DedupKey() string {
+	scope := ev.Channel
+	if strings.HasPrefix(ev.Source, WebhookSource) {
+		scope = "/" + ev.Source // no channel begins so
+	}
+	sum := sha256.Sum256([]byte(scope + "\x00" + ev.ID))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // CheckType returns an error unless t can name an event type: 1 to 64 of a-z 0-9 _ . -, beginning

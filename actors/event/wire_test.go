@@ -10,16 +10,46 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 )
 
-// TestDeliveryID pins the ids that receivers have remembered: sha256 of the event's id, a zero byte
-// and the integration's, its first 16 bytes.
+// TestDeliveryID pins the ids that receivers have remembered: the first 16 bytes of sha256 of the
+// channel, the event's id and the integration's, with zero bytes between them.
 func TestDeliveryID(t *testing.T) {
 	t.Parallel()
-	const want = "dlv_7538372e60ee91cb139165bbf4fa5a87"
-	if got := event.DeliveryID("0197a3c0-5b1e-7c3a-9d52-6f0e8a1b2c3d", "studiocloud-42"); got != want {
+	const want = "dlv_089318c064e34e185cf701a2f985e98e"
+	if got := event.DeliveryID("supplier:dashboard:42", "0197a3c0-5b1e-7c3a-9d52-6f0e8a1b2c3d", "studiocloud-42"); got != want {
 		t.Errorf("got %s, want %s: receivers would take retries for new deliveries", got, want)
 	}
-	if event.DeliveryID("a", "b") == event.DeliveryID("ab", "") {
-		t.Error("the border between event and integration does not count")
+	seen := map[string][]string{}
+	for _, parts := range [][]string{{"c", "a", "b"}, {"c", "ab", ""}, {"ca", "", "b"}, {"d", "a", "b"}} {
+		id := event.DeliveryID(parts[0], parts[1], parts[2])
+		if seen[id] != nil {
+			t.Errorf("%q and %q have one id", seen[id], parts)
+		}
+		seen[id] = parts
+	}
+}
+
+// TestDedupKey: an id is its own on its channel, and a webhook's everywhere.
+func TestDedupKey(t *testing.T) {
+	t.Parallel()
+	key := func(channel, id, source string) string {
+		ev := event.Event{Channel: channel, ID: id, Source: source}
+		return ev.DedupKey()
+	}
+	first := key("a:b", "1", "api")
+	if len(first) != 22 || first != key("a:b", "1", "client:anna") {
+		t.Errorf("%q by the API, %q by a client: want one of 22 characters", first, key("a:b", "1", "client:anna"))
+	}
+	webhook := key("a:b", "1", "webhook:x")
+	if webhook != key("c", "1", "webhook:x") {
+		t.Error("a webhook counts again on another channel")
+	}
+	for name, other := range map[string]string{
+		"another channel": key("c", "1", "api"), "another id": key("a:b", "2", "api"), "the border moved": key("a:b1", "", "api"),
+		"a webhook": webhook, "another's webhook": key("a:b", "1", "webhook:y"), "a channel named like a webhook": key("webhook:x", "1", "api"),
+	} {
+		if other == first || name != "a webhook" && other == webhook {
+			t.Errorf("%s: the same key", name)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@
 //
 // Append, Enqueue, Park, Bury and Record return once the log has the data. One node syncs the disk
 // every 100 ms (Config.SyncAlways: before each answer); a killed process loses nothing either way.
-// What is appended twice under one id within ten minutes is stored once.
+// What is appended twice under one id, to one channel, within ten minutes is stored once.
 //
 // # Goroutines
 //

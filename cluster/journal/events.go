@@ -13,7 +13,7 @@ import (
 // Appended is where an event was stored.
 type Appended struct {
 	Seq       uint64
-	Duplicate bool // an event with this id was stored within the last ten minutes; Seq is that one's
+	Duplicate bool // an event with this DedupKey was stored within the last ten minutes; Seq is that one's
 }
 
 // Append stores an event and returns when it is durable. It fails with a *event.ChannelError,
@@ -33,7 +33,7 @@ func (j *Journal) Append(ctx context.Context, ev *event.Event) (Appended, error)
 	if err := j.disk.check(beginWork); err != nil {
 		return Appended{}, fmt.Errorf("appending event %s: %w", ev.ID, err)
 	}
-	a, err := j.writer.publish(ctx, j.eventSubject(ev.Channel), ev.ID, data)
+	a, err := j.writer.publish(ctx, j.eventSubject(ev.Channel), ev.DedupKey(), data)
 	if err != nil {
 		return Appended{}, j.fail("appending event "+ev.ID, err)
 	}

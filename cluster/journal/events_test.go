@@ -73,8 +73,13 @@ func TestAppendTwiceStoresOnce(t *testing.T) {
 		if again := mustAppend(t, j, ev); !again.Duplicate || again.Seq != first.Seq {
 			t.Errorf("the second time it is %+v, want a duplicate of %d", again, first.Seq)
 		}
-		if n := stream(t, j, "EV").Messages; n != 2 {
-			t.Errorf("there are %d events, want 2", n)
+		elsewhere := *ev
+		elsewhere.Channel = "a:c"
+		if other := mustAppend(t, j, &elsewhere); other.Duplicate || other.Seq != 3 {
+			t.Errorf("with its id on another channel it is %+v, want an event of its own", other)
+		}
+		if n := stream(t, j, "EV").Messages; n != 3 {
+			t.Errorf("there are %d events, want 3", n)
 		}
 	})
 }

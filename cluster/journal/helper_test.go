@@ -146,7 +146,7 @@ func newEvent(channel string) *event.Event {
 func newDelivery(seq uint64, integration string) *event.Delivery {
 	id := fmt.Sprint("event-", seq)
 	return &event.Delivery{
-		V: event.Version, ID: event.DeliveryID(id, integration), EventID: id, EventSeq: seq,
+		V: event.Version, ID: event.DeliveryID("supplier:dashboard:1", id, integration), EventID: id, EventSeq: seq,
 		EventType: "timeline.updated", Channel: "supplier:dashboard:1", Integration: integration, Vendor: "slack",
 		Category: event.SlackNotifications, AcceptedAt: time.Now(), RoutedAt: time.Now(),
 		Body: []byte(`{"text":"` + strings.Repeat("x", 300) + `"}`),

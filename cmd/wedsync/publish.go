@@ -20,7 +20,7 @@ type publishCmd struct {
 	Channel     string    `arg:"" help:"Such as supplier:dashboard:42."`
 	Type        string    `arg:"" help:"Such as timeline.updated."`
 	Payload     string    `arg:"" optional:"" default:"{}" help:"A JSON object; @FILE reads it from a file, - from standard input."`
-	ID          string    `help:"Publish once however often it is sent: an event whose id the log has seen in the last ten minutes is not taken again." placeholder:"ID"`
+	ID          string    `help:"Publish once however often it is sent: an event whose id the channel has had in the last ten minutes is not taken again." placeholder:"ID"`
 	Wedding     string    `help:"The couple that the event is about. Default: the payload's weddingId or coupleId." placeholder:"ID"`
 	Correlation string    `help:"Correlation id. Default: the event's own." placeholder:"ID"`
 	OccurredAt  time.Time `help:"When it happened, in RFC 3339. Default: now." placeholder:"TIME"`

@@ -11,8 +11,8 @@ type Draft struct {
 	Channel string
 	Type    string
 	Payload json.RawMessage
-	// ID makes publishing idempotent: a second event of the same id within the log's window of ten
-	// minutes is answered as a duplicate. 1 to 128 of A-Za-z0-9._:- ; "" gives a new UUIDv7.
+	// ID makes publishing idempotent: a second event of the same id on the same channel, within the
+	// log's window of ten minutes, is answered as a duplicate; from a webhook, on any channel. 1 to 128 of A-Za-z0-9._:- ; "" gives a new UUIDv7.
 	ID string
 	// OccurredAt is when it happened; zero is now.
 	OccurredAt time.Time
@@ -30,6 +30,6 @@ type Draft struct {
 type Receipt struct {
 	ID  string `json:"id"`
 	Seq uint64 `json:"seq"` // of the first one, when it is a duplicate
-	// Duplicate reports that an event of that id was already there and nothing was appended.
+	// Duplicate reports that an event of that id was already there, on that channel, and nothing was appended.
 	Duplicate bool `json:"duplicate,omitempty"`
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
-// logRemembers is how long the log itself drops events with an id that it has.
+// logRemembers is how long the log itself drops events of a webhook with an id that it has.
 const logRemembers = 10 * time.Minute
 
 // eventID derives an event's id from what the vendor calls the message: "whk_" and 32 hex digits.

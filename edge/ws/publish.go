@@ -21,7 +21,7 @@ import (
 type Publication struct {
 	Type          string          `json:"type"`
 	Payload       json.RawMessage `json:"payload"`
-	ID            string          `json:"id,omitempty"` // the same id twice within ten minutes is one event
+	ID            string          `json:"id,omitempty"` // the same id twice on a channel within ten minutes is one event
 	OccurredAt    time.Time       `json:"occurredAt,omitzero"`
 	CorrelationID string          `json:"correlationId,omitempty"`
 	TraceParent   string          `json:"traceparent,omitempty"`

@@ -168,7 +168,7 @@ func (s *stage) at(ctx context.Context, systems []system, events ...string) erro
 			if got, errs[i] = s.delivered(ctx, to.vendor, to.integration, events...); errs[i] != nil {
 				return
 			}
-			errs[i] = inOrder(to, got, events)
+			errs[i] = s.inOrder(to, got, events)
 			s.story.step("%s took %s", to.name, count(len(events)))
 		})
 	}
@@ -184,9 +184,9 @@ func count(n int) string {
 }
 
 // inOrder checks that deliveries came in the order of their events.
-func inOrder(to system, got []vendors.Receipt, events []string) error {
+func (s *stage) inOrder(to system, got []vendors.Receipt, events []string) error {
 	for i, r := range got {
-		if !(due{to.vendor, to.integration, events[i]}).is(r) {
+		if !s.dueOf(to.vendor, to.integration, events[i]).is(r) {
 			return fmt.Errorf("%s took %s in place %d, where %s was due", to.name, r.EventID, i+1, events[i])
 		}
 	}

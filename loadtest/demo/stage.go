@@ -171,12 +171,24 @@ func (s *stage) publish(ctx context.Context, channel, kind, id, payload string) 
 }
 
 // due is a delivery that must arrive.
-type due struct{ vendor, integration, event string }
+type due struct{ vendor, event, delivery string }
+
+// dueOf names the delivery of an event that was seen live.
+func (s *stage) dueOf(vendor, integration, id string) due {
+	d := due{vendor: vendor, event: id}
+	events, _ := s.events.now()
+	for _, e := range events {
+		if e.ID == id {
+			d.delivery = event.DeliveryID(e.Channel, id, integration)
+		}
+	}
+	return d
+}
 
 // is reports whether a receipt is of this delivery. Vendors whose protocol carries the event's id and
 // not the delivery's are told by that.
 func (d due) is(r vendors.Receipt) bool {
-	return r.Vendor == d.vendor && r.Taken && (r.ID == event.DeliveryID(d.event, d.integration) || r.EventID == d.event)
+	return r.Vendor == d.vendor && r.Taken && (r.ID == d.delivery || r.EventID == d.event)
 }
 
 // delivered waits until a vendor has taken the events' deliveries, and returns the receipts in the
@@ -184,7 +196,7 @@ func (d due) is(r vendors.Receipt) bool {
 func (s *stage) delivered(ctx context.Context, vendor, integration string, events ...string) ([]vendors.Receipt, error) {
 	all := make([]due, len(events))
 	for i, id := range events {
-		all[i] = due{vendor, integration, id}
+		all[i] = s.dueOf(vendor, integration, id)
 		s.due.add(all[i])
 	}
 	return s.cfg.Receipts.await(ctx, vendor+" takes it", len(events), func(r vendors.Receipt) bool {

@@ -153,7 +153,7 @@ func checkIDs(ctx context.Context, t *testing.T, conn driver.Conn, s *sink, acce
 	missing := 0
 	for channel, last := range accepted {
 		for n := 1; n <= last; n++ {
-			if !there[event.DeliveryID(eventID(channel, n), s.id)] {
+			if !there[event.DeliveryID(channelName(channel), eventID(channel, n), s.id)] {
 				missing++
 			}
 		}

@@ -48,11 +48,12 @@ func (s *sink) note(r vendors.Receipt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	channel, number, ok := numberOf(r.EventID)
+	want := event.DeliveryID(channelName(channel), r.EventID, s.id)
 	switch {
 	case !ok:
 		s.strange = append(s.strange, fmt.Sprintf("event %q was never published", r.EventID))
-	case r.ID != event.DeliveryID(r.EventID, s.id):
-		s.strange = append(s.strange, fmt.Sprintf("event %s came as delivery %s, want %s", r.EventID, r.ID, event.DeliveryID(r.EventID, s.id)))
+	case r.ID != want:
+		s.strange = append(s.strange, fmt.Sprintf("event %s came as delivery %s, want %s", r.EventID, r.ID, want))
 	case r.Repeat > 0:
 		s.repeats++
 	default:
