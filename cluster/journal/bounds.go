@@ -5,9 +5,18 @@ import "context"
 // Bounds returns the sequences of the oldest event that the log still holds and of its newest one,
 // over all channels. An empty log has first = last+1.
 func (j *Journal) Bounds(ctx context.Context) (first, last uint64, err error) {
-	info, err := j.streams[streamEvents].Info(ctx)
+	return j.bounds(ctx, streamEvents)
+}
+
+// RecordBounds is Bounds of the record log.
+func (j *Journal) RecordBounds(ctx context.Context) (first, last uint64, err error) {
+	return j.bounds(ctx, streamRecords)
+}
+
+func (j *Journal) bounds(ctx context.Context, stream string) (first, last uint64, err error) {
+	info, err := j.streams[stream].Info(ctx)
 	if err != nil {
-		return 0, 0, j.fail("reading the event log's bounds", err)
+		return 0, 0, j.fail("reading the bounds of "+stream, err)
 	}
 	if info.State.Msgs == 0 { // one that was never written to says 0 and 0
 		return info.State.LastSeq + 1, info.State.LastSeq, nil

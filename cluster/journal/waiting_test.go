@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
@@ -18,6 +19,23 @@ func TestBounds(t *testing.T) {
 	}
 	if first, last, err := j.Bounds(t.Context()); err != nil || first != 1 || last != 3 {
 		t.Errorf("it holds %d to %d, %v; want 1 to 3", first, last, err)
+	}
+	if first, last, err := j.RecordBounds(t.Context()); err != nil || first != last+1 {
+		t.Errorf("an empty record log holds %d to %d, %v", first, last, err)
+	}
+	for range 2 {
+		if err := j.Record(t.Context(), "", &event.Record{V: event.Version, Node: "n1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first, last, err := j.RecordBounds(t.Context()); err != nil || first != 1 || last != 2 {
+		t.Errorf("the record log holds %d to %d, %v; want 1 to 2", first, last, err)
+	}
+	if err := j.PurgeRecords(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if first, last, err := j.RecordBounds(t.Context()); err != nil || first != 3 || last != 2 {
+		t.Errorf("the emptied record log holds %d to %d, %v; want 3 to 2", first, last, err)
 	}
 	closeJournal(t, j)
 	if _, _, err := j.Bounds(t.Context()); err == nil {

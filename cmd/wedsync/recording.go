@@ -163,20 +163,6 @@ func (l recordLog) Records(ctx context.Context, after uint64, limit int, wait ti
 	return out, err
 }
 
-// RecordBounds returns the sequences of the first and the last record; of an empty log, first is last+1.
-func (l recordLog) RecordBounds(ctx context.Context) (first, last uint64, err error) {
-	status, err := l.Status(ctx)
-	if err != nil {
-		return 0, 0, err
-	}
-	for _, s := range status.Streams {
-		if s.Name == "REC" {
-			return s.FirstSeq, s.LastSeq, nil
-		}
-	}
-	return 0, 0, journal.ErrNotFound
-}
-
 func (n *node) openRecording(context.Context) error {
 	n.records = &recording{
 		cfg: n.cfg.ClickHouse, node: n.cfg.Node.Name, dir: n.cfg.Data, source: recordLog{n.journal}, metrics: n.metrics, log: n.part("analytics"), state: stateStarting,
