@@ -149,7 +149,8 @@ func (w *writer) Observe(p *problem.Problem) {
 		return
 	}
 	log, level := &w.g.log, zerolog.DebugLevel
-	if p.Status >= http.StatusInternalServerError && w.r.Context().Err() == nil { // else the client has gone
+	known := p.Code == problem.AnalyticsMissing // the node was started so, and said so then
+	if p.Status >= http.StatusInternalServerError && !known && w.r.Context().Err() == nil { // else the client has gone
 		log, level = &w.g.refused, zerolog.ErrorLevel
 	}
 	log.WithLevel(level).Str("code", p.Code).Int("status", p.Status).Str("method", w.r.Method).Str("route", w.r.Pattern).

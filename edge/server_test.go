@@ -217,6 +217,9 @@ func TestProblemsOfOursAreLogged(t *testing.T) {
 		mux.HandleFunc("GET /theirs", func(w http.ResponseWriter, r *http.Request) {
 			problem.Write(w, r, problem.New(problem.TypeInvalid, "no"))
 		})
+		mux.HandleFunc("GET /known", func(w http.ResponseWriter, r *http.Request) {
+			problem.Write(w, r, problem.New(problem.AnalyticsMissing, "none"))
+		})
 	}}})
 	c := client(t)
 	p := ask(t, c, "GET", url+"/ours", nil).problem(t)
@@ -226,6 +229,9 @@ func TestProblemsOfOursAreLogged(t *testing.T) {
 	ask(t, c, "GET", url+"/theirs", nil)
 	if strings.Contains(out.String(), problem.TypeInvalid) {
 		t.Errorf("a client's mistake is logged: %s", out)
+	}
+	if a := ask(t, c, "GET", url+"/known", nil); a.status != 503 || strings.Contains(out.String(), problem.AnalyticsMissing) {
+		t.Errorf("%d, and a node without ClickHouse logs who asks for it: %s", a.status, out)
 	}
 	for range 100 {
 		ask(t, c, "GET", url+"/ours", nil)
