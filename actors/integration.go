@@ -220,7 +220,7 @@ func (in *integration) setLimits(entry *registry.Entry) {
 	in.limiter = delivery.NewLimiter(limits.PerSecond, max(limits.Burst, 1))
 	in.recipients = nil
 	if limits.PerRecipient > 0 {
-		recipients := delivery.NewKeyedLimiter(time.Duration(limits.PerRecipient), 1)
+		recipients := delivery.NewKeyedLimiter(time.Duration(limits.PerRecipient), limits.RecipientBurst)
 		in.recipients = &recipients
 	}
 }

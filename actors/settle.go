@@ -74,6 +74,7 @@ func (in *integration) retry(now time.Time, t *task, v adapter.Verdict) {
 		return
 	}
 	t.spent++
+	v.RetryAfter = v.After(t.spent)
 	jitter := rand.Float64()
 	wait, ok := in.sys.cfg.Retry.Next(t.spent, v.RetryAfter, jitter)
 	if !ok && v.Fault && in.breaker.Failures() >= t.spent {

@@ -118,6 +118,24 @@ func TestRecipientIsLeftAloneAsLongAsTheVendorAsks(t *testing.T) {
 	}
 }
 
+func TestBurstToOneRecipientGoesAtOnce(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	sim := n.whatsapp(func(in *event.Integration, _ map[string]any) {
+		in.Limits.PerRecipient, in.Limits.RecipientBurst = event.Duration(time.Hour), 3
+	})
+	for _, id := range []string{"e1", "e2", "e3", "e4"} {
+		n.dateChange(id)
+	}
+	if err := sim.Wait(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	h := n.health("wa", func(h event.Health) bool { return h.InFlight == 0 && h.Waiting == 1 })
+	if got := len(sim.Received()); got != 3 {
+		t.Errorf("%d messages went out, %d wait; want 3 and 1", got, h.Waiting)
+	}
+}
+
 func TestRateOfAnIntegrationHolds(t *testing.T) {
 	t.Parallel()
 	n, s := start(t), newSink(t)

@@ -134,8 +134,19 @@ type Verdict struct {
 	Reason     string          // the vendor's code, or one of package event; "" when delivered
 	Detail     string          // the vendor's words, at most 1 KiB, without secrets
 	RetryAfter time.Duration   // not before; 0: as the retry policy says
+	Growth     int             // RetryAfter is so many times longer after each further try; 0: it is not
 	Fault      bool            // the vendor's fault: counts against its breaker. Not a 4xx about this one event
 	Instead    json.RawMessage // for KindInstead
+}
+
+// After is how long to wait at least after so many failed tries, the first included; 0: as the retry
+// policy says.
+func (v Verdict) After(failed int) time.Duration {
+	wait := v.RetryAfter
+	for i := 1; i < failed && v.Growth > 1 && wait < event.MaxRetryAfter; i++ {
+		wait *= time.Duration(v.Growth)
+	}
+	return wait
 }
 
 // ErrUnsupported is returned by Encode for event types that the vendor has nothing to do with.

@@ -187,3 +187,29 @@ func TestHandshake(t *testing.T) {
 		t.Errorf("without a verify token every handshake is answered: %q", got)
 	}
 }
+
+// TestWhatsAppWaits: 131056 asks to wait 4^n s, and 131049 for a day that must not end the delivery.
+func TestWhatsAppWaits(t *testing.T) {
+	t.Parallel()
+	conn := connected(t, "whatsapp")
+	verdict := func(code string) adapter.Verdict {
+		return conn.Classify(nil, &event.Answer{Status: 400, Body: []byte(`{"error":{"code":` + code + `}}`)})
+	}
+	pair := verdict("131056")
+	for i, want := range []time.Duration{4 * time.Second, 16 * time.Second, 64 * time.Second} {
+		if got := pair.After(i + 1); got != want {
+			t.Errorf("after %d failed tries: %v, want %v", i+1, got, want)
+		}
+	}
+	if got := pair.After(1000); got < event.MaxRetryAfter || got > 4*event.MaxRetryAfter {
+		t.Errorf("after a thousand: %v", got)
+	}
+	spared := verdict("131049")
+	a, err := adapter.Lookup("whatsapp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if limit := time.Duration(a.Describe().Limits.ParkLimit); spared.After(3) != 24*time.Hour || limit < spared.After(3)+time.Hour {
+		t.Errorf("waits %v, and dies after %v", spared.After(3), limit)
+	}
+}

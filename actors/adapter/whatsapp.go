@@ -64,8 +64,12 @@ func newWhatsApp() *whatsApp {
 			{Name: "app_secret", Label: "App secret", Help: "verifies webhooks; without it every webhook is refused"},
 			{Name: "verify_token", Label: "Verify token", Help: "the text entered beside the webhook address at Meta"},
 		},
-		// 80 messages a second for a number, and one to each recipient every 6 s.
-		Limits:  event.Limits{PerSecond: 80, Burst: 80, PerRecipient: event.Duration(6 * time.Second)},
+		// 80 messages a second for a number, and one to each recipient every 6 s, up to 45 of them at
+		// once. What must wait for a day (131049) must not die of having waited for a day.
+		Limits: event.Limits{
+			PerSecond: 80, Burst: 80, PerRecipient: event.Duration(6 * time.Second), RecipientBurst: 45,
+			ParkLimit: event.Duration(48 * time.Hour),
+		},
 		Samples: samples(sampleTypes()...),
 	}}
 }
@@ -289,7 +293,7 @@ func whatsAppVerdict(code int, byStatus Verdict) Verdict {
 	case 4, 80007, 130429: // too many calls
 		return Verdict{Kind: KindRetry}
 	case 131056: // too many to this recipient: wait 4^n s
-		return Verdict{Kind: KindRetry, RetryAfter: 4 * time.Second}
+		return Verdict{Kind: KindRetry, RetryAfter: 4 * time.Second, Growth: 4}
 	case 131049: // Meta spares this recipient: not before 24 h
 		return Verdict{Kind: KindRetry, RetryAfter: 24 * time.Hour}
 	case 0, 10, 190, 368, 131031, 131042, 131048:

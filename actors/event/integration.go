@@ -60,6 +60,7 @@ type Limits struct {
 	PerSecond       float64  `json:"perSecond,omitzero"`       // calls a second
 	Burst           int      `json:"burst,omitzero"`           // calls at once above the rate
 	PerRecipient    Duration `json:"perRecipient,omitzero"`    // at least so long between calls to one recipient
+	RecipientBurst  int      `json:"recipientBurst,omitzero"`  // calls to one recipient at once after a pause; default 1
 	MaxInFlight     int      `json:"maxInFlight,omitzero"`     // calls at once; default: a fair share
 	WebhooksPerHour int      `json:"webhooksPerHour,omitzero"` // inbound, verified; default 1000
 	Timeout         Duration `json:"timeout,omitzero"`         // of one attempt; default 30 s
@@ -80,7 +81,12 @@ func (l Limits) Or(other Limits) Limits {
 			l.Burst = other.Burst
 		}
 	}
-	or(&l.PerRecipient, other.PerRecipient)
+	if l.PerRecipient == 0 {
+		l.PerRecipient = other.PerRecipient
+		if l.RecipientBurst == 0 {
+			l.RecipientBurst = other.RecipientBurst
+		}
+	}
 	if l.MaxInFlight == 0 {
 		l.MaxInFlight = other.MaxInFlight
 	}

@@ -14,8 +14,8 @@ import (
 func TestLimitsOr(t *testing.T) {
 	t.Parallel()
 	second := event.Duration(time.Second)
-	full := event.Limits{PerSecond: 1, Burst: 2, PerRecipient: 3 * second, MaxInFlight: 4, WebhooksPerHour: 5, Timeout: 6 * second, ParkLimit: 7 * second}
-	other := event.Limits{PerSecond: 10, Burst: 20, PerRecipient: 30 * second, MaxInFlight: 40, WebhooksPerHour: 50, Timeout: 60 * second, ParkLimit: 70 * second}
+	full := event.Limits{PerSecond: 1, Burst: 2, PerRecipient: 3 * second, RecipientBurst: 8, MaxInFlight: 4, WebhooksPerHour: 5, Timeout: 6 * second, ParkLimit: 7 * second}
+	other := event.Limits{PerSecond: 10, Burst: 20, PerRecipient: 30 * second, RecipientBurst: 80, MaxInFlight: 40, WebhooksPerHour: 50, Timeout: 60 * second, ParkLimit: 70 * second}
 	if got := (event.Limits{}).Or(other); got != other {
 		t.Errorf("none of its own: got %+v, want %+v", got, other)
 	}
@@ -34,6 +34,9 @@ func TestLimitsOr(t *testing.T) {
 		reflect.ValueOf(&want).Elem().Field(i).Set(reflect.ValueOf(full).Field(i))
 		if name == "PerSecond" {
 			want.Burst = 0
+		}
+		if name == "PerRecipient" {
+			want.RecipientBurst = 0
 		}
 		if got := own.Or(other); got != want {
 			t.Errorf("only %s of its own: got %+v, want %+v", name, got, want)

@@ -113,7 +113,7 @@ const (
 		`"reason":"attempts_exhausted","detail":"d","diedAt":"2026-06-20T13:00:00.125456789Z"}`
 	integrationJSON = `{"v":1,"id":"studiocloud-42","name":"Studio","vendor":"studiocloud","category":"photography-crm",` +
 		`"owner":{"supplierId":"42"},"settings":{"url":"https://example.com"},"channel":"couple:{coupleId}",` +
-		`"limits":{"perSecond":0.5,"burst":2,"perRecipient":"6s","maxInFlight":3,"webhooksPerHour":4,"timeout":"30s","parkLimit":"24h0m0s"},` +
+		`"limits":{"perSecond":0.5,"burst":2,"perRecipient":"6s","recipientBurst":45,"maxInFlight":3,"webhooksPerHour":4,"timeout":"30s","parkLimit":"24h0m0s"},` +
 		`"disabled":true,"paused":{"reason":"r","by":"admin:ops","at":"2026-06-20T13:00:00.123456789Z"}}`
 	mappingJSON = `{"v":1,"id":"m1","pattern":"supplier:dashboard:{supplierId}","types":["timeline.updated"],` +
 		`"targets":[{"category":"photography-crm"},{"integration":"slack-1"}]}`
@@ -132,7 +132,7 @@ func TestWireFormat(t *testing.T) {
 		Owner: map[string]string{"supplierId": "42"}, Settings: json.RawMessage(`{"url":"https://example.com"}`),
 		Channel: "couple:{coupleId}", Disabled: true, Paused: &event.Pause{Reason: "r", By: "admin:ops", At: accepted},
 		Limits: event.Limits{
-			PerSecond: 0.5, Burst: 2, PerRecipient: event.Duration(6 * time.Second), MaxInFlight: 3, WebhooksPerHour: 4,
+			PerSecond: 0.5, Burst: 2, PerRecipient: event.Duration(6 * time.Second), RecipientBurst: 45, MaxInFlight: 3, WebhooksPerHour: 4,
 			Timeout: event.Duration(30 * time.Second), ParkLimit: event.Duration(24 * time.Hour),
 		},
 	}

@@ -79,6 +79,7 @@ func TestPutRefuses(t *testing.T) {
 		"settings too long": {func(in *event.Integration) { in.Settings = json.RawMessage(`"` + strings.Repeat("x", 17<<10) + `"`) }, "at most 16384"},
 		"rate":              {func(in *event.Integration) { in.Limits.PerSecond = -1 }, "limits.perSecond"},
 		"burst":             {func(in *event.Integration) { in.Limits.Burst = -1 }, "limits.burst"},
+		"recipientBurst":    {func(in *event.Integration) { in.Limits.RecipientBurst = -1 }, "limits.recipientBurst"},
 		"in flight":         {func(in *event.Integration) { in.Limits.MaxInFlight = -1 }, "limits.maxInFlight"},
 		"webhooks":          {func(in *event.Integration) { in.Limits.WebhooksPerHour = -1 }, "limits.webhooksPerHour"},
 		"duration":          {func(in *event.Integration) { in.Limits.Timeout = -1 }, "a duration is negative"},

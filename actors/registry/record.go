@@ -120,6 +120,8 @@ func checkLimits(l event.Limits) error {
 		return fmt.Errorf("limits.perSecond: %v; use 0 for the vendor's default, or more", l.PerSecond)
 	case l.Burst < 0:
 		return fmt.Errorf("limits.burst: %d; use 0 for the vendor's default, or more", l.Burst)
+	case l.RecipientBurst < 0:
+		return fmt.Errorf("limits.recipientBurst: %d; use 0 for the vendor's default, or more", l.RecipientBurst)
 	case l.MaxInFlight < 0:
 		return fmt.Errorf("limits.maxInFlight: %d; use 0 for a fair share, or more", l.MaxInFlight)
 	case l.WebhooksPerHour < 0:
