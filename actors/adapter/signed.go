@@ -60,8 +60,8 @@ func (s *signedVendor) Connect(in event.Integration, secrets event.Secrets) (Con
 	c := &signedConn{
 		signedVendor: s,
 		url:          f.address("url"),
-		signing:      keys(f.secret("signing", checkSecret)),
-		webhook:      keys(f.secret("webhook", checkSecret)),
+		signing:      seal(keys(f.secret("signing", checkSecret))),
+		webhook:      seal(keys(f.secret("webhook", checkSecret))),
 	}
 	if err := f.err(); err != nil {
 		return nil, err
@@ -109,8 +109,8 @@ func keys(secrets []string) [][]byte {
 type signedConn struct {
 	*signedVendor
 	url     string
-	signing [][]byte // the key in force first; during a rotation all of them sign
-	webhook [][]byte
+	signing sealed[[][]byte] // the key in force first; during a rotation all of them sign
+	webhook sealed[[][]byte]
 }
 
 // Encode makes the vendor's body of the event types it takes.
@@ -128,7 +128,7 @@ func (c *signedConn) Call(d *event.Delivery, now time.Time) (*event.Call, error)
 		"Content-Type":  {"application/json"},
 		headerID:        {d.ID},
 		headerTimestamp: {stamp},
-		headerSignature: {signAll(c.signing, d.ID, stamp, d.Body)},
+		headerSignature: {signAll(c.signing(), d.ID, stamp, d.Body)},
 		headerEventID:   {d.EventID},
 		headerEventType: {d.EventType},
 	}
@@ -149,10 +149,10 @@ func (c *signedConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
 
 // Verify checks the three headers; the id is the webhook's.
 func (c *signedConn) Verify(r *Inbound, now time.Time) (string, error) {
-	if len(c.webhook) == 0 {
+	if len(c.webhook()) == 0 {
 		return "", &VerifyError{CodeSignatureInvalid, "this integration has no webhook secret, so no webhook can be verified"}
 	}
-	return verifySigned(c.webhook, r, now)
+	return verifySigned(c.webhook(), r, now)
 }
 
 // Decode reads the body as the vendor's own decoder does, with the header's time for a default.

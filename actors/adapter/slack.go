@@ -60,9 +60,9 @@ func (s *slack) Connect(in event.Integration, secrets event.Secrets) (Connection
 		id:      in.ID,
 		channel: f.text("channel"),
 		base:    strings.TrimSuffix(f.address("base_url"), "/"),
-		hook:    first(f.secret("webhook_url", checkURL)),
-		token:   first(f.secret("bot_token", checkToken)),
-		signing: f.secret("signing_secret", checkToken),
+		hook:    seal(first(f.secret("webhook_url", checkURL))),
+		token:   seal(first(f.secret("bot_token", checkToken))),
+		signing: seal(f.secret("signing_secret", checkToken)),
 	}
 	switch hook, bot := f.given("webhook_url"), f.given("bot_token"); {
 	case !hook && !bot:
@@ -77,7 +77,7 @@ func (s *slack) Connect(in event.Integration, secrets event.Secrets) (Connection
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	if c.token != "" {
+	if c.token() != "" {
 		return &slackBot{c}, nil
 	}
 	return c, nil
@@ -89,9 +89,9 @@ type slackConn struct {
 	id      string // the integration's
 	channel string
 	base    string
-	hook    string // "" in bot mode
-	token   string // "" in webhook mode
-	signing []string
+	hook    sealed[string] // "" in bot mode
+	token   sealed[string] // "" in webhook mode
+	signing sealed[[]string]
 }
 
 // slackBot is a slackConn with a bot token, which can be tested without posting anything.
@@ -106,8 +106,8 @@ func (b *slackBot) Probe(time.Time) (*event.Call, error) {
 
 func (c *slackConn) header() http.Header {
 	h := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
-	if c.token != "" {
-		h["Authorization"] = []string{"Bearer " + c.token}
+	if c.token() != "" {
+		h["Authorization"] = []string{"Bearer " + c.token()}
 	}
 	return h
 }
@@ -121,8 +121,8 @@ type slackMetadata struct {
 // Call posts the message. In bot mode it is addressed here, not in Encode, so that a delivery that
 // waited goes to the channel that is set when it is sent.
 func (c *slackConn) Call(d *event.Delivery, _ time.Time) (*event.Call, error) {
-	if c.hook != "" {
-		return &event.Call{HTTP: &event.HTTPCall{Method: http.MethodPost, URL: c.hook, Header: c.header(), Body: d.Body}}, nil
+	if c.hook() != "" {
+		return &event.Call{HTTP: &event.HTTPCall{Method: http.MethodPost, URL: c.hook(), Header: c.header(), Body: d.Body}}, nil
 	}
 	envelope, err := json.Marshal(struct {
 		Channel  string        `json:"channel"`
@@ -150,7 +150,7 @@ func (c *slackConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
 		return noAnswer()
 	}
 	text := strings.TrimSpace(string(a.Body))
-	if c.hook != "" {
+	if c.hook() != "" {
 		return c.classifyHook(a, text)
 	}
 	var answer struct {
@@ -172,7 +172,7 @@ func (c *slackConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
 		words = "needs the scope " + answer.Needed + "; " + words
 	}
 	v := slackVerdict(answer.Error)
-	v.RetryAfter, v.Detail = retryAfter(a), detail(words, c.token)
+	v.RetryAfter, v.Detail = retryAfter(a), detail(words, c.token())
 	return v
 }
 
@@ -189,7 +189,7 @@ func (c *slackConn) classifyHook(a *event.Answer, text string) Verdict {
 	if slackCode(text) {
 		v.Reason = text
 	} else {
-		v.Detail = detail(text, c.hook, c.hookPath())
+		v.Detail = detail(text, c.hook(), c.hookPath())
 	}
 	return v
 }
@@ -201,14 +201,14 @@ func (c *slackConn) unreadable(a *event.Answer, text string) Verdict {
 		v = Verdict{Kind: KindRetry, Reason: "unexpected_answer", Fault: true}
 	}
 	if v.Detail == "" {
-		v.Detail = detail(text, c.hook, c.hookPath(), c.token)
+		v.Detail = detail(text, c.hook(), c.hookPath(), c.token())
 	}
 	return v
 }
 
 // hookPath is the secret part of the webhook URL, which an error page may quote without the host.
 func (c *slackConn) hookPath() string {
-	if u, err := url.Parse(c.hook); err == nil && len(u.Path) > 1 {
+	if u, err := url.Parse(c.hook()); err == nil && len(u.Path) > 1 {
 		return u.Path
 	}
 	return ""
