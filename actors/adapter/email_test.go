@@ -1,13 +1,18 @@
 package adapter_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
 func mailOf(t *testing.T, conn adapter.Connection, ev *event.Event) *event.Mail {
@@ -169,5 +174,53 @@ func TestEmailDate(t *testing.T) {
 	call, err := conn.Call(&event.Delivery{ID: "dlv_1", Body: body}, now)
 	if err != nil || !call.Mail.Date.Equal(now) {
 		t.Errorf("without the time of acceptance the date is %v, %v", call, err)
+	}
+}
+
+// TestEmailOverSTARTTLS: the password and the mail go over TLS to a server that is trusted, and
+// nowhere else.
+func TestEmailOverSTARTTLS(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewTLSServer(nil) // for its certificate of 127.0.0.1
+	defer web.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	sim, err := vendors.StartEmail(t.Context(), vendors.Config{Certificate: &web.TLS.Certificates[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sim.Close() }()
+	in, secrets := sim.Integration("int_1")
+	send := func(in event.Integration, roots *x509.CertPool) (adapter.Verdict, *event.Answer) {
+		conn := connect(t, "email", string(in.Settings), secrets)
+		ev := sampleOf(t, "email", "timeline.updated")
+		body, err := conn.Encode(ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &event.Delivery{ID: event.DeliveryID(ev.Channel, ev.ID, in.ID), EventID: ev.ID, AcceptedAt: ev.AcceptedAt, Body: body}
+		call, err := conn.Call(d, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sender := delivery.NewSender(delivery.SenderConfig{Guard: delivery.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}), RootCAs: roots})
+		defer sender.Close()
+		answer := sender.Do(t.Context(), call)
+		return conn.Classify(d, answer), answer
+	}
+	if v, answer := send(in, nil); v.Kind == adapter.KindDelivered || delivery.Reason(answer.Err) != delivery.ReasonTLS {
+		t.Errorf("to a server that is not trusted: %+v, %v", v, answer.Err)
+	}
+	if v, answer := send(withSetting(in, "tls", "none"), roots); v.Kind == adapter.KindDelivered {
+		t.Errorf("in the clear: %+v, %v", v, answer.Err)
+	}
+	if got := len(sim.Received()); got != 0 {
+		t.Fatalf("the server took %d mails before TLS", got)
+	}
+	if v, answer := send(in, roots); v.Kind != adapter.KindDelivered {
+		t.Errorf("over TLS: %+v, %v", v, answer.Err)
+	}
+	if got := len(sim.Received()); got != 1 {
+		t.Errorf("the server took %d mails, want 1", got)
 	}
 }

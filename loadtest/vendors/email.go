@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,8 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 )
 
-// Email simulates a mail server that asks for a user name and password, without TLS. It takes mails
+// Email simulates a mail server that asks for a user name and password, over
+// STARTTLS where [Config].Certificate is set. It takes mails
 // that are put together rightly, invitations among them; see [InvitationOf].
 type Email struct {
 	*web
@@ -28,6 +30,7 @@ type Email struct {
 	listener net.Listener
 	host     string
 	port     int
+	tls      string // the setting that goes with it
 	password string
 }
 
@@ -42,7 +45,7 @@ const (
 // StartEmail starts the simulator; with a fixed Config.Port mail is taken at the port after it. ctx
 // bounds the start only.
 func StartEmail(ctx context.Context, cfg Config) (*Email, error) {
-	v := &Email{password: secret("email", "password")}
+	v := &Email{tls: "none", password: secret("email", "password")}
 	web, err := startWeb(ctx, "email", cfg, func(mux *http.ServeMux, s *web) { control(mux, s, v) })
 	if err != nil {
 		return nil, err
@@ -64,7 +67,10 @@ func StartEmail(ctx context.Context, cfg Config) (*Email, error) {
 	v.smtp = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &mailSession{v: v, conn: c.Conn()}, nil
 	}))
-	v.smtp.Domain, v.smtp.AllowInsecureAuth, v.smtp.EnableSMTPUTF8 = "mail.sim.test", true, true
+	v.smtp.Domain, v.smtp.AllowInsecureAuth, v.smtp.EnableSMTPUTF8 = "mail.sim.test", cfg.Certificate == nil, true
+	if cfg.Certificate != nil {
+		v.tls, v.smtp.TLSConfig = "starttls", &tls.Config{Certificates: []tls.Certificate{*cfg.Certificate}}
+	}
 	v.smtp.MaxMessageBytes, v.smtp.MaxRecipients = 10*maxCallBytes, 100
 	v.smtp.ReadTimeout, v.smtp.WriteTimeout = time.Minute, time.Minute
 	v.smtp.ErrorLog = quiet{}
@@ -82,7 +88,7 @@ func (quiet) Println(...any)        {}
 // Integration gives an integration with this simulator and its secrets.
 func (v *Email) Integration(id string) (event.Integration, event.Secrets) {
 	in := v.integrationOf(id, "E-mail", event.EmailService, map[string]any{
-		"host": v.host, "port": v.port, "tls": "none", "username": emailUser, "from": emailFrom, "to": emailTo,
+		"host": v.host, "port": v.port, "tls": v.tls, "username": emailUser, "from": emailFrom, "to": emailTo,
 	})
 	return in, event.Secrets{"password": {event.Secret(v.password)}}
 }

@@ -2,6 +2,7 @@ package vendors
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -86,14 +87,16 @@ type Counts struct {
 
 // Config configures a simulator.
 type Config struct {
-	Host       string           // default 127.0.0.1
-	Port       int              // default 0: any free one; StartAll counts on from it
-	Keep       int              // receipts kept, the oldest go first; default 10,000
-	Discard    bool             // only count: keep no receipt and no ID, for benchmarks
-	RateLimits bool             // answer as the vendor does to more calls than its limits allow
-	Notify     func(Receipt)    // called with each receipt, one after the other; must not block, nor ask the simulator
-	Logger     zerolog.Logger   // default: silent
-	Now        func() time.Time // default time.Now
+	Host       string         // default 127.0.0.1
+	Port       int            // default 0: any free one; StartAll counts on from it
+	Keep       int            // receipts kept, the oldest go first; default 10,000
+	Discard    bool           // only count: keep no receipt and no ID, for benchmarks
+	RateLimits bool           // answer as the vendor does to more calls than its limits allow
+	Notify     func(Receipt)  // called with each receipt, one after the other; must not block, nor ask the simulator
+	Logger     zerolog.Logger // default: silent
+	// Certificate has the mail server offer STARTTLS and take no password without it; default: no TLS.
+	Certificate *tls.Certificate
+	Now         func() time.Time // default time.Now
 }
 
 // WithDefaults returns the config with each zero field set to its default.
