@@ -149,7 +149,7 @@ func (w *writer) Observe(p *problem.Problem) {
 		return
 	}
 	log, level := &w.g.log, zerolog.DebugLevel
-	known := p.Code == problem.AnalyticsMissing // the node was started so, and said so then
+	known := p.Code == problem.AnalyticsMissing                                             // the node was started so, and said so then
 	if p.Status >= http.StatusInternalServerError && !known && w.r.Context().Err() == nil { // else the client has gone
 		log, level = &w.g.refused, zerolog.ErrorLevel
 	}

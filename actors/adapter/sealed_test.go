@@ -40,7 +40,7 @@ func planted(vendor string) (sets map[string]event.Secrets) {
 // TestConnectionsPrintNoSecret prints every connection in every way that fmt has.
 func TestConnectionsPrintNoSecret(t *testing.T) {
 	t.Parallel()
-	bytes := fmt.Sprint([]byte(plantedSecret))
+	bytes := fmt.Sprintf("%d", []byte(plantedSecret))
 	goBytes := fmt.Sprintf("%#v", []byte(plantedSecret))
 	shapes := []string{
 		plantedSecret, base64.StdEncoding.EncodeToString([]byte(plantedSecret)), fmt.Sprintf("%x", plantedSecret), fmt.Sprintf("%X", plantedSecret),
