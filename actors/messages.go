@@ -78,8 +78,9 @@ type (
 	}
 	parked struct {
 		incarnation uint64
-		count       int   // so many of the oldest
-		err         error // why not more
+		count       int             // how many of the oldest were to be parked
+		left        []*journal.Work // those of them that the log refused, in order
+		err         error           // why
 	}
 	unparked struct {
 		incarnation uint64
