@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"weak"
 
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
@@ -32,7 +33,9 @@ type slot struct {
 	secretsRevision uint64
 	group           string // key of the group it is in
 	at              int    // its place there
-	entry           atomic.Pointer[Entry]
+	// What was decoded, for as long as somebody uses it: an integration's actor keeps its own, and a
+	// hundred thousand that are at rest take no room.
+	entry atomic.Pointer[weak.Pointer[Entry]]
 }
 
 func newIndex(sealer *Sealer) *index {
@@ -51,7 +54,7 @@ func newIndex(sealer *Sealer) *index {
 	}
 }
 
-// entry returns the integration, decoded on first use; nil if there is none.
+// entry returns the integration, decoded unless somebody uses it already; nil if there is none.
 func (x *index) entry(id string) *Entry {
 	s := x.integrations[id]
 	if s == nil || s.data == nil {
@@ -61,8 +64,11 @@ func (x *index) entry(id string) *Entry {
 }
 
 func (x *index) open(s *slot) *Entry {
-	if e := s.entry.Load(); e != nil {
-		return e
+	known := s.entry.Load()
+	if known != nil {
+		if e := known.Value(); e != nil {
+			return e
+		}
 	}
 	in, err := decodeIntegration(s.id, s.data, s.revision)
 	if err != nil {
@@ -75,10 +81,10 @@ func (x *index) open(s *slot) *Entry {
 		in.Category = event.Category(name)
 	}
 	e := newEntry(in, x.sealer, s.sealed, s.secretsRevision)
-	if s.entry.CompareAndSwap(nil, e) {
-		return e
+	if w := weak.Make(e); !s.entry.CompareAndSwap(known, &w) {
+		return x.open(s) // somebody was faster
 	}
-	return s.entry.Load()
+	return e
 }
 
 func (x *index) slot(id string) *slot {
