@@ -61,7 +61,7 @@ func (ch *channel) Receive(c actor.Context) {
 
 // route works on the oldest event until one needs the log.
 func (ch *channel) route() {
-	for len(ch.bag.queue) > 0 && ch.t.valid() {
+	for len(ch.bag.queue) > 0 && ch.t.leased() {
 		head := ch.bag.queue[0]
 		plan := ch.t.sys.plan(head.Event)
 		if !plan.empty() {

@@ -69,6 +69,17 @@ func (c credit) take(ctx context.Context, limit int) int {
 	return limit
 }
 
+// await returns when all is given back or ctx has ended. Nobody may take meanwhile.
+func (c credit) await(ctx context.Context) {
+	for missing := cap(c); missing > 0; {
+		n := c.take(ctx, missing)
+		if n == 0 {
+			return
+		}
+		missing -= n
+	}
+}
+
 func (c credit) give(n int) {
 	for range n {
 		c <- struct{}{}

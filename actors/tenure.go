@@ -52,9 +52,9 @@ func (t *tenure) renewed(lease journal.Lease) {
 }
 
 // valid reports whether this node may act for the shard: the lease is good and it is not handing over.
-func (t *tenure) valid() bool {
-	return !t.closing.Load() && t.sys.cfg.Now().UnixNano() < t.until.Load()
-}
+func (t *tenure) valid() bool { return !t.closing.Load() && t.leased() }
+
+func (t *tenure) leased() bool { return t.sys.cfg.Now().UnixNano() < t.until.Load() }
 
 // begin starts the feeders, which send what they pull to the shard's actor.
 func (t *tenure) begin(pid *actor.PID) {
@@ -76,10 +76,11 @@ func feed[T any](t *tenure, c credit, next func(context.Context, int) ([]T, erro
 			return
 		}
 		items, err := next(t.pull, n)
-		c.give(n - len(items))
 		if !t.valid() {
+			c.give(n)
 			return
 		}
+		c.give(n - len(items))
 		if err != nil {
 			t.sys.log.Warn().Err(err).Int("shard", t.shard).Msg("pulling from the log failed; trying again")
 			if !pause(t.pull, time.Second) {
@@ -105,12 +106,16 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// end stops pulling, lets calls in flight finish until ctx ends, then stops the shard's actors. What
-// was not finished stays in the log.
+// end stops pulling, lets the channels route what they hold and calls in flight finish until ctx ends,
+// then stops the shard's actors. What was not finished stays in the log. An event that is left behind
+// brings back those behind it that were routed, and what has left the log of them is delivered again.
 func (t *tenure) end(ctx context.Context) {
 	t.closing.Store(true)
 	t.stop()
 	t.feeders.Wait()
+	routing, cancel := context.WithDeadline(ctx, time.Unix(0, t.until.Load()))
+	t.events.await(routing)
+	cancel()
 	t.crew.finish(ctx)
 	if t.pid != nil {
 		_ = t.sys.root.StopFuture(t.pid).Wait()
