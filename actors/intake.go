@@ -2,10 +2,7 @@ package actors
 
 import (
 	"context"
-	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/cluster/journal"
@@ -26,15 +23,8 @@ type returning struct {
 	until  time.Time
 }
 
-// oldest is the work queue position that the park begins with. What was parked side by side, or after a
-// refusal, does not lie in the order of its positions.
-func (r *returning) oldest() uint64 {
-	oldest := r.park[0].Delivery.Queued
-	for _, p := range r.park {
-		oldest = min(oldest, p.Delivery.Queued)
-	}
-	return oldest
-}
+// oldest is the work queue position that the park begins with.
+func (r *returning) oldest() uint64 { return r.park[0].Delivery.Queued }
 
 // intake takes what arrived into the lanes while there is room and nothing older waits in the park;
 // everything else goes to the park, behind what is there.
@@ -65,11 +55,11 @@ func (in *integration) takeIn() {
 // returned takes in what was in memory before the take-over and, when all of it is back, what the
 // first look found in the park.
 func (in *integration) returned() bool {
-	r, oldest := in.found, in.found.oldest()
-	for len(in.bag.arrived) > 0 && in.bag.arrived[0].Seq < oldest {
+	r := in.found
+	for len(in.bag.arrived) > 0 && in.bag.arrived[0].Seq < r.oldest() {
 		in.takeIn()
 	}
-	if in.bag.newest < min(r.newest, oldest) && in.sys.cfg.Now().Before(r.until) {
+	if in.bag.newest < min(r.newest, r.oldest()) && in.sys.cfg.Now().Before(r.until) {
 		in.wakeAt(r.until)
 		return false
 	}
@@ -97,76 +87,42 @@ func (in *integration) room() bool {
 	return why == "" && in.breaker.State() == delivery.Closed
 }
 
-// park moves what arrived into the park as far as the log has room for it, channels side by side and
-// each in its order. After a refusal the oldest goes first and alone, so that nothing younger gets far
-// in front of it.
+// park moves what arrived into the park, the oldest first, as far as the log has room for it.
 func (in *integration) park() {
 	if now := in.sys.cfg.Now(); now.Before(in.parkAfter) {
 		in.wakeAt(in.parkAfter)
 		return
 	}
-	batch := parkBatch
-	if in.parkPause > 0 {
-		batch = 1
-	}
-	works := slices.Clone(in.bag.arrived[:min(len(in.bag.arrived), batch)])
+	works := append([]*journal.Work(nil), in.bag.arrived[:min(len(in.bag.arrived), parkBatch)]...)
 	in.backlog = true
 	in.parking = in.work(func(ctx context.Context) any {
-		left, err := in.sys.park(ctx, works)
+		m := parked{incarnation: in.incarnation}
+		for _, w := range works {
+			d := *w.Delivery
+			d.Queued = w.Seq
+			if m.err = in.sys.cfg.Journal.Park(ctx, &d); m.err != nil {
+				break
+			}
+			_ = w.Ack() // unacknowledged, it comes again and is parked again, to no effect
+			m.count++
+		}
 		if ctx.Err() != nil {
 			return nil // the tenure ends
 		}
-		return parked{incarnation: in.incarnation, count: len(works), left: left, err: err}
+		return m
 	})
-}
-
-// park stores each in the park and lets it leave the work queue. It returns, in order, what the log
-// did not take, and an error that it gave.
-func (s *System) park(ctx context.Context, works []*journal.Work) (left []*journal.Work, err error) {
-	lanes := map[string][]int{}
-	for i, w := range works {
-		lanes[w.Delivery.Channel] = append(lanes[w.Delivery.Channel], i)
-	}
-	stored := make([]bool, len(works))
-	g, storing := errgroup.WithContext(context.WithoutCancel(ctx))
-	for _, lane := range lanes {
-		g.Go(func() error {
-			for _, i := range lane {
-				if storing.Err() != nil {
-					return nil
-				}
-				d := *works[i].Delivery
-				d.Queued = works[i].Seq
-				if err := s.cfg.Journal.Park(ctx, &d); err != nil {
-					return err
-				}
-				_ = works[i].Ack() // unacknowledged, it comes again and is parked again, to no effect
-				stored[i] = true
-			}
-			return nil
-		})
-	}
-	err = g.Wait()
-	for i, w := range works {
-		if !stored[i] {
-			left = append(left, w)
-		}
-	}
-	return left, err
 }
 
 // parked takes note of what was parked. Where the log refused the rest, it is tried again later, but
 // not insisted on: a log that is full of these very deliveries gets room only when they are made, and
 // once the park is empty they may be taken in as they are.
 func (in *integration) parked(m parked) {
-	stored := m.count - len(m.left)
-	in.parking, in.reparked = false, in.reparked || stored > 0
-	copy(in.bag.arrived[stored:], m.left)
-	clear(in.bag.arrived[:stored])
-	in.bag.arrived = in.bag.arrived[stored:]
-	in.parkCount += uint64(stored)
-	in.t.works.give(stored)
-	in.sys.metrics.parked.Add(float64(stored))
+	in.parking, in.reparked = false, in.reparked || m.count > 0
+	clear(in.bag.arrived[:m.count])
+	in.bag.arrived = in.bag.arrived[m.count:]
+	in.parkCount += uint64(m.count)
+	in.t.works.give(m.count)
+	in.sys.metrics.parked.Add(float64(m.count))
 	if m.err == nil {
 		in.parkPause, in.parkAfter = 0, time.Time{}
 		return

@@ -78,9 +78,8 @@ type (
 	}
 	parked struct {
 		incarnation uint64
-		count       int             // how many of the oldest were to be parked
-		left        []*journal.Work // those of them that the log refused, in order
-		err         error           // why
+		count       int   // so many of the oldest
+		err         error // why not more
 	}
 	unparked struct {
 		incarnation uint64
