@@ -62,32 +62,19 @@ func (ch *channel) Receive(c actor.Context) {
 // route works on the oldest event until one needs the log.
 func (ch *channel) route() {
 	for len(ch.bag.queue) > 0 && ch.t.leased() {
-		head := ch.bag.queue[0]
-		plan := ch.t.sys.plan(head.Event)
+		plan := ch.t.sys.plan(ch.bag.queue[0].Event)
 		if !plan.empty() {
-			ch.t.crew.Go(func(ctx context.Context) { ch.commit(ctx, head, plan) })
+			ch.t.crew.Go(func(ctx context.Context) { ch.commit(ctx, plan) })
 			return
 		}
-		ch.ack(head)
 		ch.done()
 	}
 }
 
 // commit writes the plan into the log, again and again until it is there: each write is idempotent.
-// The event leaves the log in the same worker: an actor that is being stopped no longer hears of it,
-// and routing it again would deliver again what has left the log already.
-func (ch *channel) commit(ctx context.Context, head *journal.RoutedEvent, plan *plan) {
+func (ch *channel) commit(ctx context.Context, plan *plan) {
 	err := ch.t.sys.persist(ctx, "routing an event", plan.commit)
-	if err == nil {
-		ch.ack(head)
-	}
 	ch.t.sys.root.Send(ch.self, routed{ch.incarnation, err})
-}
-
-func (ch *channel) ack(ev *journal.RoutedEvent) {
-	if err := ev.Ack(); err != nil {
-		ch.t.sys.log.Warn().Err(err).Str("event_id", ev.Event.ID).Msg("an acknowledgement failed; the event is routed again")
-	}
 }
 
 func (ch *channel) routed(err error) {
@@ -99,8 +86,12 @@ func (ch *channel) routed(err error) {
 }
 
 func (ch *channel) done() {
+	head := ch.bag.queue[0]
 	ch.bag.queue[0] = nil
 	ch.bag.queue = ch.bag.queue[1:]
+	if err := head.Ack(); err != nil {
+		ch.t.sys.log.Warn().Err(err).Str("event_id", head.Event.ID).Msg("an acknowledgement failed; the event is routed again, to no effect")
+	}
 	ch.t.events.give(1)
 	ch.t.sys.metrics.routed.Inc()
 }
