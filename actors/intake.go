@@ -15,16 +15,13 @@ const parkBatch = 256
 const returningLimit = 5 * time.Second
 
 // returning is how an integration with a park begins after a take-over. What its actor held in memory
-// before is older than the park, and is on its way back from the work queue; only then comes the
-// park, and what was before the integration in the work queue but not in memory comes last.
+// before is on its way back from the work queue, and lies among the park: behind what had been loaded
+// from there, in front of what was parked when memory was full or the vendor down.
 type returning struct {
-	park   []journal.Parked
-	newest uint64 // of the work queue, then: nothing comes back beyond it
+	park   []journal.Parked // its first page, by work queue position
+	newest uint64           // of the work queue, then: nothing comes back beyond it
 	until  time.Time
 }
-
-// oldest is the work queue position that the park begins with.
-func (r *returning) oldest() uint64 { return r.park[0].Delivery.Queued }
 
 // intake takes what arrived into the lanes while there is room and nothing older waits in the park;
 // everything else goes to the park, behind what is there.
@@ -52,14 +49,27 @@ func (in *integration) takeIn() {
 	in.t.works.give(1)
 }
 
-// returned takes in what was in memory before the take-over and, when all of it is back, what the
-// first look found in the park.
+// returned takes in what was in memory before the take-over together with what the first look found in
+// the park, each in its place. What comes back beyond the page goes behind the park.
 func (in *integration) returned() bool {
 	r := in.found
-	for len(in.bag.arrived) > 0 && in.bag.arrived[0].Seq < r.oldest() {
-		in.takeIn()
+	last := r.park[len(r.park)-1].Delivery.Queued
+	for len(in.bag.arrived) > 0 && in.bag.arrived[0].Seq <= last {
+		n := 0
+		for r.park[n].Delivery.Queued < in.bag.arrived[0].Seq {
+			n++
+		}
+		in.takeParked(r.park[:n])
+		r.park = r.park[n:]
+		if in.bag.arrived[0].Seq < r.park[0].Delivery.Queued {
+			in.takeIn()
+			continue
+		}
+		_ = in.bag.arrived[0].Ack() // it was parked and its acknowledgement lost
+		in.bag.arrived = in.bag.arrived[1:]
+		in.t.works.give(1)
 	}
-	if in.bag.newest < min(r.newest, r.oldest()) && in.sys.cfg.Now().Before(r.until) {
+	if in.bag.newest < min(r.newest, last) && in.sys.cfg.Now().Before(r.until) {
 		in.wakeAt(r.until)
 		return false
 	}

@@ -318,6 +318,37 @@ func TestRestartGoesOnWithWhatWaited(t *testing.T) {
 	n.results(20)
 }
 
+// What was loaded from the park, what arrived then and was held, and what was parked behind that keep
+// their order over a restart.
+func TestRestartKeepsTheOrderOfWhatWasHeldAndParked(t *testing.T) {
+	t.Parallel()
+	hold := func(c *actors.Config) { c.Hold = 8 }
+	n, s := start(t, hold), newSink(t)
+	n.connect("studio", s)
+	var up atomic.Bool
+	release := make(chan struct{})
+	s.answers(func(r receipt) int {
+		if up.Load() && r.note == "a/16" {
+			<-release
+		}
+		if up.Load() {
+			return http.StatusOK
+		}
+		return http.StatusServiceUnavailable
+	})
+	n.publish("studio", "a", 0, 20)
+	n.health("studio", func(h event.Health) bool { return h.State == event.Open && h.Parked >= 12 })
+	up.Store(true)
+	n.health("studio", func(h event.Health) bool { return h.InFlight == 1 && h.Waiting == 3 && h.Parked == 4 }) // 16 to 19
+	n.publish("studio", "a", 20, 10)
+	n.health("studio", func(h event.Health) bool { return h.Waiting == 7 && h.Parked == 10 }) // 20 to 23 are held
+	up.Store(false)
+	close(release)
+	n.restart(hold)
+	up.Store(true)
+	inOrder(t, s.wait(t, 30))
+}
+
 func TestStoppingInOrderRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	n, s := start(t), newSink(t)
