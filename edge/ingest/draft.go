@@ -12,7 +12,8 @@ type Draft struct {
 	Type    string
 	Payload json.RawMessage
 	// ID makes publishing idempotent: a second event of the same id on the same channel, within the
-	// log's window of ten minutes, is answered as a duplicate; from a webhook, on any channel. 1 to 128 of A-Za-z0-9._:- ; "" gives a new UUIDv7.
+	// log's window of ten minutes, is answered as a duplicate; from a webhook, on any channel. 1 to 128
+	// of A-Za-z0-9._:- ; "" gives a new UUIDv7.
 	ID string
 	// OccurredAt is when it happened; zero is now.
 	OccurredAt time.Time

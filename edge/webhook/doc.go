@@ -15,9 +15,9 @@
 // # Replays
 //
 // An event's id is derived from the integration and the vendor's message id, so that the log drops
-// what comes twice within ten minutes, whichever channel it would go to. Where a vendor's signatures stay good for longer, ids are
-// remembered in the bucket "seen": looked up before, stored after the append. A crash between the two
-// is mended by the vendor's retry, which the log still knows.
+// what comes twice within ten minutes, whichever channel it would go to. Where a vendor's signatures
+// stay good for longer, ids are remembered in the bucket "seen": looked up before, stored after the
+// append. A crash between the two is mended by the vendor's retry, which the log still knows.
 //
 // # Channel events
 //
