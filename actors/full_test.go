@@ -3,7 +3,6 @@ package actors_test
 import (
 	"fmt"
 	"net/http"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,20 +15,13 @@ func TestFullMailboxesEmptyThemselves(t *testing.T) {
 	t.Parallel()
 	n, s := startSmall(t, 100_000, func(c *actors.Config) { c.Hold = 4 }), newSink(t)
 	n.connect("studio", s)
-	var down atomic.Bool
-	down.Store(true)
-	s.answers(func(receipt) int {
-		if down.Load() {
-			return http.StatusServiceUnavailable
-		}
-		return http.StatusOK
-	})
+	s.answers(always(http.StatusServiceUnavailable))
 	const lanes, each = 20, 20
 	for i := range lanes {
 		n.publish("studio", fmt.Sprint("l", i), 0, each)
 	}
 	n.full("DL")
-	down.Store(false)
+	s.answers(always(http.StatusOK))
 	inOrder(t, s.wait(t, lanes*each))
 	if found := n.results(lanes * each); len(found) != lanes*each {
 		t.Errorf("%d results, want %d", len(found), lanes*each)

@@ -336,6 +336,8 @@ func (s *sink) answers(f func(receipt) int) {
 	s.answer = f
 }
 
+func always(status int) func(receipt) int { return func(receipt) int { return status } }
+
 func (s *sink) receipts() []receipt {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -95,14 +95,7 @@ func TestOutageCostsNoDelivery(t *testing.T) {
 			t.Parallel()
 			n, s := start(t, func(c *actors.Config) { c.Hold = 16 }), newSink(t)
 			n.connect("studio", s)
-			var down atomic.Bool
-			down.Store(true)
-			s.answers(func(receipt) int {
-				if down.Load() {
-					return http.StatusServiceUnavailable
-				}
-				return http.StatusOK
-			})
+			s.answers(always(http.StatusServiceUnavailable))
 			for i := range lanes {
 				n.publish("studio", fmt.Sprint("l", i), 0, 10)
 			}
@@ -118,7 +111,7 @@ func TestOutageCostsNoDelivery(t *testing.T) {
 			if calls > 5+50+8 { // before it opened, those in flight side by side, and a few probes
 				t.Errorf("%d calls to a vendor that is down", calls)
 			}
-			down.Store(false)
+			s.answers(always(http.StatusOK))
 			inOrder(t, s.wait(t, lanes*20))
 			for id, r := range n.results(lanes * 20) {
 				if r.Result.Outcome != event.Delivered {
@@ -225,7 +218,7 @@ func TestParkLimitEndsWhatWaitedTooLong(t *testing.T) {
 	t.Parallel()
 	n, s := start(t), newSink(t)
 	n.connect("studio", s, func(in *event.Integration) { in.Limits.ParkLimit = event.Duration(500 * time.Millisecond) })
-	s.answers(func(receipt) int { return http.StatusServiceUnavailable })
+	s.answers(always(http.StatusServiceUnavailable))
 	n.publish("studio", "a", 0, 8)
 	for _, b := range n.letters(8) {
 		if b.Letter.Reason != event.ReasonExpired {
@@ -308,7 +301,7 @@ func TestRestartGoesOnWithWhatWaited(t *testing.T) {
 	t.Parallel()
 	n, s := start(t, func(c *actors.Config) { c.Hold = 4 }), newSink(t)
 	n.connect("studio", s)
-	s.answers(func(receipt) int { return http.StatusServiceUnavailable })
+	s.answers(always(http.StatusServiceUnavailable))
 	n.publish("studio", "a", 0, 10)
 	n.publish("studio", "b", 0, 10)
 	n.health("studio", func(h event.Health) bool { return h.State == event.Open && h.Parked > 0 })
@@ -325,27 +318,24 @@ func TestRestartKeepsTheOrderOfWhatWasHeldAndParked(t *testing.T) {
 	hold := func(c *actors.Config) { c.Hold = 8 }
 	n, s := start(t, hold), newSink(t)
 	n.connect("studio", s)
-	var up atomic.Bool
-	release := make(chan struct{})
-	s.answers(func(r receipt) int {
-		if up.Load() && r.note == "a/16" {
-			<-release
-		}
-		if up.Load() {
-			return http.StatusOK
-		}
-		return http.StatusServiceUnavailable
-	})
+	s.answers(always(http.StatusServiceUnavailable))
 	n.publish("studio", "a", 0, 20)
 	n.health("studio", func(h event.Health) bool { return h.State == event.Open && h.Parked >= 12 })
-	up.Store(true)
+	release := make(chan struct{})
+	s.answers(func(r receipt) int {
+		if r.note != "a/16" {
+			return http.StatusOK
+		}
+		<-release
+		return http.StatusServiceUnavailable
+	})
 	n.health("studio", func(h event.Health) bool { return h.InFlight == 1 && h.Waiting == 3 && h.Parked == 4 }) // 16 to 19
 	n.publish("studio", "a", 20, 10)
 	n.health("studio", func(h event.Health) bool { return h.Waiting == 7 && h.Parked == 10 }) // 20 to 23 are held
-	up.Store(false)
+	s.answers(always(http.StatusServiceUnavailable))
 	close(release)
 	n.restart(hold)
-	up.Store(true)
+	s.answers(always(http.StatusOK))
 	inOrder(t, s.wait(t, 30))
 }
 
@@ -468,7 +458,7 @@ func TestHealthChangesArePublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	s.answers(func(receipt) int { return http.StatusServiceUnavailable })
+	s.answers(always(http.StatusServiceUnavailable))
 	n.publish("studio", "a", 0, 1)
 	if got := <-states; got != event.Open {
 		t.Errorf("first change: %s", got)
