@@ -61,7 +61,7 @@ func (ch *channel) Receive(c actor.Context) {
 
 // route works on the oldest event until one needs the log.
 func (ch *channel) route() {
-	for len(ch.bag.queue) > 0 && ch.t.leased() {
+	for len(ch.bag.queue) > 0 && ch.t.routes() {
 		plan := ch.t.sys.plan(ch.bag.queue[0].Event)
 		if !plan.empty() {
 			ch.t.crew.Go(func(ctx context.Context) { ch.commit(ctx, plan) })

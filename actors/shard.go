@@ -45,7 +45,7 @@ func (s *shard) Receive(c actor.Context) {
 	case *actor.Restarting:
 		// What its children held is in nobody's hands now. Ending the tenure brings it back.
 		s.timer.Stop()
-		s.t.closing.Store(true)
+		s.t.broken.Store(true)
 	case eventsPulled:
 		now := s.t.sys.cfg.Now()
 		for _, ev := range m.events {

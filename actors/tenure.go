@@ -25,7 +25,8 @@ type tenure struct {
 	queue   *journal.Shard
 	lease   journal.Lease // the host's alone
 	until   atomic.Int64  // when the lease ends, in Unix nanoseconds
-	closing atomic.Bool   // nothing new is begun
+	closing atomic.Bool   // no delivery is begun any more
+	broken  atomic.Bool   // its shard's actor panicked: what its children held is in nobody's hands
 
 	crew    *crew
 	events  credit
@@ -52,9 +53,12 @@ func (t *tenure) renewed(lease journal.Lease) {
 }
 
 // valid reports whether this node may act for the shard: the lease is good and it is not handing over.
-func (t *tenure) valid() bool { return !t.closing.Load() && t.leased() }
+func (t *tenure) valid() bool { return !t.closing.Load() && t.routes() }
 
-func (t *tenure) leased() bool { return t.sys.cfg.Now().UnixNano() < t.until.Load() }
+// routes reports whether events may be routed, which goes on while the shard is handed over.
+func (t *tenure) routes() bool {
+	return !t.broken.Load() && t.sys.cfg.Now().UnixNano() < t.until.Load()
+}
 
 // begin starts the feeders, which send what they pull to the shard's actor.
 func (t *tenure) begin(pid *actor.PID) {
@@ -113,9 +117,11 @@ func (t *tenure) end(ctx context.Context) {
 	t.closing.Store(true)
 	t.stop()
 	t.feeders.Wait()
-	routing, cancel := context.WithDeadline(ctx, time.Unix(0, t.until.Load()))
-	t.events.await(routing)
-	cancel()
+	if t.routes() {
+		routing, cancel := context.WithDeadline(ctx, time.Unix(0, t.until.Load()))
+		t.events.await(routing)
+		cancel()
+	}
 	t.crew.finish(ctx)
 	if t.pid != nil {
 		_ = t.sys.root.StopFuture(t.pid).Wait()
