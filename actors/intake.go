@@ -2,9 +2,11 @@ package actors
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/wedsync/wedsync/actors/delivery"
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
@@ -103,24 +105,30 @@ func (in *integration) park() {
 		in.wakeAt(in.parkAfter)
 		return
 	}
-	works := append([]*journal.Work(nil), in.bag.arrived[:min(len(in.bag.arrived), parkBatch)]...)
+	works := slices.Clone(in.bag.arrived[:min(len(in.bag.arrived), parkBatch)])
 	in.backlog = true
 	in.parking = in.work(func(ctx context.Context) any {
 		m := parked{incarnation: in.incarnation}
-		for _, w := range works {
-			d := *w.Delivery
-			d.Queued = w.Seq
-			if m.err = in.sys.cfg.Journal.Park(ctx, &d); m.err != nil {
-				break
-			}
-			_ = w.Ack() // unacknowledged, it comes again and is parked again, to no effect
-			m.count++
-		}
-		if ctx.Err() != nil {
+		if m.count, m.err = in.sys.parkAll(ctx, works); ctx.Err() != nil {
 			return nil // the tenure ends
 		}
 		return m
 	})
+}
+
+// parkAll moves work into the park, in order, and returns how much of it is there.
+func (s *System) parkAll(ctx context.Context, works []*journal.Work) (int, error) {
+	ds := make([]*event.Delivery, len(works))
+	for i, w := range works {
+		d := *w.Delivery
+		d.Queued = w.Seq
+		ds[i] = &d
+	}
+	count, err := s.cfg.Journal.Park(ctx, ds...)
+	for _, w := range works[:count] {
+		_ = w.Ack() // unacknowledged, it comes again and is parked again, to no effect
+	}
+	return count, err
 }
 
 // parked takes note of what was parked. Where the log refused the rest, it is tried again later, but

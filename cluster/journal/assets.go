@@ -41,7 +41,7 @@ func streamConfigs(cfg Config, s sizes) []jetstream.StreamConfig {
 	events.RePublish = &jetstream.RePublish{Source: "ev.*.>", Destination: "live.>"}
 
 	work.Name, work.Subjects = streamWork, []string{"dl.*.*", "park.*.*"}
-	work.Retention, work.MaxBytes = jetstream.WorkQueuePolicy, s.work
+	work.Retention, work.MaxBytes, work.AllowAtomicPublish = jetstream.WorkQueuePolicy, s.work, true
 
 	dead.Name, dead.Subjects = streamDead, []string{"dead.*"}
 	dead.MaxAge, dead.MaxBytes = deadAge, s.dead

@@ -34,6 +34,9 @@ func (j *Journal) connect() error {
 	if j.reader, err = jetstream.New(j.read, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
 		return err
 	}
+	if j.batches, err = jetstream.New(j.pub, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
+		return err
+	}
 	if j.writer, err = newPublisher(j.pub); err != nil {
 		return err
 	}

@@ -285,7 +285,7 @@ func TestCancelledContexts(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"Append":         func() error { _, err := j.Append(ctx, newEvent("a:b")); return err },
 		"Enqueue":        func() error { return j.Enqueue(ctx, newDelivery(1, "crm")) },
-		"Park":           func() error { return j.Park(ctx, newDelivery(1, "crm")) },
+		"Park":           func() error { _, err := j.Park(ctx, newDelivery(1, "crm")); return err },
 		"Unpark":         func() error { return j.Unpark(ctx, 1) },
 		"ParkedCount":    func() error { _, err := j.ParkedCount(ctx, "crm"); return err },
 		"ParkedNext":     func() error { _, err := j.ParkedNext(ctx, "crm", 0, 1); return err },

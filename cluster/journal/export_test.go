@@ -36,7 +36,7 @@ func (p Publisher) Publish(ctx context.Context, subject, id string) (Appended, e
 
 // Start sends a message that nobody waits for.
 func (p Publisher) Start(ctx context.Context, subject string) error {
-	_, err := p.p.start(ctx, subject, "", nil)
+	_, err := p.p.start(ctx, newMessage(subject, "", nil))
 	return err
 }
 

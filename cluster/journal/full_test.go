@@ -42,7 +42,7 @@ func TestFullStreams(t *testing.T) {
 			t.Errorf("%s: %d were stored, and it is %+v", name, stored, s)
 		}
 	}
-	if err := j.Park(t.Context(), newDelivery(1, "crm")); !errors.Is(err, journal.ErrFull) {
+	if err := park(t, j, newDelivery(1, "crm")); !errors.Is(err, journal.ErrFull) {
 		t.Errorf("parking: %v, want ErrFull", err)
 	}
 	// Room that is made is used.
@@ -60,7 +60,7 @@ func TestFullStreams(t *testing.T) {
 	for _, w := range w {
 		ack2(t, w)
 	}
-	waitFor(t, func() bool { return j.Park(t.Context(), newDelivery(1, "crm")) == nil })
+	waitFor(t, func() bool { return park(t, j, newDelivery(1, "crm")) == nil })
 }
 
 // What is refused when it is parked lets nothing behind it pass.
@@ -69,11 +69,28 @@ func TestParkingInAFullStreamKeepsTheOrder(t *testing.T) {
 	j := open(t, func(c *journal.Config) { c.WorkBytes = 100_000 })
 	large, small := newDelivery(1, "crm"), newDelivery(2, "crm")
 	large.Body = []byte(`"` + strings.Repeat("x", 150_000) + `"`)
-	if err := j.Park(t.Context(), large, small); !errors.Is(err, journal.ErrFull) {
-		t.Errorf("parking: %v, want ErrFull", err)
+	if n, err := j.Park(t.Context(), large, small); n != 0 || !errors.Is(err, journal.ErrFull) {
+		t.Errorf("parking: %d, %v, want none and ErrFull", n, err)
 	}
 	if n, err := j.ParkedCount(t.Context(), "crm"); n != 0 || err != nil {
 		t.Errorf("%d were parked behind the one that was refused, %v", n, err)
+	}
+}
+
+// What there is room for is parked, and Park says how much that is.
+func TestParkingUntilTheStreamIsFull(t *testing.T) {
+	t.Parallel()
+	j := open(t, func(c *journal.Config) { c.WorkBytes = 100_000 })
+	var ds []*event.Delivery
+	for i := range 1000 {
+		ds = append(ds, newDelivery(uint64(i+1), "crm"))
+	}
+	n, err := j.Park(t.Context(), ds...)
+	if !errors.Is(err, journal.ErrFull) || n < 50 || n > 900 {
+		t.Fatalf("%d were parked, %v; want some and ErrFull", n, err)
+	}
+	if parked := parkedSeqs(t, j, "crm"); len(parked) != n || parked[0] != 1 || parked[n-1] != uint64(n) {
+		t.Errorf("%d are parked, from %d to %d; want 1 to %d", len(parked), parked[0], parked[len(parked)-1], n)
 	}
 }
 
@@ -143,7 +160,7 @@ func TestDiskReserve(t *testing.T) {
 	mustAppend(t, j, newEvent("a:b"))
 	rest := map[string]func() error{
 		"Enqueue": func() error { return j.Enqueue(t.Context(), newDelivery(1, "crm")) },
-		"Park":    func() error { return j.Park(t.Context(), newDelivery(1, "crm")) },
+		"Park":    func() error { return park(t, j, newDelivery(1, "crm")) },
 		"Record":  func() error { return j.Record(t.Context(), "", newRecord("x")) },
 		"Bury":    func() error { return j.Bury(t.Context(), &event.DeadLetter{Delivery: *newDelivery(1, "crm")}) },
 	}

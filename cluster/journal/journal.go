@@ -34,6 +34,7 @@ type Journal struct {
 	read    *nats.Conn // reads many messages at once
 	js      jetstream.JetStream
 	reader  jetstream.JetStream
+	batches jetstream.JetStream // publishes
 	writer  *publisher
 	live    *live
 	streams map[string]jetstream.Stream // written by Open only

@@ -77,15 +77,24 @@ func newPublisher(nc *nats.Conn) (*publisher, error) {
 
 // publish stores one message and waits until it is durable.
 func (p *publisher) publish(ctx context.Context, subject, id string, data []byte) (Appended, error) {
-	c, err := p.start(ctx, subject, id, data)
+	c, err := p.start(ctx, newMessage(subject, id, data))
 	if err != nil {
 		return Appended{}, err
 	}
 	return p.wait(ctx, c)
 }
 
+// newMessage returns a message with an id to tell repeats by; "" is none.
+func newMessage(subject, id string, data []byte) *nats.Msg {
+	m := &nats.Msg{Subject: subject, Data: data}
+	if id != "" {
+		m.Header = nats.Header{jetstream.MsgIDHeader: []string{id}}
+	}
+	return m
+}
+
 // start sends the message; wait must follow.
-func (p *publisher) start(ctx context.Context, subject, id string, data []byte) (*call, error) {
+func (p *publisher) start(ctx context.Context, m *nats.Msg) (*call, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -103,11 +112,8 @@ func (p *publisher) start(ctx context.Context, subject, id string, data []byte) 
 	c.number = p.last
 	p.waiting[c.number] = c
 	p.mu.Unlock()
-	msg := nats.Msg{Subject: subject, Reply: p.prefix + strconv.FormatUint(c.number, 36), Data: data}
-	if id != "" {
-		msg.Header = nats.Header{jetstream.MsgIDHeader: []string{id}}
-	}
-	if err := p.nc.PublishMsg(&msg); err != nil {
+	m.Reply = p.prefix + strconv.FormatUint(c.number, 36)
+	if err := p.nc.PublishMsg(m); err != nil {
 		p.forget(c, err)
 		return nil, err
 	}

@@ -266,7 +266,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := j.Park(t.Context(), newDelivery(9, "crm")); err != nil {
+	if err := park(t, j, newDelivery(9, "crm")); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Record(t.Context(), "r:1", newRecord("kept")); err != nil {
@@ -330,7 +330,7 @@ func TestUnreadableWorkIsPassedOver(t *testing.T) {
 	}
 	for _, err := range []error{
 		j.Enqueue(t.Context(), newDelivery(1, "crm")),
-		j.Park(t.Context(), newDelivery(2, "crm")),
+		park(t, j, newDelivery(2, "crm")),
 		j.Record(t.Context(), "", newRecord("x")),
 	} {
 		if err != nil {

@@ -50,7 +50,7 @@ func TestWhatIsWaiting(t *testing.T) {
 		shard := j.ShardOf("crm")
 		want := []string{"crm"}
 		for _, id := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"} {
-			if err := j.Park(t.Context(), newDelivery(1, id)); err != nil {
+			if err := park(t, j, newDelivery(1, id)); err != nil {
 				t.Fatal(err)
 			}
 			if j.ShardOf(id) == shard {
@@ -61,7 +61,7 @@ func TestWhatIsWaiting(t *testing.T) {
 		if len(want) == 1 || len(want) == 10 {
 			t.Fatalf("all in one shard: %v", want)
 		}
-		if err := j.Park(t.Context(), newDelivery(1, "crm"), newDelivery(2, "crm")); err != nil {
+		if err := park(t, j, newDelivery(1, "crm"), newDelivery(2, "crm")); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := j.ParkedIntegrations(t.Context(), shard); err != nil || !slices.Equal(got, want) {

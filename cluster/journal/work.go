@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/wedsync/wedsync/actors/event"
 )
@@ -18,15 +20,51 @@ func (j *Journal) Enqueue(ctx context.Context, ds ...*event.Delivery) error {
 	return j.putWork(ctx, "enqueueing", "", j.workSubject, ds)
 }
 
+// parkBytes bounds what is parked at once.
+const parkBytes = 4 << 20
+
 // Park moves deliveries to where they wait for their integration, in the order given, and returns
-// when all are durable. It is as idempotent as Enqueue. After an error the first ones may have been
-// stored, but none behind one that was not: a full log that gets room again in between must not
-// refuse one and take the next.
-func (j *Journal) Park(ctx context.Context, ds ...*event.Delivery) error {
+// when all are durable. It is as idempotent as Enqueue. With an error it returns how many of the first
+// ones are durable; none is stored behind one that was not: a full log that gets room again in between
+// must not refuse one and take the next.
+func (j *Journal) Park(ctx context.Context, ds ...*event.Delivery) (parked int, err error) {
+	if len(ds) > 1 && j.parkTogether(ctx, ds) == nil {
+		return len(ds), nil
+	}
+	// Some are there already, or there is no room for all: as far as it goes.
 	for i := range ds {
-		if err := j.putWork(ctx, "parking", "p:", j.parkSubject, ds[i:i+1]); err != nil {
+		if err := j.putWork(ctx, "parking", parkPrefix, j.parkSubject, ds[i:i+1]); err != nil {
+			return i, err
+		}
+	}
+	return len(ds), nil
+}
+
+// parkPrefix tells the message id of a parked delivery from that of the same one in the work queue.
+const parkPrefix = "p:"
+
+// parkTogether stores deliveries in atomic batches of JetStream (ADR-50): in order, and of each batch
+// all or none. A batch with one that is stored already is refused.
+func (j *Journal) parkTogether(ctx context.Context, ds []*event.Delivery) error {
+	if err := j.disk.check(finishWork); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	msgs, size := make([]*nats.Msg, 0, len(ds)), 0
+	for i, d := range ds {
+		data, err := encodeWork(d)
+		if err != nil {
 			return err
 		}
+		msgs = append(msgs, newMessage(j.parkSubject(d.Integration), parkPrefix+workID(d), data))
+		if size += len(data); size < parkBytes && i < len(ds)-1 {
+			continue
+		}
+		if _, err := jetstreamext.PublishMsgBatch(ctx, j.batches, msgs); err != nil {
+			return err
+		}
+		msgs, size = msgs[:0], 0
 	}
 	return nil
 }
@@ -54,14 +92,18 @@ func (j *Journal) putWork(ctx context.Context, doing, prefix string, subject fun
 }
 
 func (j *Journal) startDelivery(ctx context.Context, prefix string, subject func(string) string, d *event.Delivery) (*call, error) {
-	if err := event.CheckID(d.Integration); err != nil {
-		return nil, fmt.Errorf("integration: %w", err)
-	}
-	data, err := encode(d)
+	data, err := encodeWork(d)
 	if err != nil {
 		return nil, err
 	}
-	return j.writer.start(ctx, subject(d.Integration), prefix+workID(d), data)
+	return j.writer.start(ctx, newMessage(subject(d.Integration), prefix+workID(d), data))
+}
+
+func encodeWork(d *event.Delivery) ([]byte, error) {
+	if err := event.CheckID(d.Integration); err != nil {
+		return nil, fmt.Errorf("integration: %w", err)
+	}
+	return encode(d)
 }
 
 // workID is the message id of a delivery: routing an event twice enqueues once, a replay anew.

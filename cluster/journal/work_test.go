@@ -97,7 +97,7 @@ func TestWorkRefusesBadIDs(t *testing.T) {
 		if err := j.Enqueue(t.Context(), newDelivery(1, "ok"), newDelivery(1, id)); err == nil {
 			t.Errorf("Enqueue takes integration %q", id)
 		}
-		if err := j.Park(t.Context(), newDelivery(1, id)); err == nil {
+		if err := park(t, j, newDelivery(1, id)); err == nil {
 			t.Errorf("Park takes integration %q", id)
 		}
 		if err := j.Bury(t.Context(), &event.DeadLetter{Delivery: *newDelivery(1, id)}); err == nil {
@@ -120,6 +120,55 @@ func TestWorkRefusesBadIDs(t *testing.T) {
 	}
 }
 
+func park(t *testing.T, j *journal.Journal, ds ...*event.Delivery) error {
+	t.Helper()
+	_, err := j.Park(t.Context(), ds...)
+	return err
+}
+
+// parkedSeqs returns the event sequences of what is parked, in order.
+func parkedSeqs(t *testing.T, j *journal.Journal, integration string) []uint64 {
+	t.Helper()
+	var seqs []uint64
+	for after := uint64(0); ; {
+		items, err := j.ParkedNext(t.Context(), integration, after, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(items) == 0 {
+			return seqs
+		}
+		for _, p := range items {
+			seqs = append(seqs, p.Delivery.EventSeq)
+			after = p.Seq
+		}
+	}
+}
+
+// What is parked once more, after a crash between parking and its acknowledgement, keeps its place;
+// what is larger than a batch is parked in several.
+func TestParkingAgain(t *testing.T) {
+	t.Parallel()
+	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
+		var ds []*event.Delivery
+		var want []uint64
+		for i := range 40 {
+			d := newDelivery(uint64(100-i), "crm")
+			d.Body = []byte(`"` + strings.Repeat("x", 200_000) + `"`)
+			ds, want = append(ds, d), append(want, d.EventSeq)
+		}
+		for _, some := range [][]*event.Delivery{ds[:5], ds[:30], ds} {
+			if n, err := j.Park(t.Context(), some...); n != len(some) || err != nil {
+				t.Fatalf("%d of %d were parked, %v", n, len(some), err)
+			}
+		}
+		if got := parkedSeqs(t, j, "crm"); !slices.Equal(got, want) {
+			t.Errorf("parked are %v, want %v", got, want)
+		}
+	})
+}
+
 func TestParkedWorkWaitsInOrder(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
@@ -127,7 +176,7 @@ func TestParkedWorkWaitsInOrder(t *testing.T) {
 		var want []uint64
 		for i := range 30 {
 			crm := newDelivery(uint64(100-i), "crm")
-			if err := j.Park(t.Context(), crm, newDelivery(uint64(i+1), "slack"), crm); err != nil {
+			if err := park(t, j, crm, newDelivery(uint64(i+1), "slack"), crm); err != nil {
 				t.Fatal(err)
 			}
 			want = append(want, crm.EventSeq)
