@@ -35,8 +35,10 @@ func plain(v vendors.Vendor, id string) (event.Integration, event.Secrets) { ret
 func ways() map[string][]way {
 	signed := []way{{name: "webhook", connect: plain, outgoing: "signing", faults: httpFaults()}}
 	return map[string][]way{
-		"studiocloud": signed,
-		"venuemaster": signed,
+		"studiocloud":   signed,
+		"venuemaster":   signed,
+		"partyrental":   signed,
+		"eventplanning": signed,
 		"whatsapp": {
 			{name: "template", connect: plain, outgoing: "access_token", faults: whatsAppFaults()},
 			{name: "text", outgoing: "access_token", faults: whatsAppTextFaults(), connect: func(v vendors.Vendor, id string) (event.Integration, event.Secrets) {

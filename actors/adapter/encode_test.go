@@ -2,8 +2,10 @@ package adapter_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +71,47 @@ func TestVenueMasterBody(t *testing.T) {
 	moved := sampleOf(t, "venuemaster", adapter.TypeWeddingDateChanged)
 	encodeError(t, conn, withPayload(t, moved, map[string]any{"ceremonyTime": nil}), "ceremonyTime")
 	encodeError(t, conn, withPayload(t, moved, map[string]any{"previousCeremonyTime": "then"}), "previousCeremonyTime")
+	details := sampleOf(t, "venuemaster", adapter.TypeEventDetails)
+	for field, value := range map[string]any{"coupleId": "", "ceremonyTime": nil, "endTime": "late", "guestCount": "many", "layout": []int{1}, "setupTime": "early"} {
+		encodeError(t, conn, withPayload(t, details, map[string]any{field: value}), field)
+	}
+	encodeError(t, conn, withPayload(t, sampleOf(t, "venuemaster", adapter.TypeSetupChanged), map[string]any{"layout": ""}), "layout")
+}
+
+// TestVenueDetails tells each venue system the same, and is told the same, in the system's own words.
+func TestVenueDetails(t *testing.T) {
+	t.Parallel()
+	for vendor, words := range map[string][]string{ // of couple, venue, start, end, guests, layout, set-up
+		"venuemaster":   {"client_id", "venue_id", "event_date", "event_end", "guest_count", "layout", "setup_time"},
+		"partyrental":   {"customer_id", "site_id", "event_start", "event_end", "head_count", "floor_plan", "delivery_time"},
+		"eventplanning": {"clientId", "venueId", "startsAt", "endsAt", "attendees", "seatingPlan", "setupAt"},
+	} {
+		conn := connected(t, vendor)
+		told := sampleOf(t, vendor, adapter.TypeEventDetails)
+		body, err := conn.Encode(told)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := encoded(t, conn, told)["data"].(map[string]any)
+		for _, word := range words {
+			if _, given := data[word]; !given {
+				t.Errorf("%s is not told %s, only %v", vendor, word, data)
+			}
+		}
+		got, err := conn.(adapter.Receiver).Decode(&adapter.Inbound{Header: http.Header{}, Body: body})
+		if err != nil || len(got.Messages) != 1 || got.Messages[0].WeddingID != "cpl_7Qm2x" {
+			t.Fatalf("%s: its own words give %+v, %v", vendor, got, err)
+		}
+		var sent, back map[string]any
+		if err := errors.Join(json.Unmarshal(told.Payload, &sent), json.Unmarshal(got.Messages[0].Payload, &back)); err != nil {
+			t.Fatal(err)
+		}
+		for _, field := range []string{"coupleId", "venueId", "ceremonyTime", "endTime", "guestCount", "layout", "setupTime"} {
+			if back[field] != sent[field] || back[field] == nil {
+				t.Errorf("%s: %s is %v, and comes back as %v", vendor, field, sent[field], back[field])
+			}
+		}
+	}
 }
 
 // slackBlocks is as much of a message as the tests look at.

@@ -61,10 +61,12 @@ func fuzzDecode(f *testing.F, vendor string) {
 	})
 }
 
-func FuzzDecodeStudioCloud(f *testing.F) { fuzzDecode(f, "studiocloud") }
-func FuzzDecodeVenueMaster(f *testing.F) { fuzzDecode(f, "venuemaster") }
-func FuzzDecodeWhatsApp(f *testing.F)    { fuzzDecode(f, "whatsapp") }
-func FuzzDecodeSlack(f *testing.F)       { fuzzDecode(f, "slack") }
+func FuzzDecodeStudioCloud(f *testing.F)   { fuzzDecode(f, "studiocloud") }
+func FuzzDecodeVenueMaster(f *testing.F)   { fuzzDecode(f, "venuemaster") }
+func FuzzDecodePartyRental(f *testing.F)   { fuzzDecode(f, "partyrental") }
+func FuzzDecodeEventPlanning(f *testing.F) { fuzzDecode(f, "eventplanning") }
+func FuzzDecodeWhatsApp(f *testing.F)      { fuzzDecode(f, "whatsapp") }
+func FuzzDecodeSlack(f *testing.F)         { fuzzDecode(f, "slack") }
 
 // FuzzVerify tries to get a webhook past each vendor's signature.
 func FuzzVerify(f *testing.F) {
@@ -72,8 +74,10 @@ func FuzzVerify(f *testing.F) {
 	f.Add("", "-1", "v0=00ff", []byte(``))
 	f.Add("x", "9223372036854775807", "sha256=00", []byte(`{`))
 	conns := map[string]adapter.Receiver{}
-	for _, vendor := range []string{"studiocloud", "venuemaster", "whatsapp", "slack"} {
-		conns[vendor] = connected(f, vendor).(adapter.Receiver)
+	for _, vendor := range adapter.Vendors() {
+		if r, ok := connected(f, vendor).(adapter.Receiver); ok {
+			conns[vendor] = r
+		}
 	}
 	f.Fuzz(func(t *testing.T, id, stamp, signature string, body []byte) {
 		h := http.Header{

@@ -32,7 +32,7 @@ const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 // settled gives settings and secrets that connect.
 func settled(vendor string) (settings string, secrets event.Secrets) {
 	switch vendor {
-	case "studiocloud", "venuemaster":
+	case "studiocloud", "venuemaster", "partyrental", "eventplanning":
 		return `{"url":"https://vendor.example.com/hook"}`, event.Secrets{"signing": {testSecret}, "webhook": {testSecret}}
 	case "whatsapp":
 		return `{"phone_number_id":"106540352242922","to":"+33612345678"}`,

@@ -36,16 +36,16 @@ func known() []labelled {
 	return []labelled{
 		{fieldCeremonyTime, "Ceremony"},
 		{fieldEndTime, "Ends"},
-		{"date", "Date"},
-		{"available", "Available"},
+		{fieldDate, "Date"},
+		{fieldAvailable, "Available"},
 		{fieldVenue, "Venue"},
-		{"room", "Room"},
-		{"capacity", "Capacity"},
-		{"guestCount", "Guests"},
-		{"layout", "Layout"},
-		{"setupTime", "Set-up"},
+		{fieldRoom, "Room"},
+		{fieldCapacity, "Capacity"},
+		{fieldGuestCount, "Guests"},
+		{fieldLayout, "Layout"},
+		{fieldSetupTime, "Set-up"},
 		{"status", "Status"},
-		{"reason", "Reason"},
+		{fieldReason, "Reason"},
 	}
 }
 
@@ -61,6 +61,7 @@ func titles() map[string]string {
 		TypeCapacityChanged:     "Venue capacity changed",
 		TypeAvailabilityChanged: "Venue availability changed",
 		TypeSetupChanged:        "Venue set-up changed",
+		TypeEventDetails:        "Event details",
 	}
 }
 

@@ -88,5 +88,19 @@ func samplePayloads() map[string]string {
 			"ceremonyTime": "2026-06-20T16:00:00+02:00",
 			"reason": "Postponed without a new date"
 		}`,
+		TypeSetupChanged: `{
+			"coupleId": "cpl_7Qm2x", "coupleName": "Amélie & Jonas",
+			"venueId": "ven_41", "venue": "Château de Vaux, Orangerie", "room": "Orangerie",
+			"layout": "Twelve round tables of ten, dance floor by the east door", "setupTime": "2026-06-20T09:00:00+02:00",
+			"notes": "Step-free access to table 1."
+		}`,
+		TypeEventDetails: `{
+			"coupleId": "cpl_7Qm2x", "coupleName": "Amélie & Jonas",
+			"venueId": "ven_41", "venue": "Château de Vaux, Orangerie", "room": "Orangerie",
+			"ceremonyTime": "2026-06-20T16:00:00+02:00", "endTime": "2026-06-20T23:30:00+02:00",
+			"guestCount": 118, "layout": "Twelve round tables of ten", "setupTime": "2026-06-20T09:00:00+02:00",
+			"schedule": [{"time": "16:00", "title": "Ceremony"}, {"time": "19:00", "title": "Dinner"}],
+			"notes": "Confetti is allowed in the garden only."
+		}`,
 	}
 }

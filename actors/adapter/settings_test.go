@@ -42,11 +42,13 @@ func problems(t *testing.T, vendor, settings string, secrets event.Secrets) ([]s
 func TestSettingsNothing(t *testing.T) {
 	t.Parallel()
 	for vendor, want := range map[string][]string{
-		"studiocloud": {"secrets.signing", "settings.url"},
-		"venuemaster": {"secrets.signing", "settings.url"},
-		"whatsapp":    {"secrets.access_token", "settings.phone_number_id", "settings.to"},
-		"slack":       {"secrets.webhook_url"},
-		"email":       {"settings.from", "settings.host", "settings.to"},
+		"studiocloud":   {"secrets.signing", "settings.url"},
+		"venuemaster":   {"secrets.signing", "settings.url"},
+		"partyrental":   {"secrets.signing", "settings.url"},
+		"eventplanning": {"secrets.signing", "settings.url"},
+		"whatsapp":      {"secrets.access_token", "settings.phone_number_id", "settings.to"},
+		"slack":         {"secrets.webhook_url"},
+		"email":         {"settings.from", "settings.host", "settings.to"},
 	} {
 		for _, nothing := range []string{"", "null", "{}", " "} {
 			if got, _ := problems(t, vendor, nothing, nil); !slices.Equal(got, want) {
@@ -240,7 +242,7 @@ func TestEmailCredentials(t *testing.T) {
 
 func TestLookup(t *testing.T) {
 	t.Parallel()
-	want := []string{"email", "slack", "studiocloud", "venuemaster", "whatsapp"}
+	want := []string{"email", "eventplanning", "partyrental", "slack", "studiocloud", "venuemaster", "whatsapp"}
 	if got := adapter.Vendors(); !slices.Equal(got, want) {
 		t.Errorf("vendors %v, want %v", got, want)
 	}

@@ -12,6 +12,7 @@ const (
 	TypeCapacityChanged     = "capacity.changed"
 	TypeAvailabilityChanged = "availability.changed"
 	TypeSetupChanged        = "setup.changed"
+	TypeEventDetails        = "event.details"     // all that a venue and the couple must agree on, as one of them has it
 	TypeDeliveryStatus      = "delivery.status"   // what a vendor says became of a message it had accepted
 	TypeMessageReceived     = "message.received"  // somebody wrote
 	TypeReactionReceived    = "reaction.received" // somebody reacted to a message
@@ -19,13 +20,25 @@ const (
 
 // The names of payload fields that several adapters read or write.
 const (
-	fieldCoupleID     = "coupleId"
-	fieldCoupleName   = "coupleName"
-	fieldCeremonyTime = "ceremonyTime"
-	fieldEndTime      = "endTime"
-	fieldVenue        = "venue"
-	fieldVenueID      = "venueId"
-	fieldSchedule     = "schedule"
-	fieldNotes        = "notes"
-	fieldSequence     = "sequence"
+	fieldCoupleID             = "coupleId"
+	fieldCoupleName           = "coupleName"
+	fieldCeremonyTime         = "ceremonyTime"
+	fieldPreviousCeremonyTime = "previousCeremonyTime"
+	fieldEndTime              = "endTime"
+	fieldVenue                = "venue"
+	fieldVenueID              = "venueId"
+	fieldRoom                 = "room"
+	fieldGuestCount           = "guestCount"
+	fieldPreviousGuestCount   = "previousGuestCount"
+	fieldCapacity             = "capacity"
+	fieldPreviousCapacity     = "previousCapacity"
+	fieldEffectiveFrom        = "effectiveFrom"
+	fieldDate                 = "date"
+	fieldAvailable            = "available"
+	fieldLayout               = "layout"
+	fieldSetupTime            = "setupTime"
+	fieldSchedule             = "schedule"
+	fieldReason               = "reason"
+	fieldNotes                = "notes"
+	fieldSequence             = "sequence"
 )

@@ -28,6 +28,33 @@ func outgoing(ev *event.Event, data any) (json.RawMessage, error) {
 	})
 }
 
+// outgoingBy is outgoing of the payload's fields, each by the rule for the event's type. Fields without
+// a rule are left out.
+func outgoingBy(ev *event.Event, rules map[string][]rule) (json.RawMessage, error) {
+	p, err := readPayload(ev)
+	if err != nil {
+		return nil, err
+	}
+	data := make(map[string]any, len(rules[ev.Type]))
+	for _, f := range rules[ev.Type] {
+		if !p.has(f.ours) {
+			if f.required {
+				return nil, &EncodeError{Field: f.ours, Reason: "is missing"}
+			}
+			continue
+		}
+		v, reason := f.read(p[f.ours])
+		if reason == "" && f.required && v == "" {
+			reason = "is empty"
+		}
+		if reason != "" {
+			return nil, &EncodeError{Field: f.ours, Reason: reason}
+		}
+		data[f.theirs] = v
+	}
+	return outgoing(ev, data)
+}
+
 // incoming translates a webhookBody: each of its data fields by the rule for its type. Fields
 // without a rule are left out, so that nothing unknown passes.
 func incoming(body []byte, rules map[string][]rule) (Message, error) {
@@ -87,6 +114,9 @@ const (
 	maxPeople      = 1_000_000
 )
 
+// readAny takes what is there as it stands; of what we send only.
+func readAny(raw json.RawMessage) (any, string) { return raw, "" }
+
 func readText(raw json.RawMessage) (any, string) {
 	s, ok := scalar(raw)
 	if !ok || raw[0] == 't' || raw[0] == 'f' {
@@ -125,7 +155,7 @@ func readBool(raw json.RawMessage) (any, string) {
 func readTime(raw json.RawMessage) (any, string) {
 	s, _ := scalar(raw)
 	if _, err := time.Parse(time.RFC3339, s); err != nil {
-		return nil, "must be an RFC 3339 time"
+		return nil, "must be a time with its offset (RFC 3339), such as 2026-06-20T16:00:00+02:00"
 	}
 	return s, ""
 }

@@ -93,7 +93,8 @@ func simSeason(set *vendors.Set) ([]byte, error) {
 			open[name] = secrets.Current(name).Reveal()
 		}
 		entry := m{"id": in.ID, "vendor": in.Vendor, "settings": settings, "secrets": open}
-		if v == set.StudioCloud || v == set.VenueMaster {
+		switch v {
+		case set.StudioCloud, set.VenueMaster, set.PartyRental, set.EventPlanning:
 			entry["channel"] = "couple:updates:{coupleId}"
 		}
 		integrations = append(integrations, entry)

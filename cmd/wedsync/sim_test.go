@@ -28,7 +28,7 @@ func TestSimulatorsRunAlone(t *testing.T) {
 	}()
 	lines := bufio.NewScanner(out)
 	var head struct{ Simulators map[string]string }
-	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &head) != nil || len(head.Simulators) != 5 {
+	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &head) != nil || len(head.Simulators) != len(adapter.Vendors()) {
 		t.Fatalf("announced %s", lines.Text())
 	}
 	if status, body := get(t, head.Simulators["slack"]+"/_sim/counts"); status != http.StatusOK {
@@ -44,7 +44,7 @@ func TestSimulatorsRunAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Integrations) != 5 || len(s.Mappings) == 0 {
+	if len(s.Integrations) != len(adapter.Vendors()) || len(s.Mappings) == 0 {
 		t.Fatalf("the season has %d integrations and %d mappings", len(s.Integrations), len(s.Mappings))
 	}
 	for _, in := range s.Integrations {
@@ -92,7 +92,7 @@ func TestSimulatorsAnnounceThemselves(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	got := wedsyncWith(ctx, nil, strings.NewReader(""), "sim", "--port=0")
-	for _, vendor := range []string{"studiocloud", "venuemaster", "whatsapp", "slack", "email"} {
+	for _, vendor := range adapter.Vendors() {
 		if !strings.Contains(got.out, "\n"+vendor+" ") {
 			t.Errorf("%s is not announced: %+v", vendor, got)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -113,11 +114,14 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
+// maxSimulators is at least how many ports StartAll takes in a row.
+const maxSimulators = 20
+
 // Validate returns an error that names the first bad field, its value and what is allowed.
 func (c Config) Validate() error {
 	switch {
-	case c.Port < 0 || c.Port > 65535-10:
-		return fmt.Errorf("simulator: port is %d; it must be 0, or up to 65525", c.Port)
+	case c.Port < 0 || c.Port > 65535-maxSimulators:
+		return fmt.Errorf("simulator: port is %d; it must be 0, or up to %d", c.Port, 65535-maxSimulators)
 	case c.Keep < 0:
 		return fmt.Errorf("simulator: keep is %d; it must be at least 1", c.Keep)
 	}
@@ -126,60 +130,54 @@ func (c Config) Validate() error {
 
 // Set is one simulator of each vendor.
 type Set struct {
-	StudioCloud *StudioCloud
-	VenueMaster *VenueMaster
-	WhatsApp    *WhatsApp
-	Slack       *Slack
-	Email       *Email
+	StudioCloud   *StudioCloud
+	VenueMaster   *VenueMaster
+	PartyRental   *PartyRental
+	EventPlanning *EventPlanning
+	WhatsApp      *WhatsApp
+	Slack         *Slack
+	Email         *Email
+
+	started []Vendor
 }
 
 // StartAll starts one simulator of each vendor. With a fixed Config.Port the HTTP ports are, in the
-// order of Set's fields, that one and the following four; mail is taken at the one after these. ctx
-// bounds the start only; Close ends them.
+// order of Set's fields, that one and those after it; mail is taken at the one after these. ctx bounds
+// the start only; Close ends them.
 func StartAll(ctx context.Context, cfg Config) (*Set, error) {
-	set := &Set{}
-	var err error
-	next := func() Config {
-		c := cfg
+	s := &Set{}
+	for _, start := range []func(Config) error{
+		func(c Config) error { return begin(ctx, s, c, StartStudioCloud, &s.StudioCloud) },
+		func(c Config) error { return begin(ctx, s, c, StartVenueMaster, &s.VenueMaster) },
+		func(c Config) error { return begin(ctx, s, c, StartPartyRental, &s.PartyRental) },
+		func(c Config) error { return begin(ctx, s, c, StartEventPlanning, &s.EventPlanning) },
+		func(c Config) error { return begin(ctx, s, c, StartWhatsApp, &s.WhatsApp) },
+		func(c Config) error { return begin(ctx, s, c, StartSlack, &s.Slack) },
+		func(c Config) error { return begin(ctx, s, c, StartEmail, &s.Email) },
+	} {
+		if err := start(cfg); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 		if cfg.Port != 0 {
 			cfg.Port++
 		}
-		return c
 	}
-	for _, start := range []func() error{
-		func() error { set.StudioCloud, err = StartStudioCloud(ctx, next()); return err },
-		func() error { set.VenueMaster, err = StartVenueMaster(ctx, next()); return err },
-		func() error { set.WhatsApp, err = StartWhatsApp(ctx, next()); return err },
-		func() error { set.Slack, err = StartSlack(ctx, next()); return err },
-		func() error { set.Email, err = StartEmail(ctx, next()); return err },
-	} {
-		if err := start(); err != nil {
-			return nil, errors.Join(err, set.Close())
-		}
+	return s, nil
+}
+
+// begin starts a simulator of the set.
+func begin[V Vendor](ctx context.Context, s *Set, cfg Config, start func(context.Context, Config) (V, error), into *V) error {
+	v, err := start(ctx, cfg)
+	if err != nil {
+		return err
 	}
-	return set, nil
+	*into = v
+	s.started = append(s.started, v)
+	return nil
 }
 
 // All returns the simulators in the order of Set's fields.
-func (s *Set) All() []Vendor {
-	var all []Vendor
-	if s.StudioCloud != nil {
-		all = append(all, s.StudioCloud)
-	}
-	if s.VenueMaster != nil {
-		all = append(all, s.VenueMaster)
-	}
-	if s.WhatsApp != nil {
-		all = append(all, s.WhatsApp)
-	}
-	if s.Slack != nil {
-		all = append(all, s.Slack)
-	}
-	if s.Email != nil {
-		all = append(all, s.Email)
-	}
-	return all
-}
+func (s *Set) All() []Vendor { return slices.Clone(s.started) }
 
 // Lookup returns the simulator of a vendor, or nil.
 func (s *Set) Lookup(name string) Vendor {
