@@ -39,6 +39,12 @@ func ways() map[string][]way {
 		"venuemaster":   signed,
 		"partyrental":   signed,
 		"eventplanning": signed,
+		"webhook": {
+			{name: "standard", connect: plain, outgoing: "signing", faults: httpFaults()},
+			{name: "cloudevents", outgoing: "signing", faults: httpFaults(), connect: func(v vendors.Vendor, id string) (event.Integration, event.Secrets) {
+				return v.(*vendors.AnySystem).CloudEventsIntegration(id)
+			}},
+		},
 		"whatsapp": {
 			{name: "template", connect: plain, outgoing: "access_token", faults: whatsAppFaults()},
 			{name: "text", outgoing: "access_token", faults: whatsAppTextFaults(), connect: func(v vendors.Vendor, id string) (event.Integration, event.Secrets) {

@@ -33,10 +33,7 @@ func fuzzDecode(f *testing.F, vendor string) {
 		f.Fatal(err)
 	}
 	r := connected(f, vendor).(adapter.Receiver)
-	receives := map[string]bool{}
-	for _, t := range a.Describe().Receives {
-		receives[t] = true
-	}
+	d := a.Describe()
 	f.Fuzz(func(t *testing.T, body []byte, stamp string) {
 		got, err := r.Decode(&adapter.Inbound{Header: http.Header{"Webhook-Timestamp": {stamp}}, Body: body})
 		if err != nil {
@@ -51,7 +48,7 @@ func fuzzDecode(f *testing.F, vendor string) {
 		}
 		for _, m := range got.Messages {
 			var p map[string]any
-			if !receives[m.Type] || json.Unmarshal(m.Payload, &p) != nil || p == nil {
+			if !receives(d, m.Type) || event.CheckType(m.Type) != nil || json.Unmarshal(m.Payload, &p) != nil || p == nil {
 				t.Fatalf("message %+v", m)
 			}
 			if _, err := json.Marshal(m.OccurredAt); err != nil {
@@ -65,6 +62,7 @@ func FuzzDecodeStudioCloud(f *testing.F)   { fuzzDecode(f, "studiocloud") }
 func FuzzDecodeVenueMaster(f *testing.F)   { fuzzDecode(f, "venuemaster") }
 func FuzzDecodePartyRental(f *testing.F)   { fuzzDecode(f, "partyrental") }
 func FuzzDecodeEventPlanning(f *testing.F) { fuzzDecode(f, "eventplanning") }
+func FuzzDecodeWebhook(f *testing.F)       { fuzzDecode(f, "webhook") }
 func FuzzDecodeWhatsApp(f *testing.F)      { fuzzDecode(f, "whatsapp") }
 func FuzzDecodeSlack(f *testing.F)         { fuzzDecode(f, "slack") }
 

@@ -46,6 +46,7 @@ func TestSettingsNothing(t *testing.T) {
 		"venuemaster":   {"secrets.signing", "settings.url"},
 		"partyrental":   {"secrets.signing", "settings.url"},
 		"eventplanning": {"secrets.signing", "settings.url"},
+		"webhook":       {"secrets.signing", "settings.url"},
 		"whatsapp":      {"secrets.access_token", "settings.phone_number_id", "settings.to"},
 		"slack":         {"secrets.webhook_url"},
 		"email":         {"settings.from", "settings.host", "settings.to"},
@@ -111,6 +112,7 @@ func TestSettingsOne(t *testing.T) {
 		{"studiocloud", "url", "https://x.example/#a", "fragment"},
 		{"studiocloud", "url", "https://x.example/\u0000", "control character"},
 		{"studiocloud", "url", "https://x example:99/", "not a URL"},
+		{"webhook", "format", "xml", "standard, cloudevents"},
 		{"whatsapp", "phone_number_id", "abc", "digits"},
 		{"whatsapp", "to", "0612345678", "+33612345678"},
 		{"whatsapp", "to", "+0612345678", "+33612345678"},
@@ -242,7 +244,7 @@ func TestEmailCredentials(t *testing.T) {
 
 func TestLookup(t *testing.T) {
 	t.Parallel()
-	want := []string{"email", "eventplanning", "partyrental", "slack", "studiocloud", "venuemaster", "whatsapp"}
+	want := []string{"email", "eventplanning", "partyrental", "slack", "studiocloud", "venuemaster", "webhook", "whatsapp"}
 	if got := adapter.Vendors(); !slices.Equal(got, want) {
 		t.Errorf("vendors %v, want %v", got, want)
 	}

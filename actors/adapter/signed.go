@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -57,16 +58,21 @@ func (s *signedVendor) Describe() Description { return s.desc }
 // Connect reads the settings and secrets that signedSettings and signedSecrets declare.
 func (s *signedVendor) Connect(in event.Integration, secrets event.Secrets) (Connection, error) {
 	f := openForm(&s.desc, in, secrets)
-	c := &signedConn{
-		signedVendor: s,
-		url:          f.address("url"),
-		signing:      seal(keys(f.secret("signing", checkSecret))),
-		webhook:      seal(keys(f.secret("webhook", checkSecret))),
-	}
+	c := s.bind(f)
 	if err := f.err(); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+func (s *signedVendor) bind(f *form) *signedConn {
+	return &signedConn{
+		signedVendor: s,
+		encode:       s.encode,
+		url:          f.address("url"),
+		signing:      seal(keys(f.secret("signing", checkSecret))),
+		webhook:      seal(keys(f.secret("webhook", checkSecret))),
+	}
 }
 
 func signedSettings(example string) []Field {
@@ -108,6 +114,7 @@ func keys(secrets []string) [][]byte {
 // signedConn is a signedVendor bound to one integration.
 type signedConn struct {
 	*signedVendor
+	encode  func(*event.Event) (json.RawMessage, error)
 	url     string
 	signing sealed[[][]byte] // the key in force first; during a rotation all of them sign
 	webhook sealed[[][]byte]
@@ -115,17 +122,22 @@ type signedConn struct {
 
 // Encode makes the vendor's body of the event types it takes.
 func (c *signedConn) Encode(ev *event.Event) (json.RawMessage, error) {
-	if !slices.Contains(c.desc.Sends, ev.Type) {
+	if c.desc.Sends != nil && !slices.Contains(c.desc.Sends, ev.Type) {
 		return nil, ErrUnsupported
 	}
 	return c.encode(ev)
 }
 
-// Call signs the body as of now.
+// Call signs the body as of now. Its type goes by the body, which may have been made before the
+// integration's format was changed.
 func (c *signedConn) Call(d *event.Delivery, now time.Time) (*event.Call, error) {
 	stamp := strconv.FormatInt(now.Unix(), 10)
+	media := "application/json"
+	if bytes.HasPrefix(d.Body, []byte(cloudEventStart)) {
+		media = cloudEventType
+	}
 	h := http.Header{
-		"Content-Type":  {"application/json"},
+		"Content-Type":  {media},
 		headerID:        {d.ID},
 		headerTimestamp: {stamp},
 		headerSignature: {signAll(c.signing(), d.ID, stamp, d.Body)},

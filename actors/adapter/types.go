@@ -18,6 +18,9 @@ const (
 	TypeReactionReceived    = "reaction.received" // somebody reacted to a message
 )
 
+// AnyType stands for every event type in what a vendor receives.
+const AnyType = "*"
+
 // The names of payload fields that several adapters read or write.
 const (
 	fieldCoupleID             = "coupleId"

@@ -55,28 +55,43 @@ func outgoingBy(ev *event.Event, rules map[string][]rule) (json.RawMessage, erro
 	return outgoing(ev, data)
 }
 
+// readWebhookBody reads a webhookBody, and begins the message with what is not in its data.
+func readWebhookBody(body []byte) (b webhookBody, m Message, err error) {
+	if err := json.Unmarshal(body, &b); err != nil {
+		return b, m, &DecodeError{Reason: "the body is not a webhook {type, timestamp, data}: " + clip(err.Error(), 200)}
+	}
+	m.Type = b.Type
+	if b.Timestamp != "" {
+		if m.OccurredAt, err = time.Parse(time.RFC3339, b.Timestamp); err != nil {
+			return b, m, &DecodeError{Field: "timestamp", Reason: "must be an RFC 3339 time"}
+		}
+	}
+	return b, m, nil
+}
+
+// fields gives the data, which must be an object.
+func (b *webhookBody) fields() (map[string]json.RawMessage, error) {
+	var data map[string]json.RawMessage
+	if err := json.Unmarshal(b.Data, &data); err != nil || data == nil {
+		return nil, &DecodeError{Field: "data", Reason: "must be an object"}
+	}
+	return data, nil
+}
+
 // incoming translates a webhookBody: each of its data fields by the rule for its type. Fields
 // without a rule are left out, so that nothing unknown passes.
 func incoming(body []byte, rules map[string][]rule) (Message, error) {
-	var b webhookBody
-	if err := json.Unmarshal(body, &b); err != nil {
-		return Message{}, &DecodeError{Reason: "the body is not a webhook {type, timestamp, data}: " + clip(err.Error(), 200)}
+	b, m, err := readWebhookBody(body)
+	if err != nil {
+		return Message{}, err
 	}
 	fields, ok := rules[b.Type]
 	if !ok {
 		return Message{}, &DecodeError{Field: "type", Reason: fmt.Sprintf("%.80q is not one of %s", b.Type, strings.Join(sortedKeys(rules), ", "))}
 	}
-	m := Message{Type: b.Type}
-	if b.Timestamp != "" {
-		at, err := time.Parse(time.RFC3339, b.Timestamp)
-		if err != nil {
-			return Message{}, &DecodeError{Field: "timestamp", Reason: "must be an RFC 3339 time"}
-		}
-		m.OccurredAt = at
-	}
-	var data map[string]json.RawMessage
-	if err := json.Unmarshal(b.Data, &data); err != nil || data == nil {
-		return Message{}, &DecodeError{Field: "data", Reason: "must be an object"}
+	data, err := b.fields()
+	if err != nil {
+		return Message{}, err
 	}
 	out := make(map[string]any, len(fields))
 	for _, f := range fields {
@@ -96,7 +111,6 @@ func incoming(body []byte, rules map[string][]rule) (Message, error) {
 			m.WeddingID, _ = v.(string)
 		}
 	}
-	var err error
 	m.Payload, err = json.Marshal(out)
 	return m, err
 }

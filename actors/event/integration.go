@@ -37,7 +37,7 @@ type Integration struct {
 	ID       string            `json:"id"` // see CheckID
 	Name     string            `json:"name,omitempty"`
 	Vendor   string            `json:"vendor"`
-	Category Category          `json:"category"`          // filled in from the vendor's adapter
+	Category Category          `json:"category"`          // filled in from the vendor's adapter, unless that has none
 	Owner    map[string]string `json:"owner,omitempty"`   // such as supplierId=42; empty: everybody's
 	Settings json.RawMessage   `json:"settings"`          // an object of the adapter's schema
 	Channel  string            `json:"channel,omitempty"` // Template of the channel that inbound webhooks go to

@@ -1,10 +1,12 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wedsync/wedsync/actors/adapter"
@@ -35,11 +37,9 @@ func (r *Registry) check(in *event.Integration) error {
 	if err != nil {
 		return err
 	}
-	category := a.Describe().Category
-	if in.Category != "" && in.Category != category {
-		return fmt.Errorf("category: %s is of %q, not %q; leave it out", in.Vendor, category, in.Category)
+	if in.Category, err = categoryOf(a.Describe(), in.Category); err != nil {
+		return err
 	}
-	in.Category = category
 	if err := checkIntegration(*in); err != nil {
 		return err
 	}
@@ -50,6 +50,17 @@ func (r *Registry) check(in *event.Integration) error {
 	// Secrets that do not open are not a reason to refuse settings.
 	secrets, _ := r.config.Sealer.Open(in.ID, held.sealed)
 	return settingsProblems(a, *in, secrets)
+}
+
+// categoryOf is the vendor's category or, of a vendor that has none, the one given.
+func categoryOf(vendor adapter.Description, given event.Category) (event.Category, error) {
+	switch {
+	case vendor.Category == "" && !slices.Contains(event.Categories(), given):
+		return "", fmt.Errorf("category: %.80q; %s can be anything, so give one of %v", given, vendor.Vendor, event.Categories())
+	case vendor.Category == "" || given == "" || given == vendor.Category:
+		return cmp.Or(vendor.Category, given), nil
+	}
+	return "", fmt.Errorf("category: %s is of %q, not %q; leave it out", vendor.Vendor, vendor.Category, given)
 }
 
 // settingsProblems returns what the adapter finds wrong with the settings, leaving out what it finds

@@ -51,6 +51,28 @@ func TestPutThenRead(t *testing.T) {
 	}
 }
 
+// TestPutOwnCategory: a vendor that can be anything takes the integration's category, and mappings
+// to that category lead to it.
+func TestPutOwnCategory(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	in := studio("florist", "42")
+	in.Vendor, in.Category = "webhook", event.VenueManagement
+	if stored := put(t, n.Registry, in); stored.Category != event.VenueManagement {
+		t.Errorf("stored as %+v", stored)
+	}
+	putMapping(t, n.Registry, "m", "supplier:{supplierId}", nil, event.Target{Category: event.VenueManagement})
+	ev := event.Event{ID: "e", Channel: "supplier:42", Type: "a.b", Payload: json.RawMessage(`{}`)}
+	if got := n.Resolve(&ev); len(got) != 1 || got[0].Entry.Integration.ID != "florist" {
+		t.Errorf("the event goes to %v", got)
+	}
+	in.Category = event.ProjectManagement
+	put(t, n.Registry, in)
+	if got := n.Resolve(&ev); len(got) != 0 {
+		t.Errorf("of another category now, the event still goes to %v", got)
+	}
+}
+
 func TestPutRefuses(t *testing.T) {
 	t.Parallel()
 	n := start(t)
@@ -65,6 +87,8 @@ func TestPutRefuses(t *testing.T) {
 		"no vendor":         {func(in *event.Integration) { in.Vendor = "" }, `vendor "" is not known`},
 		"other vendor":      {func(in *event.Integration) { in.ID, in.Vendor, in.Settings = "taken", "slack", nil }, "delete it first"},
 		"category":          {func(in *event.Integration) { in.Category = event.EmailService }, `studiocloud is of "photography-crm"`},
+		"category wanted":   {func(in *event.Integration) { in.Vendor = "webhook" }, `category: ""; webhook can be anything, so give one of [photography-crm `},
+		"category unknown":  {func(in *event.Integration) { in.Vendor, in.Category = "webhook", "florists" }, `category: "florists"`},
 		"channel":           {func(in *event.Integration) { in.Channel = "a:*" }, "not * or **"},
 		"name":              {func(in *event.Integration) { in.Name = strings.Repeat("n", 129) }, "name: must be UTF-8 of at most 128"},
 		"name not UTF-8":    {func(in *event.Integration) { in.Name = "\xff" }, "name: must be UTF-8"},

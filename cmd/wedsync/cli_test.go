@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/analytics/embedded"
 )
 
@@ -109,7 +111,7 @@ func TestWrongUseIsOneClearLine(t *testing.T) {
 		"wedsync: open none.json: no such file or directory\n":                                                                                                   {"publish", "a", "b.c", "@none.json"},
 		"wedsync: --addr \"ftp://x\" is no address of a node; write it like http://127.0.0.1:8080\n":                                                             {"publish", "--addr=ftp://x", "a", "b.c"},
 		"wedsync: \"name\" is not NAME=VALUE\n":                                                                                                                  {"integrations", "secrets", "set", "x", "name"},
-		"wedsync: vendor \"nobody\" is not known; use one of [email eventplanning partyrental slack studiocloud venuemaster whatsapp]\n":                                                   {"integrations", "vendors", "nobody"},
+		fmt.Sprintf("wedsync: vendor \"nobody\" is not known; use one of %v\n", adapter.Vendors()):                                                               {"integrations", "vendors", "nobody"},
 		"wedsync: open none.yaml: no such file or directory\n":                                                                                                   {"integrations", "put", "-f", "none.yaml"},
 		"wedsync: channel \"a::b\": a segment is empty; a pattern also takes *, ** and {name} as whole segments\n":                                               {"tail", "a::b"},
 		"wedsync: --by must be one of \"overall\",\"vendor\",\"category\",\"integration\",\"event_type\",\"wedding\" but got \"moon\"; try wedsync slo --help\n": {"slo", "--by=moon"},

@@ -342,7 +342,7 @@ func (c vendorsCmd) Run(p printer) error {
 		}
 		d := a.Describe()
 		all = append(all, d)
-		rows = append(rows, []string{d.Vendor, d.Name, string(d.Category), or2(strings.Join(d.Sends, " "), "all"), strings.Join(d.Receives, " ")})
+		rows = append(rows, []string{d.Vendor, d.Name, or2(string(d.Category), "yours"), or2(strings.Join(d.Sends, " "), "all"), strings.ReplaceAll(strings.Join(d.Receives, " "), adapter.AnyType, "all")})
 	}
 	if p.json {
 		return p.object(all)
@@ -351,7 +351,7 @@ func (c vendorsCmd) Run(p printer) error {
 }
 
 func describe(p printer, d adapter.Description) error {
-	p.say("%s (%s), %s\n%s\n", d.Name, d.Vendor, d.Category, d.Documented)
+	p.say("%s (%s), %s\n%s\n", d.Name, d.Vendor, or2(string(d.Category), "category: yours"), d.Documented)
 	var rows [][]string
 	add := func(prefix string, fields []adapter.Field) {
 		for _, f := range fields {

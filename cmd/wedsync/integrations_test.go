@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -79,6 +80,9 @@ func TestVendorsAreDescribed(t *testing.T) {
 		if err := json.Unmarshal([]byte(wedsync(t, "integrations", "vendors", d.Vendor, "--json").out), &one); err != nil || one.Vendor != d.Vendor {
 			t.Errorf("%s by itself: %+v, %v", d.Vendor, one, err)
 		}
+	}
+	if line := regexp.MustCompile(`\nwebhook +Signed webhook +yours +all +all *\n`); !line.MatchString(out) {
+		t.Errorf("a vendor that can be anything is not listed as such:\n%s", out)
 	}
 }
 

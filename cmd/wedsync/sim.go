@@ -38,7 +38,7 @@ func (c simCmd) Run(ctx context.Context, p printer) error {
 			_ = p.line(r)
 			return
 		}
-		p.say("%s  %-12s %3d  %s %s", r.At.Local().Format("15:04:05.000"), r.Vendor, r.Status, plain(r.EventType), plain(r.ID))
+		p.say("%s  %-13s %3d  %s %s", r.At.Local().Format("15:04:05.000"), r.Vendor, r.Status, plain(r.EventType), plain(r.ID))
 	}})
 	if err != nil {
 		return err
@@ -92,9 +92,9 @@ func simSeason(set *vendors.Set) ([]byte, error) {
 		for name := range secrets {
 			open[name] = secrets.Current(name).Reveal()
 		}
-		entry := m{"id": in.ID, "vendor": in.Vendor, "settings": settings, "secrets": open}
+		entry := m{"id": in.ID, "vendor": in.Vendor, "category": string(in.Category), "settings": settings, "secrets": open}
 		switch v {
-		case set.StudioCloud, set.VenueMaster, set.PartyRental, set.EventPlanning:
+		case set.StudioCloud, set.VenueMaster, set.PartyRental, set.EventPlanning, set.AnySystem:
 			entry["channel"] = "couple:updates:{coupleId}"
 		}
 		integrations = append(integrations, entry)
@@ -105,7 +105,7 @@ func simSeason(set *vendors.Set) ([]byte, error) {
 		}
 		return targets
 	}
-	everybody := to(event.PhotographyCRM, event.VenueManagement, event.EmailService, event.SlackNotifications, event.WhatsAppBusiness)
+	everybody := to(event.PhotographyCRM, event.VenueManagement, event.EmailService, event.SlackNotifications, event.WhatsAppBusiness, event.ProjectManagement)
 	return yaml.Marshal(m{
 		"integrations": integrations,
 		"mappings": []m{

@@ -78,10 +78,25 @@ func (v *signed) take(req *http.Request, body []byte) reply {
 	if err := v.verify.Verify(body, req.Header); err != nil {
 		return signedError(http.StatusUnauthorized, "signature_invalid", err)
 	}
-	if err := v.check(body); err != nil {
+	if err := errors.Join(checkMedia(req.Header.Get("Content-Type"), body), v.check(body)); err != nil {
 		return signedError(http.StatusUnprocessableEntity, "invalid_body", err)
 	}
 	return reply{status: http.StatusNoContent, taken: true}
+}
+
+// checkMedia holds a body against its type: CloudEvents have one of their own.
+func checkMedia(media string, body []byte) error {
+	var b struct {
+		SpecVersion string `json:"specversion"`
+	}
+	want := "application/json"
+	if json.Unmarshal(body, &b) == nil && b.SpecVersion != "" {
+		want = "application/cloudevents+json"
+	}
+	if media != want {
+		return fmt.Errorf("the content type is %q, not %s", media, want)
+	}
+	return nil
 }
 
 func signedError(status int, code string, err error) reply {

@@ -2,6 +2,7 @@ package vendors_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -80,6 +81,7 @@ func signedCall(tb testing.TB, v vendors.Vendor, id, body string) http.Header {
 	h.Set("webhook-id", id)
 	h.Set("webhook-timestamp", strconv.FormatInt(now.Unix(), 10))
 	h.Set("webhook-signature", signature)
+	h.Set("content-type", "application/json")
 	return h
 }
 
@@ -110,7 +112,7 @@ func TestStartAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		in, secrets := v.Integration("sim")
-		if in.ID != "sim" || in.Vendor != v.Name() || in.Category != a.Describe().Category {
+		if in.ID != "sim" || in.Vendor != v.Name() || in.Category != cmp.Or(a.Describe().Category, in.Category) || in.Category == "" {
 			t.Errorf("integration %+v", in)
 		}
 		if _, err := a.Connect(in, secrets); err != nil {
@@ -216,7 +218,11 @@ func TestSignedRefuses(t *testing.T) {
 	t.Parallel()
 	studio := start(t, vendors.StartStudioCloud, vendors.Config{})
 	venue := start(t, vendors.StartVenueMaster, vendors.Config{})
+	system := start(t, vendors.StartAnySystem, vendors.Config{})
 	path := "/webhooks/wedding"
+	details := `{"type":"event.details","timestamp":"2026-03-14T09:26:53Z","data":{"client_id":"c","event_date":"2026-06-20T16:00:00+02:00","guest_count":3}}`
+	wrap := `{"type":"a.b","timestamp":"2026-03-14T09:26:53Z","id":"e","channel":"c","data":{}}`
+	cloud := `{"specversion":"1.0","id":"e","source":"/channels/c","type":"a.b","time":"2026-03-14T09:26:53Z","datacontenttype":"application/json","data":{}}`
 	for _, test := range []struct {
 		v            vendors.Vendor
 		body, reason string
@@ -234,8 +240,23 @@ func TestSignedRefuses(t *testing.T) {
 		{venue, strings.Replace(guests, `guest_count.`, `x.`, 1), "not known"},
 		{venue, strings.Replace(guests, `guest_count.changed`, `timeline.updated`, 1), "event_date is missing"},
 		{venue, `{"type":"wedding.date_changed","timestamp":"2026-03-14T09:26:53Z","data":{"client_id":"c","event_date":"x"}}`, "event_date"},
+		{venue, strings.Replace(details, "3}", "-3}", 1), "guest_count"},
+		{venue, strings.Replace(details, "T16:00:00+02:00", "", 1), "event_date"},
+		{venue, `{"type":"setup.changed","timestamp":"2026-03-14T09:26:53Z","data":{"client_id":"c"}}`, "layout is missing"},
+		{system, `{`, "JSON"},
+		{system, strings.Replace(wrap, `{}`, `[]`, 1), "data must be an object"},
+		{system, strings.Replace(wrap, `"c"`, `""`, 1), "channel is missing"},
+		{system, strings.Replace(cloud, `1.0`, `0.3`, 1), "specversion is 0.3"},
+		{system, strings.Replace(cloud, `"id"`, `"wedding_id":"w","id"`, 1), "name of an attribute"},
+		{system, strings.Replace(cloud, `/channels`, `%`, 1), "source"},
+		{system, strings.Replace(cloud, `application/json`, `text/plain`, 1), "datacontenttype"},
+		{system, strings.Replace(cloud, `a.b`, ``, 1), "type is missing"},
 	} {
-		status, _, body := do(t, http.MethodPost, test.v.URL()+path, signedCall(t, test.v, "id", test.body), test.body)
+		h := signedCall(t, test.v, "id", test.body)
+		if strings.Contains(test.body, "specversion") {
+			h.Set("Content-Type", "application/cloudevents+json")
+		}
+		status, _, body := do(t, http.MethodPost, test.v.URL()+path, h, test.body)
 		if status != http.StatusUnprocessableEntity || !strings.Contains(body, test.reason) {
 			t.Errorf("%s %s: answered %d %s, want 422 that says %q", test.v.Name(), test.body, status, body, test.reason)
 		}
@@ -243,6 +264,10 @@ func TestSignedRefuses(t *testing.T) {
 		if status != http.StatusUnauthorized {
 			t.Errorf("without a signature: answered %d %s", status, body)
 		}
+	}
+	h := signedCall(t, system, "id", cloud)
+	if status, _, body := do(t, http.MethodPost, system.URL()+path, h, cloud); status != http.StatusUnprocessableEntity || !strings.Contains(body, "content type") {
+		t.Errorf("a CloudEvent as application/json: answered %d %s", status, body)
 	}
 	if c := studio.Counts(); c.Taken != 0 || c.Refused != c.Calls || c.Calls == 0 {
 		t.Errorf("counts %+v", c)
