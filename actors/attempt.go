@@ -69,13 +69,14 @@ func (in *integration) ask(ctx context.Context, conn adapter.Connection, d *even
 		}
 	}()
 	defer recovered(&err)
-	call, err := conn.Call(d, in.sys.cfg.Now())
+	now := in.sys.cfg.Now()
+	call, err := conn.Call(d, now)
 	if err != nil {
 		return 0, verdict
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	answer := in.sys.cfg.Caller.Do(ctx, call)
+	answer := adapter.Exchange(ctx, conn, call, now, in.sys.cfg.Caller.Do)
 	status, verdict = answer.Status, conn.Classify(d, answer)
 	if answer.Err != nil && verdict.Kind != adapter.KindDelivered {
 		verdict = unanswered(verdict, answer.Err)

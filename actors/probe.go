@@ -77,11 +77,12 @@ func (in *integration) askProbe(ctx context.Context, prober adapter.Prober, conn
 		outcome.Duration = event.Duration(time.Since(begun))
 	}()
 	defer recovered(&err)
-	call, err := prober.Probe(in.sys.cfg.Now())
+	now := in.sys.cfg.Now()
+	call, err := prober.Probe(now)
 	if err != nil {
 		return outcome
 	}
-	answer := in.sys.cfg.Caller.Do(ctx, call)
+	answer := adapter.Exchange(ctx, conn, call, now, in.sys.cfg.Caller.Do)
 	verdict := conn.Classify(nil, answer)
 	if answer.Err != nil {
 		verdict = unanswered(verdict, answer.Err)

@@ -21,13 +21,21 @@ func (n *node) whatsapp(change func(*event.Integration, map[string]any)) *vendor
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	n.simulated("wa", sim, change)
+	return sim
+}
+
+// simulated connects a simulator, as changed, for every event on couple:**.
+func (n *node) simulated(id string, sim vendors.Vendor, change func(*event.Integration, map[string]any)) {
+	n.t.Helper()
 	n.t.Cleanup(func() { _ = sim.Close() })
-	in, secrets := sim.Integration("wa")
+	in, secrets := sim.Integration(id)
 	settings := map[string]any{}
 	if err := json.Unmarshal(in.Settings, &settings); err != nil {
 		n.t.Fatal(err)
 	}
 	change(&in, settings)
+	var err error
 	if in.Settings, err = json.Marshal(settings); err != nil {
 		n.t.Fatal(err)
 	}
@@ -38,14 +46,13 @@ func (n *node) whatsapp(change func(*event.Integration, map[string]any)) *vendor
 	for name := range secrets {
 		values[name] = secrets.Current(name)
 	}
-	if err := n.registry.SetSecrets(n.t.Context(), "wa", values); err != nil {
+	if err := n.registry.SetSecrets(n.t.Context(), id, values); err != nil {
 		n.t.Fatal(err)
 	}
-	_, err = n.registry.PutMapping(n.t.Context(), event.Mapping{ID: "wa", Pattern: "couple:**", Targets: []event.Target{{Integration: "wa"}}})
+	_, err = n.registry.PutMapping(n.t.Context(), event.Mapping{ID: id, Pattern: "couple:**", Targets: []event.Target{{Integration: id}}})
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	return sim
 }
 
 func (n *node) dateChange(id string) {
@@ -147,6 +154,42 @@ func TestRateOfAnIntegrationHolds(t *testing.T) {
 	s.wait(t, 4)
 	if took := time.Since(begun); took < 300*time.Millisecond {
 		t.Errorf("4 calls at 10/s took %v", took)
+	}
+}
+
+// TestVendorThatWantsATokenFirst: deliveries and probes share one token, and get another one when it is
+// revoked. Without one the integration waits for an admin.
+func TestVendorThatWantsATokenFirst(t *testing.T) {
+	t.Parallel()
+	n := start(t, probing)
+	sim, err := vendors.StartTripleseat(t.Context(), vendors.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.simulated("ts", sim, asItIs)
+	n.health("ts", func(h event.Health) bool { return h.LastProbe != nil && h.LastProbe.OK })
+	n.dateChange("e1")
+	if err := sim.Wait(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if got := sim.Grants(); got != 1 {
+		t.Errorf("%d tokens were given out, want 1", got)
+	}
+	sim.Revoke()
+	n.dateChange("e2")
+	if err := sim.Wait(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if got := sim.Grants(); got != 2 {
+		t.Errorf("%d tokens were given out, want 2", got)
+	}
+	if err := n.registry.SetSecrets(t.Context(), "ts", map[string]event.Secret{"client_secret": "another"}); err != nil {
+		t.Fatal(err)
+	}
+	n.dateChange("e3")
+	h := n.health("ts", func(h event.Health) bool { return h.State == event.Paused })
+	if !strings.Contains(h.Reason, "invalid_client") || h.Waiting != 1 {
+		t.Errorf("with a secret that is no good: %+v", h)
 	}
 }
 

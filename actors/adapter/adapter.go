@@ -21,8 +21,9 @@ type Adapter interface {
 	Connect(in event.Integration, secrets event.Secrets) (Connection, error)
 }
 
-// Connection is an adapter bound to the settings of one integration: immutable, and safe for
-// concurrent use. It may also be a [Receiver], a [Handshaker] or a [Prober].
+// Connection is an adapter bound to the settings of one integration: immutable but for an access token
+// that it may hold, and safe for concurrent use. It may also be a [Receiver], a [Handshaker], a [Prober]
+// or an [Exchanger].
 type Connection interface {
 	// Encode makes the vendor's body of an event. It fails with ErrUnsupported where the vendor has
 	// nothing to do with that event type, and with an *EncodeError where the payload lacks something.

@@ -39,6 +39,7 @@ func ways() map[string][]way {
 		"venuemaster":   signed,
 		"partyrental":   signed,
 		"eventplanning": signed,
+		"tripleseat":    {{name: "rest", connect: plain, outgoing: "client_secret", faults: tripleseatFaults()}},
 		"webhook": {
 			{name: "standard", connect: plain, outgoing: "signing", faults: httpFaults()},
 			{name: "cloudevents", outgoing: "signing", faults: httpFaults(), connect: func(v vendors.Vendor, id string) (event.Integration, event.Secrets) {
@@ -88,6 +89,12 @@ func httpFaults() []faultCase {
 		{name: "503", fault: vendors.Fault{Status: 503, RetryAfter: event.Duration(2 * time.Second)}, kind: adapter.KindRetry, faulted: true, reason: "http_503", after: 2 * time.Second},
 		{name: "504", fault: vendors.Fault{Status: 504}, kind: adapter.KindRetry, faulted: true, reason: "http_504"},
 	}
+}
+
+// tripleseatFaults are httpFaults, but that a 401 has a second token asked for, which is refused too.
+func tripleseatFaults() []faultCase {
+	all := slices.DeleteFunc(httpFaults(), func(f faultCase) bool { return f.fault.Status == 401 })
+	return append(all, faultCase{name: "401", fault: vendors.Fault{Status: 401, Code: "invalid_client"}, kind: adapter.KindPause, reason: "invalid_client"})
 }
 
 func coded(kind adapter.Kind, faulted bool, after time.Duration, codes ...string) []faultCase {

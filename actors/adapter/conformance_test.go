@@ -243,11 +243,12 @@ func (c *conformance) golden(t *testing.T, conn adapter.Connection, ev *event.Ev
 // try sends a delivery as the actor does.
 func (c *conformance) try(ctx context.Context, t *testing.T, conn adapter.Connection, d *event.Delivery) adapter.Verdict {
 	t.Helper()
-	call, err := conn.Call(d, time.Now())
+	now := time.Now()
+	call, err := conn.Call(d, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return conn.Classify(d, c.sender.Do(ctx, call))
+	return conn.Classify(d, adapter.Exchange(ctx, conn, call, now, c.sender.Do))
 }
 
 func (c *conformance) send(t *testing.T, conn adapter.Connection, ev *event.Event) {
@@ -365,15 +366,16 @@ func (c *conformance) fault(t *testing.T, conn adapter.Connection, f faultCase) 
 func (c *conformance) probe(t *testing.T, conn adapter.Connection, p adapter.Prober) {
 	t.Helper()
 	before := c.sim.Counts()
-	call, err := p.Probe(time.Now())
+	now := time.Now()
+	call, err := p.Probe(now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := conn.Classify(nil, c.sender.Do(t.Context(), call)); v.Kind != adapter.KindDelivered {
+	if v := conn.Classify(nil, adapter.Exchange(t.Context(), conn, call, now, c.sender.Do)); v.Kind != adapter.KindDelivered {
 		t.Errorf("verdict %+v, want delivered", v)
 	}
 	defer c.sim.Faults().Add(vendors.Fault{Status: 503})()
-	if v := conn.Classify(nil, c.sender.Do(t.Context(), call)); v.Kind != adapter.KindRetry || !v.Fault {
+	if v := conn.Classify(nil, adapter.Exchange(t.Context(), conn, call, now, c.sender.Do)); v.Kind != adapter.KindRetry || !v.Fault {
 		t.Errorf("verdict %+v of a vendor that is down, want retry, fault", v)
 	}
 	if c.sim.Counts() != before {

@@ -195,13 +195,13 @@ func (c *conformance) tampered(t *testing.T, box *inbox, sim vendors.Sender, con
 	check("no headers", adapter.CodeSignatureMissing, &adapter.Inbound{Header: http.Header{}, Body: got.Body})
 	for name := range got.Header {
 		switch name {
-		case "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "X-Slack-Signature", "X-Slack-Request-Timestamp", "X-Hub-Signature-256":
+		case "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "X-Slack-Signature", "X-Slack-Request-Timestamp", "X-Hub-Signature-256", "X-Signature":
 			without := got.Header.Clone()
 			without.Del(name)
 			check("no "+name, adapter.CodeSignatureMissing, &adapter.Inbound{Header: without, Body: got.Body})
 		}
 		switch name {
-		case "Webhook-Signature", "X-Slack-Signature", "X-Hub-Signature-256":
+		case "Webhook-Signature", "X-Slack-Signature", "X-Hub-Signature-256", "X-Signature":
 			for _, bad := range []string{"v1,", "v1", "v0=", "sha256=", "v1,!!!", "v0=zz", "sha256=zz", "v2,x", " ", "v1,AAAA v1,BBBB"} {
 				h := got.Header.Clone()
 				h.Set(name, bad)

@@ -1,11 +1,14 @@
 package adapter_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +65,7 @@ func FuzzDecodeStudioCloud(f *testing.F)   { fuzzDecode(f, "studiocloud") }
 func FuzzDecodeVenueMaster(f *testing.F)   { fuzzDecode(f, "venuemaster") }
 func FuzzDecodePartyRental(f *testing.F)   { fuzzDecode(f, "partyrental") }
 func FuzzDecodeEventPlanning(f *testing.F) { fuzzDecode(f, "eventplanning") }
+func FuzzDecodeTripleseat(f *testing.F)    { fuzzDecode(f, "tripleseat") }
 func FuzzDecodeWebhook(f *testing.F)       { fuzzDecode(f, "webhook") }
 func FuzzDecodeWhatsApp(f *testing.F)      { fuzzDecode(f, "whatsapp") }
 func FuzzDecodeSlack(f *testing.F)         { fuzzDecode(f, "slack") }
@@ -71,6 +75,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add("msg_1", "1773480413", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", []byte(`{}`))
 	f.Add("", "-1", "v0=00ff", []byte(``))
 	f.Add("x", "9223372036854775807", "sha256=00", []byte(`{`))
+	f.Add("", "", "t=1773480413,v1=00,v1=g0", []byte(`{}`))
 	conns := map[string]adapter.Receiver{}
 	for _, vendor := range adapter.Vendors() {
 		if r, ok := connected(f, vendor).(adapter.Receiver); ok {
@@ -80,7 +85,7 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, id, stamp, signature string, body []byte) {
 		h := http.Header{
 			"Webhook-Id": {id}, "Webhook-Timestamp": {stamp}, "Webhook-Signature": {signature},
-			"X-Slack-Request-Timestamp": {stamp}, "X-Slack-Signature": {signature}, "X-Hub-Signature-256": {signature},
+			"X-Slack-Request-Timestamp": {stamp}, "X-Slack-Signature": {signature}, "X-Hub-Signature-256": {signature}, "X-Signature": {signature},
 		}
 		for vendor, r := range conns {
 			_, err := r.Verify(&adapter.Inbound{Header: h, Body: body}, time.Unix(1773480413, 0))
@@ -98,8 +103,8 @@ func FuzzConnect(f *testing.F) {
 		settings, _ := settled(vendor)
 		f.Add(i, settings, testSecret)
 	}
-	f.Add(4, `{"phone_number_id":"106540352242922","to":"+33612345678","mode":"text","templates":{"*":{"name":"x","parameters":["$title"]}}}`, "t")
-	f.Add(1, `{"channel":"C1"}`, "xoxb-1")
+	f.Add(slices.Index(adapter.Vendors(), "whatsapp"), `{"phone_number_id":"106540352242922","to":"+33612345678","mode":"text","templates":{"*":{"name":"x","parameters":["$title"]}}}`, "t")
+	f.Add(slices.Index(adapter.Vendors(), "slack"), `{"channel":"C1"}`, "xoxb-1")
 	f.Fuzz(func(t *testing.T, which int, settings, secret string) {
 		all := adapter.Vendors()
 		a, err := adapter.Lookup(all[(which%len(all)+len(all))%len(all)])
@@ -190,6 +195,32 @@ func FuzzClassify(f *testing.F) {
 					t.Fatalf("%s: no reason in %+v", vendor, v)
 				}
 			}
+		}
+	})
+}
+
+// FuzzToken has the token endpoint answer with anything: either a token comes of it that a call can
+// bear, or a verdict that is not delivered.
+func FuzzToken(f *testing.F) {
+	f.Add(200, []byte(`{"access_token":"a","token_type":"Bearer","expires_in":7200}`))
+	f.Add(200, []byte(`{"access_token":"a\nb"}`))
+	f.Add(401, []byte(`{"error":"invalid_client","error_description":"x"}`))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		conn := connected(t, "tripleseat")
+		made := false
+		answer := adapter.Exchange(t.Context(), conn, &event.Call{HTTP: &event.HTTPCall{}}, time.Unix(1, 0), func(_ context.Context, call *event.Call) *event.Answer {
+			bearer, bears := call.HTTP.Header["Authorization"]
+			if made = bears; bears && (len(bearer[0]) <= len("Bearer ") || strings.ContainsAny(bearer[0], "\r\n")) {
+				t.Fatalf("a call bears %q", bearer)
+			}
+			if bears {
+				return &event.Answer{Status: http.StatusNoContent}
+			}
+			return &event.Answer{Status: status, Body: body}
+		})
+		v := conn.Classify(nil, answer)
+		if made != (v.Kind == adapter.KindDelivered) || len(v.Detail) > 1<<10 || v.Fault && v.Kind != adapter.KindRetry || !made && status != 0 && v.Reason == "" {
+			t.Fatalf("answer %d %q: made %v, %+v", status, body, made, v)
 		}
 	})
 }

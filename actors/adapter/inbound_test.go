@@ -80,6 +80,15 @@ func TestInboundRefused(t *testing.T) {
 		{"venuemaster", `{"type":"availability.changed","data":{"venue_id":"v","date":"2026-06-20","available":"yes"}}`, "data.available"},
 		{"studiocloud", `{"type":"booking.updated","data":{"client_id":"c"}}`, "data.booking_id"},
 		{"studiocloud", `{"type":"booking.updated","data":{"client_id":"c","booking_id":"b","shoot_date":5}}`, "data.shoot_date"},
+		{"tripleseat", `[]`, ""},
+		{"tripleseat", `{"event":{"id":1}}`, "webhook_trigger_type"},
+		{"tripleseat", `{"webhook_trigger_type":"CREATE_EVENT"}`, "event"},
+		{"tripleseat", `{"webhook_trigger_type":"CREATE_EVENT","event":{"id":61680687}}`, "event.event_start_iso8601"},
+		{"tripleseat", `{"webhook_trigger_type":"STATUS_CHANGE_EVENT","event":{"id":61680687}}`, "event.status"},
+		{"tripleseat", `{"webhook_trigger_type":"CHANGE_EVENT_DATETIME","event":{"id":61680687,"event_start_iso8601":"06/20/2026"}}`, "event.event_start_iso8601"},
+		{"tripleseat", `{"webhook_trigger_type":"CHANGE_EVENT_GUEST_COUNTS","event":{"id":61680687,"guest_count":"many"}}`, "event.guest_count"},
+		{"tripleseat", `{"webhook_trigger_type":"CHANGE_EVENT_GUEST_COUNTS","event":{"id":"a","guest_count":1}}`, "event.id"},
+		{"tripleseat", `{"webhook_trigger_type":"CHANGE_EVENT_GUEST_COUNTS","event":{"id":61680687,"guest_count":1,"rooms":"x"}}`, "event.rooms"},
 		{"webhook", `[]`, ""},
 		{"webhook", `{"data":{}}`, "type"},
 		{"webhook", `{"type":"Not A Type","data":{}}`, "type"},
@@ -117,6 +126,8 @@ func TestInboundNothing(t *testing.T) {
 		{"slack", `{"type":"event_callback","event":{"type":"channel_rename","user":"U1"}}`},
 		{"slack", `{"type":"event_callback","event":{"type":"message","channel":"C1","ts":"1.2","bot_id":"B1","user":"U1"}}`},
 		{"whatsapp", `{"object":"whatsapp_business_account","entry":[]}`},
+		{"tripleseat", `{"webhook_trigger_type":"UPDATE_BOOKING","booking":{"id":1}}`},
+		{"tripleseat", `{"webhook_trigger_type":"CHANGE_EVENT_GUEST_COUNTS","event":{"id":7,"guest_count":3}}`},
 	} {
 		got, err := connected(t, test.vendor).(adapter.Receiver).Decode(&adapter.Inbound{Header: http.Header{}, Body: []byte(test.body)})
 		if err != nil || len(got.Messages) != 0 {

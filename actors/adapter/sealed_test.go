@@ -23,6 +23,9 @@ func planted(vendor string) (sets map[string]event.Secrets) {
 	case "studiocloud", "venuemaster", "partyrental", "eventplanning", "webhook":
 		settings, _ := settled(vendor)
 		return map[string]event.Secrets{settings: {"signing": {key, key}, "webhook": {key}}}
+	case "tripleseat":
+		settings, _ := settled(vendor)
+		return map[string]event.Secrets{settings: {"client_secret": {plain}, "signing_key": {plain, plain}}}
 	case "whatsapp":
 		settings, _ := settled(vendor)
 		return map[string]event.Secrets{settings: {"access_token": {plain}, "app_secret": {plain, plain}, "verify_token": {plain}}}

@@ -46,6 +46,7 @@ func TestSettingsNothing(t *testing.T) {
 		"venuemaster":   {"secrets.signing", "settings.url"},
 		"partyrental":   {"secrets.signing", "settings.url"},
 		"eventplanning": {"secrets.signing", "settings.url"},
+		"tripleseat":    {"secrets.client_secret", "settings.client_id"},
 		"webhook":       {"secrets.signing", "settings.url"},
 		"whatsapp":      {"secrets.access_token", "settings.phone_number_id", "settings.to"},
 		"slack":         {"secrets.webhook_url"},
@@ -112,6 +113,9 @@ func TestSettingsOne(t *testing.T) {
 		{"studiocloud", "url", "https://x.example/#a", "fragment"},
 		{"studiocloud", "url", "https://x.example/\u0000", "control character"},
 		{"studiocloud", "url", "https://x example:99/", "not a URL"},
+		{"tripleseat", "client_id", "u i d", "UID"},
+		{"tripleseat", "event_id", "evt_1", "digits"},
+		{"tripleseat", "base_url", "api.tripleseat.com", "https://"},
 		{"webhook", "format", "xml", "standard, cloudevents"},
 		{"whatsapp", "phone_number_id", "abc", "digits"},
 		{"whatsapp", "to", "0612345678", "+33612345678"},
@@ -244,7 +248,7 @@ func TestEmailCredentials(t *testing.T) {
 
 func TestLookup(t *testing.T) {
 	t.Parallel()
-	want := []string{"email", "eventplanning", "partyrental", "slack", "studiocloud", "venuemaster", "webhook", "whatsapp"}
+	want := []string{"email", "eventplanning", "partyrental", "slack", "studiocloud", "tripleseat", "venuemaster", "webhook", "whatsapp"}
 	if got := adapter.Vendors(); !slices.Equal(got, want) {
 		t.Errorf("vendors %v, want %v", got, want)
 	}

@@ -33,10 +33,12 @@ const (
 	signedReplayWindow = 96 * time.Hour
 )
 
-// Headers that tell a receiver of generic webhooks what it got, beside the signed body.
+// Headers that tell a receiver what it got, beside the body. The delivery's id has one of its own where
+// the protocol has no place for it.
 const (
-	headerEventID   = "Wedsync-Event-Id"
-	headerEventType = "Wedsync-Event-Type"
+	headerDeliveryID = "Wedsync-Delivery-Id"
+	headerEventID    = "Wedsync-Event-Id"
+	headerEventType  = "Wedsync-Event-Type"
 )
 
 // signedVendor is an adapter whose vendor publishes no API of its own: generic signed webhooks with

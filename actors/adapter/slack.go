@@ -186,7 +186,7 @@ func (c *slackConn) classifyHook(a *event.Answer, text string) Verdict {
 	case a.Status == http.StatusNotFound: // channel_not_found, no_service, no_team: the webhook is gone
 		v.Kind = KindPause
 	}
-	if slackCode(text) {
+	if isCode(text) {
 		v.Reason = text
 	} else {
 		v.Detail = detail(text, c.hook(), c.hookPath())
@@ -212,11 +212,6 @@ func (c *slackConn) hookPath() string {
 		return u.Path
 	}
 	return ""
-}
-
-// slackCode reports whether text is one of Slack's error codes rather than a page.
-func slackCode(text string) bool {
-	return text != "" && len(text) <= 64 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_0123456789") == ""
 }
 
 // slackVerdict sorts the error codes of chat.postMessage and auth.test (docs.slack.dev, "Errors" of

@@ -58,6 +58,11 @@ func detail(words string, secrets ...string) string {
 	return clip(oneLine(words), maxDetail)
 }
 
+// isCode reports whether text is an error code rather than words or a page.
+func isCode(text string) bool {
+	return text != "" && len(text) <= 64 && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz_0123456789") == ""
+}
+
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // firstOf returns the first text that is not empty.

@@ -30,6 +30,7 @@ const (
 	fieldEndTime              = "endTime"
 	fieldVenue                = "venue"
 	fieldVenueID              = "venueId"
+	fieldVenueEventID         = "venueEventId" // the venue's own id of the event
 	fieldRoom                 = "room"
 	fieldGuestCount           = "guestCount"
 	fieldPreviousGuestCount   = "previousGuestCount"

@@ -93,26 +93,33 @@ func incoming(body []byte, rules map[string][]rule) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	out := make(map[string]any, len(fields))
-	for _, f := range fields {
+	said, err := translate(data, "data.", fields)
+	if err != nil {
+		return Message{}, err
+	}
+	m.WeddingID, _ = said[fieldCoupleID].(string)
+	m.Payload, err = json.Marshal(said)
+	return m, err
+}
+
+// translate makes our fields of a vendor's, each by its rule. within is what errors put before a name.
+func translate(data map[string]json.RawMessage, within string, rules []rule) (map[string]any, error) {
+	said := make(map[string]any, len(rules))
+	for _, f := range rules {
 		raw, given := data[f.theirs]
 		if !given || string(raw) == "null" {
 			if f.required {
-				return Message{}, &DecodeError{Field: "data." + f.theirs, Reason: "is missing"}
+				return nil, &DecodeError{Field: within + f.theirs, Reason: "is missing"}
 			}
 			continue
 		}
 		v, reason := f.read(raw)
 		if reason != "" {
-			return Message{}, &DecodeError{Field: "data." + f.theirs, Reason: reason}
+			return nil, &DecodeError{Field: within + f.theirs, Reason: reason}
 		}
-		out[f.ours] = v
-		if f.ours == fieldCoupleID {
-			m.WeddingID, _ = v.(string)
-		}
+		said[f.ours] = v
 	}
-	m.Payload, err = json.Marshal(out)
-	return m, err
+	return said, nil
 }
 
 // rule says how one field of a vendor's data becomes one of ours.

@@ -96,6 +96,8 @@ func simSeason(set *vendors.Set) ([]byte, error) {
 		switch v {
 		case set.StudioCloud, set.VenueMaster, set.PartyRental, set.EventPlanning, set.AnySystem:
 			entry["channel"] = "couple:updates:{coupleId}"
+		case set.Tripleseat:
+			entry["channel"] = "venue:updates:{venueId}"
 		}
 		integrations = append(integrations, entry)
 	}

@@ -12,48 +12,42 @@ func TestSimulatedVendors(t *testing.T) {
 	t.Parallel()
 	n := start(t, nil)
 	sims := simulators(t)
-	in, secrets := sims.VenueMaster.Integration("vm")
-	in.Channel = "couple:{coupleId}"
-	n.connect(t, in, secrets)
-	in, secrets = sims.StudioCloud.Integration("sc")
-	in.Channel = "couple:{coupleId}"
-	n.connect(t, in, secrets)
-	in, secrets = sims.Slack.Integration("sl")
-	in.Channel = "slack:inbox"
-	n.connect(t, in, secrets)
-	in, secrets = sims.WhatsApp.Integration("wa")
-	in.Channel = "whatsapp:inbox"
-	n.connect(t, in, secrets)
+	for _, v := range sims.All() {
+		in, secrets := v.Integration(v.Name())
+		in.Channel = "inbox:" + v.Name()
+		n.connect(t, in, secrets)
+	}
 
-	must(t, sims.Slack.Handshake(t.Context(), n.url+"/api/webhooks/slack/sl"))
-	must(t, sims.WhatsApp.Handshake(t.Context(), n.url+"/api/webhooks/whatsapp/wa"))
+	must(t, sims.Slack.Handshake(t.Context(), n.url+"/api/webhooks/slack/slack"))
+	must(t, sims.WhatsApp.Handshake(t.Context(), n.url+"/api/webhooks/whatsapp/whatsapp"))
 	want := uint64(0)
-	for _, v := range []struct {
-		sender vendors.Sender
-		id     string
-	}{{sims.VenueMaster, "vm"}, {sims.StudioCloud, "sc"}, {sims.Slack, "sl"}, {sims.WhatsApp, "wa"}} {
-		to := n.url + "/api/webhooks/" + v.sender.Name() + "/" + v.id
-		for _, w := range v.sender.Webhooks() {
+	for _, v := range sims.All() {
+		sender, ok := v.(vendors.Sender)
+		if !ok {
+			continue
+		}
+		to := n.url + "/api/webhooks/" + v.Name() + "/" + v.Name()
+		for _, w := range sender.Webhooks() {
 			before := n.appended(t)
-			v.sender.Faults().SpoilWebhooks(vendors.WebhookFault{WrongSignature: true})
-			sent, err := v.sender.Send(t.Context(), to, w)
+			sender.Faults().SpoilWebhooks(vendors.WebhookFault{WrongSignature: true})
+			sent, err := sender.Send(t.Context(), to, w)
 			must(t, err)
 			if sent[0].Status != 401 || n.appended(t) != before {
-				t.Errorf("%s %s with a wrong signature: %d %s", v.sender.Name(), w.Type, sent[0].Status, sent[0].Body)
+				t.Errorf("%s %s with a wrong signature: %d %s", sender.Name(), w.Type, sent[0].Status, sent[0].Body)
 			}
-			v.sender.Faults().SpoilWebhooks(vendors.WebhookFault{Duplicate: true})
-			sent, err = v.sender.Send(t.Context(), to, w)
+			sender.Faults().SpoilWebhooks(vendors.WebhookFault{Duplicate: true})
+			sent, err = sender.Send(t.Context(), to, w)
 			must(t, err)
 			if len(sent) != 2 || sent[0].Status/100 != 2 || sent[1].Status != 200 {
-				t.Errorf("%s %s sent twice: %+v", v.sender.Name(), w.Type, sent)
+				t.Errorf("%s %s sent twice: %+v", sender.Name(), w.Type, sent)
 			}
 			after := n.appended(t)
 			if after <= before {
-				t.Errorf("%s %s: nothing was appended", v.sender.Name(), w.Type)
+				t.Errorf("%s %s: nothing was appended", sender.Name(), w.Type)
 			}
 			want = after
 		}
-		v.sender.Faults().SpoilWebhooks(vendors.WebhookFault{})
+		sender.Faults().SpoilWebhooks(vendors.WebhookFault{})
 	}
 	for seq := uint64(1); seq <= want; seq++ {
 		if ev := n.event(t, seq); strings.ContainsAny(string(ev.Payload), "<") {

@@ -1,8 +1,10 @@
 package vendors_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +113,87 @@ func TestWhatsAppRates(t *testing.T) {
 	}
 	if body := send("+33700000000"); !strings.Contains(body, "130429") {
 		t.Errorf("message 81: %s", body)
+	}
+}
+
+func TestTripleseatRefuses(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	v := start(t, vendors.StartTripleseat, vendors.Config{RateLimits: true, Now: func() time.Time { return now }})
+	in, secrets := v.Integration("i")
+	var settings struct {
+		Client string `json:"client_id"`
+	}
+	if err := json.Unmarshal(in.Settings, &settings); err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {settings.Client}, "client_secret": {secrets.Current("client_secret").Reveal()}}
+	asForm := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	grant := func(h http.Header, body string) (int, string) {
+		status, _, answer := do(t, http.MethodPost, v.URL()+"/oauth2/token", h, body)
+		return status, answer
+	}
+	for name, test := range map[string]struct {
+		header http.Header
+		body   string
+		want   string
+	}{
+		"no form":      {nil, form.Encode(), "invalid_request"},
+		"a bad form":   {asForm, "%", "invalid_request"},
+		"grant type":   {asForm, strings.Replace(form.Encode(), "client_credentials", "password", 1), "unsupported_grant_type"},
+		"wrong secret": {asForm, strings.Replace(form.Encode(), "client_secret=", "client_secret=x", 1), "invalid_client"},
+		"wrong client": {asForm, strings.Replace(form.Encode(), "client_id=", "client_id=x", 1), "invalid_client"},
+	} {
+		if status, body := grant(test.header, test.body); status < 400 || !strings.Contains(body, test.want) {
+			t.Errorf("%s: answered %d %s, want %s", name, status, body, test.want)
+		}
+	}
+	_, answer := grant(asForm, form.Encode())
+	var granted struct {
+		Token   string `json:"access_token"`
+		Seconds int    `json:"expires_in"`
+	}
+	if err := json.Unmarshal([]byte(answer), &granted); err != nil || granted.Token == "" || granted.Seconds != 7200 || v.Grants() != 1 {
+		t.Fatalf("granted %s, %v", answer, err)
+	}
+	bearer := http.Header{"Authorization": {"Bearer " + granted.Token}}
+	const path, guests = "/v1/events/61680687.json", `{"event":{"guest_count":3,"event_start":"06/20/2026 04:00 PM"}}`
+	for _, test := range []struct {
+		path, body string
+		header     http.Header
+		status     int
+	}{
+		{path, guests, bearer, 200},
+		{path, guests, nil, 401},
+		{path, guests, http.Header{"Authorization": {"Bearer x"}}, 401},
+		{"/v1/events/1.json", guests, bearer, 404},
+		{path, `{`, bearer, 400},
+		{path, `{}`, bearer, 422},
+		{path, `{"event":{"guest_count":"3"}}`, bearer, 422},
+		{path, `{"event":{"event_end":"2026-06-20T16:00:00Z"}}`, bearer, 422},
+		{path, `{"event":{"colour":"blue"}}`, bearer, 422},
+	} {
+		if status, _, body := do(t, http.MethodPut, v.URL()+test.path, test.header, test.body); status != test.status {
+			t.Errorf("%s %s: answered %d %s, want %d", test.path, test.body, status, body, test.status)
+		}
+	}
+	for range 3 { // with the seven before that had a token, ten in this second
+		do(t, http.MethodPut, v.URL()+path, bearer, guests)
+	}
+	if status, h, _ := do(t, http.MethodPut, v.URL()+path, bearer, guests); status != 429 || h.Get("Retry-After") != "1" {
+		t.Errorf("call 11: answered %d, %v", status, h)
+	}
+	if status, _, body := do(t, http.MethodGet, v.URL()+"/v1/sites.json", bearer, ""); status != 200 || !strings.Contains(body, "Vaux") {
+		t.Errorf("sites: answered %d %s", status, body)
+	}
+	remove := v.Faults().Add(vendors.Fault{Code: "server_error"})
+	if status, _, body := do(t, http.MethodPut, v.URL()+path, bearer, guests); status != 500 || !strings.Contains(body, "server_error") {
+		t.Errorf("answered %d %s", status, body)
+	}
+	remove()
+	now = now.Add(7200 * time.Second)
+	if status, _, _ := do(t, http.MethodGet, v.URL()+"/v1/sites.json", bearer, ""); status != 401 {
+		t.Errorf("a token that has ended is answered %d", status)
 	}
 }
 

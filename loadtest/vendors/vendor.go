@@ -134,6 +134,7 @@ type Set struct {
 	VenueMaster   *VenueMaster
 	PartyRental   *PartyRental
 	EventPlanning *EventPlanning
+	Tripleseat    *Tripleseat
 	AnySystem     *AnySystem
 	WhatsApp      *WhatsApp
 	Slack         *Slack
@@ -152,6 +153,7 @@ func StartAll(ctx context.Context, cfg Config) (*Set, error) {
 		func(c Config) error { return begin(ctx, s, c, StartVenueMaster, &s.VenueMaster) },
 		func(c Config) error { return begin(ctx, s, c, StartPartyRental, &s.PartyRental) },
 		func(c Config) error { return begin(ctx, s, c, StartEventPlanning, &s.EventPlanning) },
+		func(c Config) error { return begin(ctx, s, c, StartTripleseat, &s.Tripleseat) },
 		func(c Config) error { return begin(ctx, s, c, StartAnySystem, &s.AnySystem) },
 		func(c Config) error { return begin(ctx, s, c, StartWhatsApp, &s.WhatsApp) },
 		func(c Config) error { return begin(ctx, s, c, StartSlack, &s.Slack) },
