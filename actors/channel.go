@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -135,14 +136,10 @@ func (s *System) plan(ev *event.Event) *plan {
 			V: event.Version, ID: event.DeliveryID(ev.Channel, ev.ID, in.ID), EventID: ev.ID, EventSeq: ev.Seq, EventType: ev.Type,
 			Channel: ev.Channel, Integration: in.ID, Vendor: in.Vendor, Category: in.Category,
 			WeddingID: registry.WeddingID(ev, match.Vars), CorrelationID: ev.CorrelationID, TraceParent: ev.TraceParent,
-			AcceptedAt: ev.AcceptedAt, RoutedAt: now,
+			Vars: match.Vars, AcceptedAt: ev.AcceptedAt, RoutedAt: now,
 		}
-		if in.Disabled {
-			p.end(d, event.Skipped, event.ReasonDisabled, now)
-			continue
-		}
-		if ev.Source == event.WebhookSource+in.ID {
-			p.end(d, event.Skipped, event.ReasonEcho, now) // it would be told what it said, and say it again
+		if reason := s.passOver(ev, in); reason != "" {
+			p.end(d, event.Skipped, reason, now)
 			continue
 		}
 		body, err := s.encode(match.Entry, ev)
@@ -161,6 +158,21 @@ func (s *System) plan(ev *event.Event) *plan {
 		}
 	}
 	return p
+}
+
+// passOver tells why an event is not for an integration that a mapping leads to; "" when it is.
+func (s *System) passOver(ev *event.Event, in *event.Integration) (reason string) {
+	switch {
+	case in.Disabled:
+		return event.ReasonDisabled
+	case ev.Source == event.WebhookSource+in.ID:
+		return event.ReasonEcho // it would be told what it said, and say it again
+	case slices.Contains(ev.Via, in.ID):
+		return event.ReasonLoop
+	case len(ev.Via) > s.cfg.MaxHops:
+		return event.ReasonHops
+	}
+	return ""
 }
 
 func (p *plan) end(d *event.Delivery, outcome event.Outcome, reason string, now time.Time) {

@@ -44,6 +44,7 @@ type Config struct {
 
 	MaxInFlight    int                    // calls to vendors at once, on this node; default 100
 	Hold           int                    // deliveries an integration holds in memory; default 256
+	MaxHops        int                    // an event that came of so many deliveries, and one more, goes nowhere; default 8
 	Timeout        time.Duration          // of an attempt, where the integration sets none; default 30 s
 	ParkLimit      time.Duration          // how long a delivery may wait, likewise; default 24 h
 	PassivateAfter time.Duration          // an actor without work is stopped after this; default 1 min
@@ -64,6 +65,7 @@ func (c Config) WithDefaults() Config {
 	}
 	setDefault(&c.MaxInFlight, 100)
 	setDefault(&c.Hold, 256)
+	setDefault(&c.MaxHops, 8)
 	setDefault(&c.Timeout, 30*time.Second)
 	setDefault(&c.ParkLimit, 24*time.Hour)
 	setDefault(&c.PassivateAfter, time.Minute)
@@ -87,8 +89,8 @@ func (c *Config) Validate() error {
 	if c.Node == "" || c.Journal == nil || c.Registry == nil || c.Caller == nil || c.Placement == nil {
 		return errors.New("actors: Node, Journal, Registry, Caller and Placement are required")
 	}
-	if c.MaxInFlight < 1 || c.Hold < 1 {
-		return fmt.Errorf("actors: MaxInFlight %d and Hold %d must be at least 1", c.MaxInFlight, c.Hold)
+	if c.MaxInFlight < 1 || c.Hold < 1 || c.MaxHops < 1 {
+		return fmt.Errorf("actors: MaxInFlight %d, Hold %d and MaxHops %d must be at least 1", c.MaxInFlight, c.Hold, c.MaxHops)
 	}
 	for name, d := range map[string]time.Duration{
 		"Timeout": c.Timeout, "ParkLimit": c.ParkLimit, "PassivateAfter": c.PassivateAfter,

@@ -48,6 +48,7 @@ func New(cfg Config) (*System, error) {
 		cfg: cfg, log: cfg.Logger, gate: delivery.NewGate(cfg.MaxInFlight), crew: newCrew(),
 		shards: make([]atomic.Pointer[actor.PID], cfg.Journal.Shards()),
 	}
+	s.cfg.Caller = LogCaller{Log: cfg.Journal, Next: cfg.Caller}
 	s.metrics = newMetrics(cfg.Metrics)
 	quiet := slog.New(slog.DiscardHandler) // panics are logged by logPanics, the rest is protoactor's own
 	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))

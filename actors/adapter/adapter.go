@@ -79,12 +79,13 @@ type Message struct {
 
 // Description is shown to admins and drives forms, validation and tests.
 type Description struct {
-	Vendor     string         `json:"vendor"`     // the id, such as "studiocloud"
-	Name       string         `json:"name"`       // such as "Studio Cloud"
-	Category   event.Category `json:"category"`   // "": each integration gives its own
-	Documented string         `json:"documented"` // what of the protocol is the vendor's own, and where it is written
-	Sends      []string       `json:"sends"`      // event types that Encode understands; nil: all
-	Receives   []string       `json:"receives"`   // event types that Decode gives, or AnyType; nil: none
+	Vendor     string         `json:"vendor"`             // the id, such as "studiocloud"
+	Name       string         `json:"name"`               // such as "Studio Cloud"
+	Category   event.Category `json:"category"`           // "": each integration gives its own
+	Documented string         `json:"documented"`         // what of the protocol is the vendor's own, and where it is written
+	Internal   bool           `json:"internal,omitempty"` // there is no system outside: deliveries become events on a channel
+	Sends      []string       `json:"sends"`              // event types that Encode understands; nil: all
+	Receives   []string       `json:"receives"`           // event types that Decode gives, or AnyType; nil: none
 	Settings   []Field        `json:"settings"`
 	Secrets    []Field        `json:"secrets"`
 	Limits     event.Limits   `json:"limits"`

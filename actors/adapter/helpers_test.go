@@ -42,6 +42,8 @@ func settled(vendor string) (settings string, secrets event.Secrets) {
 			event.Secrets{"access_token": {"token"}, "app_secret": {"app"}, "verify_token": {"verify me"}}
 	case "slack":
 		return `{}`, event.Secrets{"webhook_url": {"https://hooks.slack.com/services/T/B/X"}, "signing_secret": {"sign"}}
+	case "supplier-dashboards", "client-communications", "timeline-coordination", "project-management":
+		return `{"channel":"couple:updates:{coupleId}"}`, event.Secrets{}
 	case "email":
 		return `{"host":"smtp.example.com","from":"Weddings <w@example.com>","to":"a@example.com"}`, event.Secrets{}
 	}

@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// Call is one attempt's request as an adapter built it, addressed and signed. Exactly one of HTTP
-// and Mail is set.
+// Call is one attempt's request as an adapter built it, addressed and signed. Exactly one of HTTP,
+// Mail and Event is set.
 type Call struct {
-	HTTP *HTTPCall
-	Mail *Mail
+	HTTP  *HTTPCall
+	Mail  *Mail
+	Event *Event // to be appended to the log
 	// Recipient names who receives it, where the vendor limits the rate for each; else "".
 	Recipient string
 }
@@ -62,7 +63,7 @@ func (m Mail) Format(f fmt.State, _ rune) {
 // Answer is what came of a call. Err is set when no answer came: nothing was sent, it timed out, or
 // the connection broke.
 type Answer struct {
-	Status int // HTTP status, or SMTP reply code (250 when accepted)
+	Status int // HTTP status, SMTP reply code (250 when accepted), or what HTTP would say of an event: 201, or 200 when it was in the log
 	Header http.Header
 	Body   []byte // at most 64 KiB of it
 	Err    error

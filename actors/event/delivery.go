@@ -9,23 +9,24 @@ import (
 
 // Delivery is one event on its way to one integration. It is immutable once it is in the log.
 type Delivery struct {
-	V             int             `json:"v"`
-	ID            string          `json:"id"` // see DeliveryID; the receiver's idempotency key
-	EventID       string          `json:"eventId"`
-	EventSeq      uint64          `json:"eventSeq"`
-	EventType     string          `json:"eventType"`
-	Channel       string          `json:"channel"`
-	Integration   string          `json:"integration"`
-	Vendor        string          `json:"vendor"`
-	Category      Category        `json:"category"`
-	WeddingID     string          `json:"weddingId,omitempty"`
-	CorrelationID string          `json:"correlationId,omitempty"`
-	TraceParent   string          `json:"traceparent,omitempty"`
-	AcceptedAt    time.Time       `json:"acceptedAt"`       // the event's
-	RoutedAt      time.Time       `json:"routedAt"`         // when it was put before the integration; parkLimit counts from here
-	Replay        int             `json:"replay,omitempty"` // how often it came back from the dead letters
-	Queued        uint64          `json:"queued,omitempty"` // position in the work queue, of one that was parked
-	Body          json.RawMessage `json:"body"`             // what the adapter encoded
+	V             int               `json:"v"`
+	ID            string            `json:"id"` // see DeliveryID; the receiver's idempotency key
+	EventID       string            `json:"eventId"`
+	EventSeq      uint64            `json:"eventSeq"`
+	EventType     string            `json:"eventType"`
+	Channel       string            `json:"channel"`
+	Integration   string            `json:"integration"`
+	Vendor        string            `json:"vendor"`
+	Category      Category          `json:"category"`
+	WeddingID     string            `json:"weddingId,omitempty"`
+	CorrelationID string            `json:"correlationId,omitempty"`
+	TraceParent   string            `json:"traceparent,omitempty"`
+	Vars          map[string]string `json:"vars,omitempty"`   // what the mapping's pattern captured of the channel
+	AcceptedAt    time.Time         `json:"acceptedAt"`       // the event's
+	RoutedAt      time.Time         `json:"routedAt"`         // when it was put before the integration; parkLimit counts from here
+	Replay        int               `json:"replay,omitempty"` // how often it came back from the dead letters
+	Queued        uint64            `json:"queued,omitempty"` // position in the work queue, of one that was parked
+	Body          json.RawMessage   `json:"body"`             // what the adapter encoded
 }
 
 // DeliveryID derives the id of the delivery of an event to an integration: "dlv_" and 32 hex digits,
@@ -54,6 +55,8 @@ const (
 	ReasonPanic         = "adapter_panic"      // the adapter broke on it
 	ReasonUnsupported   = "unsupported_type"   // skipped: the vendor has nothing to do with that event type
 	ReasonEcho          = "own_event"          // skipped: the event came from that very integration
+	ReasonLoop          = "loop"               // skipped: the event came of one that had gone through that integration
+	ReasonHops          = "hop_limit"          // skipped: the event came of too many others, one after the other
 	ReasonDisabled      = "integration_disabled"
 	ReasonDeleted       = "integration_deleted"
 	ReasonMisconfigured = "integration_misconfigured"

@@ -28,16 +28,20 @@ type Event struct {
 	Payload       json.RawMessage `json:"payload"`                 // a JSON object, at most MaxPayloadBytes
 	OccurredAt    time.Time       `json:"occurredAt"`              // as the sender says
 	AcceptedAt    time.Time       `json:"acceptedAt"`              // when a node took it in; latency counts from here
-	Source        string          `json:"source"`                  // "client:<user>", "api", "webhook:<integration>", "system"
+	Source        string          `json:"source"`                  // "client:<user>", "api", "webhook:<integration>", "integration:<id>", "system"
 	CorrelationID string          `json:"correlationId,omitempty"` // follows an event through all it causes
 	TraceParent   string          `json:"traceparent,omitempty"`   // W3C trace context
 	WeddingID     string          `json:"weddingId,omitempty"`     // the couple it is about
+	Via           []string        `json:"via,omitempty"`           // integrations whose deliveries led to it, the first first: one a hop
 
 	Seq uint64 `json:"-"` // position in the event log; 0 before it is appended
 }
 
-// WebhookSource and the integration's id are the source of what its webhooks say.
-const WebhookSource = "webhook:"
+// What comes of an integration has one of these and its id for a source.
+const (
+	WebhookSource     = "webhook:"     // its webhooks say so
+	IntegrationSource = "integration:" // it is a delivery that became an event
+)
 
 // DedupKey is the same for two events of which the log keeps the first only, 22 of A-Za-z0-9_-: they
 // have one id and one channel, as clients choose their ids without knowing of each other. Of a webhook

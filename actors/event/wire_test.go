@@ -62,7 +62,8 @@ func sampleEvent() event.Event {
 	return event.Event{
 		V: event.Version, ID: "ev1", Channel: "supplier:dashboard:42", Type: "timeline.updated",
 		Payload: json.RawMessage(`{"coupleId":"7"}`), OccurredAt: accepted.Add(-time.Second), AcceptedAt: accepted,
-		Source: "client:anna", CorrelationID: "c1", TraceParent: "00-a-b-01", WeddingID: "7", Seq: 99,
+		Source: "client:anna", CorrelationID: "c1", TraceParent: "00-a-b-01", WeddingID: "7",
+		Via: []string{"dashboards"}, Seq: 99,
 	}
 }
 
@@ -71,6 +72,7 @@ func sampleDelivery() event.Delivery {
 		V: event.Version, ID: "dlv_1", EventID: "ev1", EventSeq: 99, EventType: "timeline.updated",
 		Channel: "supplier:dashboard:42", Integration: "studiocloud-42", Vendor: "studiocloud",
 		Category: event.PhotographyCRM, WeddingID: "7", CorrelationID: "c1", TraceParent: "00-a-b-01",
+		Vars:       map[string]string{"supplierId": "42"},
 		AcceptedAt: accepted, RoutedAt: routed, Replay: 1, Queued: 12, Body: json.RawMessage(`{"client_id":"7"}`),
 	}
 }
@@ -96,10 +98,11 @@ func sampleRecord() event.Record {
 const (
 	eventJSON = `{"v":1,"id":"ev1","channel":"supplier:dashboard:42","type":"timeline.updated",` +
 		`"payload":{"coupleId":"7"},"occurredAt":"2026-06-20T12:59:59.123456789Z","acceptedAt":"2026-06-20T13:00:00.123456789Z",` +
-		`"source":"client:anna","correlationId":"c1","traceparent":"00-a-b-01","weddingId":"7"}`
+		`"source":"client:anna","correlationId":"c1","traceparent":"00-a-b-01","weddingId":"7",` +
+		`"via":["dashboards"]}`
 	deliveryJSON = `{"v":1,"id":"dlv_1","eventId":"ev1","eventSeq":99,"eventType":"timeline.updated",` +
 		`"channel":"supplier:dashboard:42","integration":"studiocloud-42","vendor":"studiocloud","category":"photography-crm",` +
-		`"weddingId":"7","correlationId":"c1","traceparent":"00-a-b-01","acceptedAt":"2026-06-20T13:00:00.123456789Z",` +
+		`"weddingId":"7","correlationId":"c1","traceparent":"00-a-b-01","vars":{"supplierId":"42"},"acceptedAt":"2026-06-20T13:00:00.123456789Z",` +
 		`"routedAt":"2026-06-20T13:00:00.125456789Z","replay":1,"queued":12,"body":{"client_id":"7"}}`
 	attemptJSON = `{"number":1,"startedAt":"2026-06-20T13:00:00.125456789Z","duration":"1.5ms","status":503,` +
 		`"verdict":"retry","reason":"throttled","detail":"busy","probe":true}`

@@ -79,6 +79,7 @@ type DeliveryConfig struct {
 	BreakerMaxWait        time.Duration   `koanf:"breakerMaxWait"`        // the wait doubles with each failed probe, up to this
 	ParkLimit             time.Duration   `koanf:"parkLimit"`             // what waited longer dies
 	WebhooksPerHour       int             `koanf:"webhooksPerHour"`       // taken from one integration
+	MaxHops               int             `koanf:"maxHops"`               // of an event from channel to channel
 	AllowPrivate          []string        `koanf:"allowPrivate"`          // networks (CIDR) that vendor URLs may lead to though they are not public; for development
 }
 
@@ -116,6 +117,7 @@ func (c Config) WithDefaults() Config {
 	or(&c.Delivery.BreakerMaxWait, time.Minute)
 	or(&c.Delivery.ParkLimit, 24*time.Hour)
 	or(&c.Delivery.WebhooksPerHour, 1000)
+	or(&c.Delivery.MaxHops, 8)
 	or(&c.Logging.Level, "info")
 	or(&c.Logging.Format, "auto")
 	or(&c.Shutdown, 20*time.Second)

@@ -141,6 +141,7 @@ func (c DeliveryConfig) validate(v *validator) {
 	between(v, "delivery.breakerMaxWait", c.BreakerMaxWait, c.BreakerWait, 24*time.Hour)
 	between(v, "delivery.parkLimit", c.ParkLimit, time.Second, 30*24*time.Hour)
 	between(v, "delivery.webhooksPerHour", c.WebhooksPerHour, 1, 10_000_000)
+	between(v, "delivery.maxHops", c.MaxHops, 1, 100)
 	for _, n := range c.AllowPrivate {
 		if _, err := netip.ParsePrefix(n); err != nil {
 			v.wrong("delivery.allowPrivate", n, "is no network; write it like 127.0.0.0/8 or 10.1.2.0/24")

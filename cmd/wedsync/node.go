@@ -294,7 +294,7 @@ func (n *node) openActors(context.Context) error {
 	n.system, err = actors.New(actors.Config{
 		Node: n.cfg.Node.Name, Journal: n.journal, Registry: n.registry, Caller: sender, Placement: cluster.NewSolo(n.cfg.Node.Name),
 		Logger: n.part("actors"), Metrics: n.metrics,
-		MaxInFlight: d.MaxConcurrentWebhooks, Timeout: d.Timeout, ParkLimit: d.ParkLimit,
+		MaxInFlight: d.MaxConcurrentWebhooks, MaxHops: d.MaxHops, Timeout: d.Timeout, ParkLimit: d.ParkLimit,
 		Breaker: delivery.BreakerConfig{Threshold: d.BreakerFailures, OpenFor: d.BreakerWait, MaxOpenFor: d.BreakerMaxWait},
 		Retry:   delivery.RetryPolicy{Waits: d.RetryWaits},
 	})
