@@ -103,9 +103,13 @@ type plan struct {
 	deliveries []*event.Delivery
 	letters    []*event.DeadLetter
 	records    []*event.DeliveryRecord // of those that have ended already
+	receipt    *event.Receipt          // what the event says of an earlier delivery
+	receiptID  string                  // under which that is recorded once
 }
 
-func (p *plan) empty() bool { return len(p.deliveries)+len(p.letters)+len(p.records) == 0 }
+func (p *plan) empty() bool {
+	return len(p.deliveries)+len(p.letters)+len(p.records) == 0 && p.receipt == nil
+}
 
 func (p *plan) commit(ctx context.Context) error {
 	if len(p.deliveries) > 0 {
@@ -123,6 +127,12 @@ func (p *plan) commit(ctx context.Context) error {
 			return fmt.Errorf("record: %w", err)
 		}
 	}
+	if p.receipt != nil {
+		r := &event.Record{V: event.Version, Node: p.sys.cfg.Node, Receipt: p.receipt}
+		if err := p.sys.cfg.Journal.Record(ctx, p.receiptID, r); err != nil {
+			return fmt.Errorf("record a receipt: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -130,6 +140,9 @@ func (p *plan) commit(ctx context.Context) error {
 func (s *System) plan(ev *event.Event) *plan {
 	p := &plan{sys: s}
 	now := s.cfg.Now().UTC()
+	if p.receipt = s.receiptOf(ev); p.receipt != nil {
+		p.receiptID = "receipt:" + ev.DedupKey()
+	}
 	for _, match := range s.cfg.Registry.Resolve(ev) {
 		in := &match.Entry.Integration
 		d := &event.Delivery{
@@ -158,6 +171,20 @@ func (s *System) plan(ev *event.Event) *plan {
 		}
 	}
 	return p
+}
+
+// receiptOf is what an event says of a delivery by the integration whose webhook it was; nil for others.
+func (s *System) receiptOf(ev *event.Event) *event.Receipt {
+	r, ok := adapter.ReceiptOf(ev)
+	if !ok {
+		return nil
+	}
+	entry, ok := s.cfg.Registry.Lookup(r.Integration)
+	if !ok {
+		return nil
+	}
+	r.Vendor = entry.Integration.Vendor
+	return &r
 }
 
 // passOver tells why an event is not for an integration that a mapping leads to; "" when it is.

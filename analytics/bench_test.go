@@ -65,7 +65,7 @@ func BenchmarkRecorder(b *testing.B) {
 			b.ReportMetric(float64(kb)/1024, "engine-MiB")
 		}
 	}
-	b.ReportMetric(float64(want.Attempts+want.Deliveries+want.Audit)*float64(b.N)/seconds, "rows/s")
+	b.ReportMetric(float64(want.Attempts+want.Deliveries+want.Receipts+want.Audit)*float64(b.N)/seconds, "rows/s")
 }
 
 // cpuOf is the processor time that a process has used.

@@ -18,10 +18,10 @@ func decode(e event.RecordEntry) (*event.Record, error) {
 	if err := json.Unmarshal(e.Data, record); err != nil {
 		return nil, fmt.Errorf("record %d: %w", e.Seq, err)
 	}
-	if record.Delivery == nil && record.Audit == nil {
+	if record.Empty() {
 		return nil, fmt.Errorf("record %d: %w", e.Seq, errEmptyRecord)
 	}
 	return record, nil
 }
 
-var errEmptyRecord = errors.New("it tells of neither a delivery nor an action")
+var errEmptyRecord = errors.New("it tells of nothing")

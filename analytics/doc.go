@@ -8,7 +8,7 @@
 //
 // The recorder keeps its position in ClickHouse, in recorder_batches:
 //
-//	collect ──> propose [from, to] ──> insert attempts, deliveries, audit ──> collect ...
+//	collect ──> propose [from, to] ──> insert attempts, deliveries, ... ──> collect ...
 //	             one row, on disk        each with a token made of the batch
 //
 // A batch is proposed only when all before it are committed, so after any crash only the last one

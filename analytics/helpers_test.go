@@ -183,6 +183,15 @@ func (s season) record(n int) *event.Record {
 		}
 		return record
 	}
+	if n%23 == 9 { // of the delivery two records before, if there is one
+		if of := s.record(n - 2).Delivery; of != nil {
+			record.Receipt = &event.Receipt{
+				DeliveryID: of.ID, Integration: of.Integration, Vendor: of.Vendor, EventID: fmt.Sprintf("whk_%d", n),
+				Status: []event.ReceiptStatus{event.ReceiptSent, event.ReceiptDelivered, event.ReceiptRead, event.ReceiptFailed}[r.IntN(4)], At: at,
+			}
+			return record
+		}
+	}
 	vendor := s.vendors[r.IntN(len(s.vendors))]
 	integration := fmt.Sprintf("%s-%d", vendor, r.IntN(3))
 	of, replay := n, 0
@@ -255,6 +264,9 @@ func wanted(records []*event.Record) analytics.Counts {
 				c.Deliveries++
 			}
 		}
+		if r.Receipt != nil {
+			c.Receipts++
+		}
 		if r.Audit != nil {
 			c.Audit++
 		}
@@ -312,7 +324,7 @@ func (r running) reaches(t testing.TB, position uint64, limit time.Duration) {
 // exactly checks that each table has the rows wanted, each place in the log once.
 func exactly(t testing.TB, conn driver.Conn, c analytics.Counts) {
 	t.Helper()
-	for table, want := range map[string]uint64{"attempts": c.Attempts, "deliveries": c.Deliveries, "audit": c.Audit} {
+	for table, want := range map[string]uint64{"attempts": c.Attempts, "deliveries": c.Deliveries, "receipts": c.Receipts, "audit": c.Audit} {
 		var count, unique uint64
 		err := conn.QueryRow(context.Background(), "SELECT count(), uniqExact(log_epoch, log_generation, log_seq, log_pos) FROM "+table).
 			Scan(&count, &unique)

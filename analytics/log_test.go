@@ -51,6 +51,7 @@ func TestLogSetBack(t *testing.T) {
 				w := wanted(more)
 				want.Attempts += w.Attempts
 				want.Deliveries += w.Deliveries
+				want.Receipts += w.Receipts
 				want.Audit += w.Audit
 			}
 			exactly(t, connect(t, dsn), want)
@@ -77,7 +78,7 @@ func TestNewLog(t *testing.T) {
 		r.stop()
 	}
 	w := wanted(records)
-	exactly(t, connect(t, dsn), analytics.Counts{Attempts: 2 * w.Attempts, Deliveries: 2 * w.Deliveries, Audit: 2 * w.Audit})
+	exactly(t, connect(t, dsn), analytics.Counts{Attempts: 2 * w.Attempts, Deliveries: 2 * w.Deliveries, Receipts: 2 * w.Receipts, Audit: 2 * w.Audit})
 }
 
 // clock is one that tests set.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +58,7 @@ func TestRecords(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n, err := testutil.GatherAndCount(registry, "wedsync_recorder_insert_seconds", "wedsync_recorder_batch_records"); err != nil || n != 4 {
+	if n, err := testutil.GatherAndCount(registry, "wedsync_recorder_insert_seconds", "wedsync_recorder_batch_records"); err != nil || n != 5 {
 		t.Errorf("%d histograms, %v; want one a table and one of batches", n, err)
 	}
 	if _, err := analytics.NewRecorder(store, log, cfg); err == nil {
@@ -149,6 +150,51 @@ func TestRowsAsRecorded(t *testing.T) {
 		if err := conn.QueryRow(t.Context(), query).Scan(&got); err != nil || got != want {
 			t.Errorf("%s:\n%s, %v\nwant\n%s", query, got, err, want)
 		}
+	}
+}
+
+// What a vendor said of a message is told once, however often it was recorded, and not for deliveries
+// that are another integration's.
+func TestReceiptsOfADelivery(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	store, log := openStore(t, dsn), newLog()
+	at := time.Date(2026, 11, 20, 10, 11, 12, 131415000, time.UTC)
+	d := &event.DeliveryRecord{
+		ID: "dlv_1", Integration: "wa", Vendor: "whatsapp", AcceptedAt: at, RoutedAt: at,
+		Attempts: []event.Attempt{{Number: 1, StartedAt: at, Status: 200, Verdict: "delivered"}},
+	}
+	said := func(id, integration string, status event.ReceiptStatus, after time.Duration) *event.Record {
+		return &event.Record{V: 1, Node: "n1", Receipt: &event.Receipt{
+			DeliveryID: "dlv_1", Integration: integration, Vendor: "whatsapp", EventID: id, Status: status, At: at.Add(after), Reason: "131026", Detail: "später",
+		}}
+	}
+	log.append(
+		said("whk_2", "wa", event.ReceiptRead, 2*time.Second), // before the attempt, which a slow log can do
+		&event.Record{V: 1, Node: "n1", Delivery: d},
+		said("whk_1", "wa", event.ReceiptSent, time.Second), said("whk_1", "wa", event.ReceiptSent, time.Second),
+		said("whk_3", "forger", event.ReceiptFailed, 3*time.Second),
+	)
+	r := run(t, store, log, quick())
+	r.reaches(t, 5, 30*time.Second)
+	got, err := store.Receipts(t.Context(), "dlv_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []analytics.ReceiptRow{
+		{DeliveryID: "dlv_1", Integration: "wa", Vendor: "whatsapp", Status: event.ReceiptSent, At: at.Add(time.Second), Reason: "131026", Detail: "später"},
+		{DeliveryID: "dlv_1", Integration: "wa", Vendor: "whatsapp", Status: event.ReceiptRead, At: at.Add(2 * time.Second), Reason: "131026", Detail: "später"},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("receipts\n%+v\nwant\n%+v", got, want)
+	}
+	if none, err := store.Receipts(t.Context(), "dlv_'2"); err != nil || len(none) != 0 {
+		t.Errorf("receipts of an unknown delivery: %v, %v", none, err)
+	}
+	var place string
+	if err := connect(t, dsn).QueryRow(t.Context(), "SELECT toString((event_id, node, log_epoch, log_generation, log_seq, log_pos)) FROM receipts WHERE integration = 'forger'").
+		Scan(&place); err != nil || place != "('whk_3','n1','"+log.epoch+"',0,5,0)" {
+		t.Errorf("%s, %v", place, err)
 	}
 }
 
@@ -342,7 +388,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if record.Delivery == nil && record.Audit == nil {
+		if record.Empty() {
 			t.Error("an empty record without an error")
 		}
 		again, err := json.Marshal(record)

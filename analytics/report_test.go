@@ -63,12 +63,13 @@ func quantile(sorted []int64, level float64) event.Duration {
 
 func summaryOf(records []*event.Record, since time.Time) []analytics.IntegrationSummary {
 	by := map[string]*analytics.IntegrationSummary{}
-	of := func(d *event.DeliveryRecord) *analytics.IntegrationSummary {
-		if by[d.Integration] == nil {
-			by[d.Integration] = &analytics.IntegrationSummary{Integration: d.Integration, Vendor: d.Vendor}
+	named := func(integration, vendor string) *analytics.IntegrationSummary {
+		if by[integration] == nil {
+			by[integration] = &analytics.IntegrationSummary{Integration: integration, Vendor: vendor}
 		}
-		return by[d.Integration]
+		return by[integration]
 	}
+	of := func(d *event.DeliveryRecord) *analytics.IntegrationSummary { return named(d.Integration, d.Vendor) }
 	latencies := map[string][]int64{}
 	for _, e := range finals(records, since, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)) {
 		s := of(e.d)
@@ -82,8 +83,27 @@ func summaryOf(records []*event.Record, since time.Time) []analytics.Integration
 			s.Skipped++
 		}
 	}
-	sent := map[string]bool{}
+	sent, said := map[string]bool{}, map[string]bool{}
+	count := func(into *uint64, what string, r *event.Receipt) {
+		if key := what + r.DeliveryID; !said[key] {
+			said[key] = true
+			*into++
+		}
+	}
 	for _, r := range records {
+		if r.Receipt != nil && r.Receipt.At.UnixMicro() >= since.UnixMicro() {
+			s := named(r.Receipt.Integration, r.Receipt.Vendor)
+			switch r.Receipt.Status {
+			case event.ReceiptRead:
+				count(&s.Read, "read", r.Receipt)
+				count(&s.Reached, "reached", r.Receipt)
+			case event.ReceiptDelivered:
+				count(&s.Reached, "reached", r.Receipt)
+			case event.ReceiptFailed:
+				count(&s.Failed, "failed", r.Receipt)
+			case event.ReceiptSent:
+			}
+		}
 		if r.Delivery == nil {
 			continue
 		}
@@ -375,6 +395,7 @@ func TestErrors(t *testing.T) {
 			"Counts":   func(ctx context.Context) error { _, err := store.Counts(ctx); return err },
 			"Summary":  func(ctx context.Context) error { _, err := store.Summary(ctx, time.Time{}); return err },
 			"Attempts": func(ctx context.Context) error { _, err := store.Attempts(ctx, "dlv_1"); return err },
+			"Receipts": func(ctx context.Context) error { _, err := store.Receipts(ctx, "dlv_1"); return err },
 			"SLO": func(ctx context.Context) error {
 				_, err := store.SLO(ctx, analytics.SLOQuery{Now: time.Now()})
 				return err

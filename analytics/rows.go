@@ -13,19 +13,20 @@ type logID struct {
 	generation uint16
 }
 
-// rows is a batch of records as rows of the three tables.
+// rows is a batch of records as rows of the tables.
 type rows struct {
 	attempts   attemptRows
 	deliveries deliveryRows
+	receipts   receiptRows
 	audit      auditRows
 }
 
 func newRows() *rows {
-	return &rows{attempts: newAttemptRows(), deliveries: newDeliveryRows(), audit: newAuditRows()}
+	return &rows{attempts: newAttemptRows(), deliveries: newDeliveryRows(), receipts: newReceiptRows(), audit: newAuditRows()}
 }
 
 func (r *rows) blocks() []*block {
-	return []*block{&r.attempts.block, &r.deliveries.block, &r.audit.block}
+	return []*block{&r.attempts.block, &r.deliveries.block, &r.receipts.block, &r.audit.block}
 }
 
 func (r *rows) reset() {
@@ -43,6 +44,9 @@ func (r *rows) add(log logID, seq uint64, record *event.Record) {
 		if d.Result != nil {
 			r.deliveries.add(log, place{seq, 0}, record.Node, d)
 		}
+	}
+	if record.Receipt != nil {
+		r.receipts.add(log, place{seq, 0}, record.Node, record.Receipt)
 	}
 	if record.Audit != nil {
 		r.audit.add(log, place{seq, 0}, record.Node, record.Audit)
@@ -153,6 +157,36 @@ func (r *deliveryRows) add(log logID, at place, node string, d *event.DeliveryRe
 	r.category.add(string(d.Category))
 	r.outcome.add(string(d.Result.Outcome))
 	r.reasons.add(d.Result.Reason)
+	r.node.add(node)
+}
+
+type receiptRows struct {
+	block
+	at                                             *values[time.Time]
+	delivery, integration, vendor, eventID, status *values[string]
+	reasons, detail, node                          *values[string]
+}
+
+func newReceiptRows() receiptRows {
+	r := receiptRows{
+		at: newValues[time.Time]("at"), delivery: newValues[string]("delivery_id"), integration: newValues[string]("integration"),
+		vendor: newValues[string]("vendor"), eventID: newValues[string]("event_id"), status: newValues[string]("status"),
+		reasons: newValues[string]("reason"), detail: newValues[string]("detail"), node: newValues[string]("node"),
+	}
+	r.block = newBlock("receipts", r.at, r.delivery, r.integration, r.vendor, r.eventID, r.status, r.reasons, r.detail, r.node)
+	return r
+}
+
+func (r *receiptRows) add(log logID, at place, node string, said *event.Receipt) {
+	r.addPlace(log, at)
+	r.at.add(instant(said.At))
+	r.delivery.add(said.DeliveryID)
+	r.integration.add(said.Integration)
+	r.vendor.add(said.Vendor)
+	r.eventID.add(said.EventID)
+	r.status.add(string(said.Status))
+	r.reasons.add(said.Reason)
+	r.detail.add(said.Detail)
 	r.node.add(node)
 }
 

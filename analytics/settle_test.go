@@ -94,7 +94,7 @@ func TestSettle(t *testing.T) {
 	}{
 		"nothing": {
 			func(*testing.T, analytics.TestBatch, driver.Conn) {},
-			func(c analytics.Counts) int { return int(c.Attempts + c.Deliveries + c.Audit) },
+			func(c analytics.Counts) int { return int(c.Attempts + c.Deliveries + c.Receipts + c.Audit) },
 		},
 		"everything": {insert(""), func(analytics.Counts) int { return 0 }},
 		// The part was committed, its token was not written: repeating the insert would double it.
@@ -104,11 +104,11 @@ func TestSettle(t *testing.T) {
 			func(t *testing.T, b analytics.TestBatch, conn driver.Conn) {
 				t.Helper()
 				insert("")(t, b, conn)
-				for _, table := range []string{"attempts", "deliveries", "audit"} {
+				for _, table := range []string{"attempts", "deliveries", "receipts", "audit"} {
 					execute(t, conn, "ALTER TABLE "+table+" DELETE WHERE 1 SETTINGS mutations_sync = 2")
 				}
 			},
-			func(c analytics.Counts) int { return int(c.Attempts + c.Deliveries + c.Audit) },
+			func(c analytics.Counts) int { return int(c.Attempts + c.Deliveries + c.Receipts + c.Audit) },
 		},
 		// Killed in the middle of an insert: some partitions are there, some are not.
 		"some partitions": {

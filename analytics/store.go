@@ -78,13 +78,14 @@ func (s *Store) Version(ctx context.Context) (string, error) {
 type Counts struct {
 	Attempts   uint64 `json:"attempts"`
 	Deliveries uint64 `json:"deliveries"`
+	Receipts   uint64 `json:"receipts"`
 	Audit      uint64 `json:"audit"`
 }
 
 // Counts counts the rows of each table.
 func (s *Store) Counts(ctx context.Context) (Counts, error) {
 	var c Counts
-	if err := s.conn.QueryRow(ctx, queries.Counts).Scan(&c.Attempts, &c.Deliveries, &c.Audit); err != nil {
+	if err := s.conn.QueryRow(ctx, queries.Counts).Scan(&c.Attempts, &c.Deliveries, &c.Receipts, &c.Audit); err != nil {
 		return Counts{}, fmt.Errorf("count rows: %w", err)
 	}
 	return c, nil

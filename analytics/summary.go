@@ -22,6 +22,9 @@ type IntegrationSummary struct {
 	Dead        uint64         `json:"dead"`
 	Skipped     uint64         `json:"skipped"`
 	Attempts    uint64         `json:"attempts"` // calls
+	Reached     uint64         `json:"reached"`  // deliveries whose message the vendor says was delivered or read
+	Read        uint64         `json:"read"`     // of these, read
+	Failed      uint64         `json:"failed"`   // deliveries whose message the vendor accepted, and then says failed
 	P50         event.Duration `json:"p50"`      // from accepting the event to the end of the delivery, of those delivered; exact, to the microsecond
 	P99         event.Duration `json:"p99"`
 }
@@ -38,7 +41,7 @@ func (s *Store) Summary(ctx context.Context, since time.Time) ([]IntegrationSumm
 	for rows.Next() {
 		var i IntegrationSummary
 		var p50, p99 int64
-		if err := rows.Scan(&i.Integration, &i.Vendor, &i.Sent, &i.Delivered, &i.Dead, &i.Skipped, &i.Attempts, &p50, &p99); err != nil {
+		if err := rows.Scan(&i.Integration, &i.Vendor, &i.Sent, &i.Delivered, &i.Dead, &i.Skipped, &i.Attempts, &i.Reached, &i.Read, &i.Failed, &p50, &p99); err != nil {
 			return nil, fmt.Errorf("summary: %w", err)
 		}
 		i.P50, i.P99 = event.Duration(p50)*event.Duration(time.Microsecond), event.Duration(p99)*event.Duration(time.Microsecond)
@@ -71,6 +74,41 @@ type AttemptRow struct {
 	Reason      string         `json:"reason,omitempty"`
 	Detail      string         `json:"detail,omitempty"`
 	Probe       bool           `json:"probe,omitempty"`
+}
+
+// ReceiptRow is what a vendor said became of a delivery's message.
+type ReceiptRow struct {
+	DeliveryID  string              `json:"deliveryId"`
+	Integration string              `json:"integration"`
+	Vendor      string              `json:"vendor"`
+	Status      event.ReceiptStatus `json:"status"`
+	At          time.Time           `json:"at"`
+	Reason      string              `json:"reason,omitempty"`
+	Detail      string              `json:"detail,omitempty"`
+}
+
+// Receipts returns what the vendor said of a delivery's messages, each status once, in order; none if
+// it said nothing, or that is not recorded yet.
+func (s *Store) Receipts(ctx context.Context, deliveryID string) ([]ReceiptRow, error) {
+	rows, err := s.conn.Query(with(ctx, clickhouse.Parameters{"delivery": deliveryID}), queries.Receipts)
+	if err != nil {
+		return nil, fmt.Errorf("receipts of %s: %w", deliveryID, err)
+	}
+	defer rows.Close() //nolint:errcheck // Err says it
+	var all []ReceiptRow
+	for rows.Next() {
+		var r ReceiptRow
+		var status string
+		if err := rows.Scan(&r.DeliveryID, &r.Integration, &r.Vendor, &status, &r.At, &r.Reason, &r.Detail); err != nil {
+			return nil, fmt.Errorf("receipts of %s: %w", deliveryID, err)
+		}
+		r.Status = event.ReceiptStatus(status)
+		all = append(all, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("receipts of %s: %w", deliveryID, err)
+	}
+	return all, nil
 }
 
 // Attempts returns the calls made for a delivery over all its replays, in order; none if there were

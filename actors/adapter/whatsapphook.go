@@ -170,30 +170,15 @@ func (v *whatsAppValue) add(got *Reception) error {
 	return nil
 }
 
-// whatsAppStatusPayload is the payload of delivery.status.
-type whatsAppStatusPayload struct {
-	Vendor     string                `json:"vendor"`
-	Status     string                `json:"status"` // sent, delivered, read or failed
-	MessageID  string                `json:"messageId"`
-	Recipient  string                `json:"recipient"`
-	DeliveryID string                `json:"deliveryId,omitempty"`
-	Errors     []whatsAppStatusError `json:"errors,omitempty"`
-}
-
-type whatsAppStatusError struct {
-	Code   int    `json:"code"`
-	Detail string `json:"detail"`
-}
-
 func (s *whatsAppStatus) message() (Message, error) {
 	if s.ID == "" || s.Status == "" {
 		return Message{}, &DecodeError{Field: "statuses", Reason: "id and status must both be given"}
 	}
-	p := whatsAppStatusPayload{
+	p := statusPayload{
 		Vendor: "whatsapp", Status: s.Status, MessageID: s.ID, Recipient: s.Recipient, DeliveryID: s.Callback,
 	}
 	for _, e := range s.Errors {
-		p.Errors = append(p.Errors, whatsAppStatusError{Code: e.Code, Detail: firstOf(e.Data.Details, e.Title)})
+		p.Errors = append(p.Errors, statusError{Code: e.Code, Detail: firstOf(e.Data.Details, e.Title)})
 	}
 	raw, err := json.Marshal(p)
 	return Message{

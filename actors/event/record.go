@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// Record is one entry of the record log on its way to analytics: what became of a delivery, or an
-// audited action. It holds no payload and no secret.
+// Record is one entry of the record log on its way to analytics: what became of a delivery, what its
+// vendor said of it later, or an audited action. It holds no payload and no secret.
 type Record struct {
 	V        int             `json:"v"`
 	Node     string          `json:"node"`
 	Delivery *DeliveryRecord `json:"delivery,omitempty"`
+	Receipt  *Receipt        `json:"receipt,omitempty"`
 	Audit    *Audit          `json:"audit,omitempty"`
 }
 
@@ -46,6 +47,33 @@ func RecordOf(d *Delivery) *DeliveryRecord {
 		Integration: d.Integration, Vendor: d.Vendor, Category: d.Category, WeddingID: d.WeddingID,
 		AcceptedAt: d.AcceptedAt, RoutedAt: d.RoutedAt,
 	}
+}
+
+// Empty reports that the record tells of nothing.
+func (r *Record) Empty() bool { return r.Delivery == nil && r.Receipt == nil && r.Audit == nil }
+
+// ReceiptStatus is what a vendor says became of a message that it had accepted.
+type ReceiptStatus string
+
+// The statuses. One can be left out: a message that is read at once may never be called delivered.
+const (
+	ReceiptSent      ReceiptStatus = "sent"
+	ReceiptDelivered ReceiptStatus = "delivered"
+	ReceiptRead      ReceiptStatus = "read"
+	ReceiptFailed    ReceiptStatus = "failed"
+)
+
+// Receipt is one status of a delivery's message. It is the integration's word: a delivery to another one
+// is none of its business, whatever id it gives.
+type Receipt struct {
+	DeliveryID  string        `json:"deliveryId"`
+	Integration string        `json:"integration"`
+	Vendor      string        `json:"vendor"`
+	EventID     string        `json:"eventId"` // of the delivery.status that said so; its own for each status of a message
+	Status      ReceiptStatus `json:"status"`
+	At          time.Time     `json:"at"`               // by the vendor's clock
+	Reason      string        `json:"reason,omitempty"` // the vendor's code, where it failed
+	Detail      string        `json:"detail,omitempty"` // the vendor's words, at most 1 KiB
 }
 
 // Audit is one admin action or webhook verdict.

@@ -12,6 +12,8 @@ var (
 	SLO string
 	//go:embed attempts.sql
 	Attempts string
+	//go:embed receipts.sql
+	Receipts string
 	//go:embed counts.sql
 	Counts string
 	//go:embed last_batch.sql

@@ -59,7 +59,7 @@ func decodeRecord(data []byte) (*event.Record, error) {
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, err
 	}
-	if r.Delivery == nil && r.Audit == nil {
+	if r.Empty() {
 		return nil, errors.New("a record of nothing")
 	}
 	return r, nil

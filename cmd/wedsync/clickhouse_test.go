@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,8 +12,10 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/loadtest/demo"
+	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
 // The demo is the whole system with a real ClickHouse; its data are what slo is asked about afterwards.
@@ -55,6 +58,52 @@ func TestDemoThenSLO(t *testing.T) {
 	stop()
 	if code := <-ended; code != exitOK {
 		t.Errorf("serve ended with %d", code)
+	}
+}
+
+// What WhatsApp says of a message by webhook stands beside its delivery in ClickHouse, once.
+func TestReceiptsReachClickHouse(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, func(c *Config) { c.ClickHouse.DSN = clickhouseEmbedded })
+	waitComponent(t, d.node.URL(), "clickhouse", "")
+	in, _ := d.sims.WhatsApp.Integration("sim-whatsapp")
+	in.Channel = "status:whatsapp"
+	if _, err := d.node.registry.Put(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	d.do("publish", "supplier:dashboard:42", "timeline.updated", timeline)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	if err := d.sims.WhatsApp.Wait(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	id := d.sims.WhatsApp.Received()[0].ID
+	for _, status := range []string{"sent", "read", "read"} { // the last one twice, as Meta does when it hears no answer
+		sent, err := d.sims.WhatsApp.Send(ctx, d.node.URL()+"/api/webhooks/whatsapp/sim-whatsapp", vendors.Webhook{
+			ID: "wamid.1", Type: "status", Data: map[string]any{"status": status, "recipient_id": "33612345678", "biz_opaque_callback_data": id},
+		})
+		if err != nil || sent[0].Status != http.StatusOK {
+			t.Fatalf("%s: %+v, %v", status, sent, err)
+		}
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got, err := d.node.records.current().Receipts(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) == 2 {
+			if got[0].Status != event.ReceiptSent || got[1].Status != event.ReceiptRead || got[1].Integration != "sim-whatsapp" || got[1].Vendor != "whatsapp" {
+				t.Errorf("receipts %+v", got)
+			}
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("receipts %+v", got)
+		}
 	}
 }
 
