@@ -145,12 +145,7 @@ func (s *System) plan(ev *event.Event) *plan {
 	}
 	for _, match := range s.cfg.Registry.Resolve(ev) {
 		in := &match.Entry.Integration
-		d := &event.Delivery{
-			V: event.Version, ID: event.DeliveryID(ev.Channel, ev.ID, in.ID), EventID: ev.ID, EventSeq: ev.Seq, EventType: ev.Type,
-			Channel: ev.Channel, Integration: in.ID, Vendor: in.Vendor, Category: in.Category,
-			WeddingID: registry.WeddingID(ev, match.Vars), CorrelationID: ev.CorrelationID, TraceParent: ev.TraceParent,
-			Vars: match.Vars, AcceptedAt: ev.AcceptedAt, RoutedAt: now,
-		}
+		d := deliveryOf(ev, in, match.Vars, now)
 		if reason := s.passOver(ev, in); reason != "" {
 			p.end(d, event.Skipped, reason, now)
 			continue
@@ -171,6 +166,16 @@ func (s *System) plan(ev *event.Event) *plan {
 		}
 	}
 	return p
+}
+
+// deliveryOf returns the delivery of an event to an integration, but for its body.
+func deliveryOf(ev *event.Event, in *event.Integration, vars map[string]string, now time.Time) *event.Delivery {
+	return &event.Delivery{
+		V: event.Version, ID: event.DeliveryID(ev.Channel, ev.ID, in.ID), EventID: ev.ID, EventSeq: ev.Seq, EventType: ev.Type,
+		Channel: ev.Channel, Integration: in.ID, Vendor: in.Vendor, Category: in.Category,
+		WeddingID: registry.WeddingID(ev, vars), CorrelationID: ev.CorrelationID, TraceParent: ev.TraceParent,
+		Vars: vars, AcceptedAt: ev.AcceptedAt, RoutedAt: now,
+	}
 }
 
 // receiptOf is what an event says of a delivery by the integration whose webhook it was; nil for others.

@@ -21,6 +21,8 @@ var (
 	ErrNotOwned = errors.New("actors: the shard is not held by this node at the moment; try again")
 	// ErrUnknown means that there is no such integration.
 	ErrUnknown = errors.New("actors: no such integration")
+	// ErrPassedOver means that the event is not for that integration, though somebody sends it there.
+	ErrPassedOver = errors.New("actors: the integration is passed over")
 )
 
 // System is the supervision tree of one node. Its methods may be called concurrently.
@@ -51,7 +53,11 @@ func New(cfg Config) (*System, error) {
 	s.cfg.Caller = LogCaller{Log: cfg.Journal, Next: cfg.Caller}
 	s.metrics = newMetrics(cfg.Metrics)
 	quiet := slog.New(slog.DiscardHandler) // panics are logged by logPanics, the rest is protoactor's own
-	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
+	s.actors = actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }),
+		// A message to an actor that has stopped leaves a goroutine for so long, to count what is not logged.
+		actor.WithDeadLetterThrottleInterval(time.Millisecond),
+	)
 	s.root = s.actors.Root
 	return s, nil
 }

@@ -130,7 +130,7 @@ func (s *Sender) Do(ctx context.Context, call *event.Call) *event.Answer {
 	case call.Mail != nil && call.HTTP == nil:
 		return s.doMail(ctx, call.Mail)
 	}
-	return &event.Answer{Err: &CallError{Field: "kind", Reason: "exactly one of HTTP and Mail must be set"}}
+	return &event.Answer{Err: &CallError{Field: "kind", Reason: "exactly one of HTTP and Mail must be set; events are not sent from here"}}
 }
 
 func (s *Sender) doHTTP(ctx context.Context, call *event.HTTPCall) *event.Answer {

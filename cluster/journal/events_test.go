@@ -360,3 +360,41 @@ func TestClosed(t *testing.T) {
 		}
 	}
 }
+
+// HistoryFrom gives the events of all the channels that a pattern selects, in the log's order.
+func TestHistoryFrom(t *testing.T) {
+	t.Parallel()
+	j := open(t)
+	for _, channel := range []string{"a:1", "b:1", "a:2", "a:1:x", "a:1", "a:2.5"} {
+		if _, err := j.Append(t.Context(), newEvent(channel)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		pattern string
+		after   uint64
+		limit   int
+		want    string
+	}{
+		{"a:*", 0, 10, "[1 a:1 3 a:2 5 a:1 6 a:2.5]"},
+		{"a:{id}", 1, 2, "[3 a:2 5 a:1]"},
+		{"a:**", 3, 10, "[4 a:1:x 5 a:1 6 a:2.5]"},
+		{"**", 0, 3, "[1 a:1 2 b:1 3 a:2]"},
+		{"a:2.5", 0, 10, "[6 a:2.5]"},
+		{"a:*", 6, 10, "[]"},
+		{"c:*", 0, 10, "[]"},
+	} {
+		entries, err := j.HistoryFrom(t.Context(), c.pattern, c.after, c.limit)
+		got := []string{}
+		for _, e := range entries {
+			got = append(got, fmt.Sprint(e.Seq, " ", e.Channel))
+		}
+		if err != nil || fmt.Sprint(got) != c.want {
+			t.Errorf("%s after %d: %v, %v, want %s", c.pattern, c.after, got, err, c.want)
+		}
+	}
+	var bad *event.ChannelError
+	if _, err := j.HistoryFrom(t.Context(), "a:**:b", 0, 10); !errors.As(err, &bad) {
+		t.Errorf("a wrong pattern: %v", err)
+	}
+}

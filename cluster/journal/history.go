@@ -18,6 +18,20 @@ func (j *Journal) History(ctx context.Context, channel string, after uint64, lim
 	return entries, j.fail("reading the history of "+channel, err)
 }
 
+// HistoryFrom returns up to limit events with a sequence above after, ascending, of all channels that the
+// pattern selects. Their Prev is 0.
+func (j *Journal) HistoryFrom(ctx context.Context, pattern string, after uint64, limit int) ([]Entry, error) {
+	subject, err := eventsSubject(pattern)
+	if err != nil {
+		return nil, err
+	}
+	var entries []Entry
+	err = j.scan(ctx, streamEvents, subject, after, limit, func(m *jetstream.RawStreamMsg) {
+		entries = append(entries, Entry{Seq: m.Sequence, Channel: channelOfEvent(m.Subject), Data: m.Data})
+	})
+	return entries, j.fail("reading the events of "+pattern, err)
+}
+
 func (j *Journal) history(ctx context.Context, subject string, after uint64, limit int) ([]Entry, error) {
 	var entries []Entry
 	err := j.scan(ctx, streamEvents, subject, after, limit, collect(&entries))

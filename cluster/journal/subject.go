@@ -38,16 +38,21 @@ func channelOfLive(subject string) string {
 }
 
 // liveSubject returns what to subscribe to for a channel name or pattern.
-func liveSubject(pattern string) (string, error) {
+func liveSubject(pattern string) (string, error) { return patternSubject("live", pattern) }
+
+// eventsSubject returns the subjects of the events of all channels that the pattern selects.
+func eventsSubject(pattern string) (string, error) { return patternSubject("ev.*", pattern) }
+
+func patternSubject(prefix, pattern string) (string, error) {
 	p, err := event.ParsePattern(pattern)
 	if err != nil {
 		return "", err
 	}
 	if p.IsChannel() {
-		return "live." + toSubject.Replace(pattern), nil
+		return prefix + "." + toSubject.Replace(pattern), nil
 	}
 	var b strings.Builder
-	b.WriteString("live")
+	b.WriteString(prefix)
 	for segment := range strings.SplitSeq(pattern, ":") {
 		b.WriteByte('.')
 		switch {
