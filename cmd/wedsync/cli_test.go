@@ -21,6 +21,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
 	embedded.MaybeRunChild()
 	goleak.VerifyTestMain(m)
 }

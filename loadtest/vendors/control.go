@@ -1,10 +1,12 @@
 package vendors
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -26,6 +28,15 @@ func control(mux *http.ServeMux, s *web, v Vendor) {
 			views = append(views, receiptView{Receipt: r, Body: string(r.Body)})
 		}
 		write(w, jsonReply(http.StatusOK, views))
+	})
+	mux.HandleFunc("GET /_sim/last", func(w http.ResponseWriter, _ *http.Request) {
+		all := slices.DeleteFunc(s.Received(), func(r Receipt) bool { return !r.Taken })
+		if len(all) == 0 {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write(append(bytes.TrimRight(all[len(all)-1].Body, "\r\n"), '\n'))
 	})
 	mux.HandleFunc("GET /_sim/counts", func(w http.ResponseWriter, _ *http.Request) {
 		write(w, jsonReply(http.StatusOK, s.Counts()))

@@ -23,6 +23,7 @@ func TestControl(t *testing.T) {
 		}
 		return strings.TrimSpace(answer)
 	}
+	call(http.MethodGet, "last", "", 404)
 	do(t, http.MethodPost, v.URL()+"/webhooks/wedding", signedCall(t, v, "one", guests), guests)
 	do(t, http.MethodPost, v.URL()+"/webhooks/wedding", signedCall(t, v, "two", guests), guests)
 	var got []struct{ ID, Body, Vendor string }
@@ -31,6 +32,9 @@ func TestControl(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(call(http.MethodGet, "received", "", 200)), &got); err != nil || len(got) != 2 {
 		t.Errorf("received %+v, %v", got, err)
+	}
+	if got := call(http.MethodGet, "last", "", 200); got != guests {
+		t.Errorf("last %s", got)
 	}
 	call(http.MethodGet, "received?limit=none", "", 400)
 	call(http.MethodGet, "received?limit=0", "", 400)

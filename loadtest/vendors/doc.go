@@ -15,6 +15,7 @@
 // Every simulator is also steered over HTTP, below its URL:
 //
 //	GET    /_sim/received?limit=N   the last N receipts (100), oldest first
+//	GET    /_sim/last               the body of the last call that was taken, as it came
 //	GET    /_sim/counts             Counts
 //	GET    /_sim/settings           settings and secrets to enter in wedsync
 //	GET    /_sim/faults             the faults in force
