@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -265,9 +266,10 @@ func TestTooMuchHeldBack(t *testing.T) {
 		watcher := dialConnected(t, n, all(t))
 		watcher.subscribe(channel)
 		asked, goOn := make(chan struct{}), make(chan struct{})
+		tell := sync.OnceFunc(func() { close(asked) }) // the sweep may ask too
 		l.set(func(l *badLog) {
 			l.history = func(context.Context, uint64) ([]journal.Entry, bool, error) {
-				close(asked)
+				tell()
 				<-goOn
 				return nil, false, nil
 			}

@@ -132,37 +132,40 @@ func (c Config) Validate() error {
 type Set struct {
 	StudioCloud   *StudioCloud
 	VenueMaster   *VenueMaster
+	WhatsApp      *WhatsApp
+	Slack         *Slack
+	Email         *Email
 	PartyRental   *PartyRental
 	EventPlanning *EventPlanning
 	Tripleseat    *Tripleseat
 	AnySystem     *AnySystem
-	WhatsApp      *WhatsApp
-	Slack         *Slack
-	Email         *Email
 
 	started []Vendor
 }
 
 // StartAll starts one simulator of each vendor. With a fixed Config.Port the HTTP ports are, in the
-// order of Set's fields, that one and those after it; mail is taken at the one after these. ctx bounds
+// order of Set's fields, that one and those after it; mail is taken at the port after Email's. ctx bounds
 // the start only; Close ends them.
 func StartAll(ctx context.Context, cfg Config) (*Set, error) {
 	s := &Set{}
 	for _, start := range []func(Config) error{
 		func(c Config) error { return begin(ctx, s, c, StartStudioCloud, &s.StudioCloud) },
 		func(c Config) error { return begin(ctx, s, c, StartVenueMaster, &s.VenueMaster) },
+		func(c Config) error { return begin(ctx, s, c, StartWhatsApp, &s.WhatsApp) },
+		func(c Config) error { return begin(ctx, s, c, StartSlack, &s.Slack) },
+		func(c Config) error { return begin(ctx, s, c, StartEmail, &s.Email) },
 		func(c Config) error { return begin(ctx, s, c, StartPartyRental, &s.PartyRental) },
 		func(c Config) error { return begin(ctx, s, c, StartEventPlanning, &s.EventPlanning) },
 		func(c Config) error { return begin(ctx, s, c, StartTripleseat, &s.Tripleseat) },
 		func(c Config) error { return begin(ctx, s, c, StartAnySystem, &s.AnySystem) },
-		func(c Config) error { return begin(ctx, s, c, StartWhatsApp, &s.WhatsApp) },
-		func(c Config) error { return begin(ctx, s, c, StartSlack, &s.Slack) },
-		func(c Config) error { return begin(ctx, s, c, StartEmail, &s.Email) },
 	} {
 		if err := start(cfg); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 		if cfg.Port != 0 {
+			cfg.Port++
+		}
+		if _, two := s.started[len(s.started)-1].(*Email); two && cfg.Port != 0 {
 			cfg.Port++
 		}
 	}
