@@ -144,28 +144,35 @@ func (s *System) plan(ev *event.Event) *plan {
 		p.receiptID = "receipt:" + ev.DedupKey()
 	}
 	for _, match := range s.cfg.Registry.Resolve(ev) {
-		in := &match.Entry.Integration
-		d := deliveryOf(ev, in, match.Vars, now)
-		if reason := s.passOver(ev, in); reason != "" {
-			p.end(d, event.Skipped, reason, now)
-			continue
-		}
-		body, err := s.encode(match.Entry, ev)
+		d, skipped, err := s.route(match, ev, now)
 		switch {
-		case err == nil:
-			d.Body = body
-			p.deliveries = append(p.deliveries, d)
-		case errors.Is(err, adapter.ErrUnsupported):
-			p.end(d, event.Skipped, event.ReasonUnsupported, now)
-		default:
+		case err != nil:
 			reason := reasonOf(err)
 			p.letters = append(p.letters, &event.DeadLetter{
 				V: event.Version, Delivery: *d, Event: *ev, EventSeq: ev.Seq, Reason: reason, Detail: err.Error(), DiedAt: now,
 			})
 			p.end(d, event.Dead, reason, now)
+		case skipped != "":
+			p.end(d, event.Skipped, skipped, now)
+		default:
+			p.deliveries = append(p.deliveries, d)
 		}
 	}
 	return p
+}
+
+// route makes the delivery of an event to one integration. It tells why there is none where it is
+// skipped, and fails where it cannot be made.
+func (s *System) route(match registry.Match, ev *event.Event, now time.Time) (d *event.Delivery, skipped string, err error) {
+	d = deliveryOf(ev, &match.Entry.Integration, match.Vars, now)
+	if reason := s.passOver(ev, &match.Entry.Integration); reason != "" {
+		return d, reason, nil
+	}
+	d.Body, err = s.encode(match, ev)
+	if errors.Is(err, adapter.ErrUnsupported) {
+		return d, event.ReasonUnsupported, nil
+	}
+	return d, "", err
 }
 
 // deliveryOf returns the delivery of an event to an integration, but for its body.
@@ -214,14 +221,19 @@ func (p *plan) end(d *event.Delivery, outcome event.Outcome, reason string, now 
 	p.sys.metrics.deliveries.WithLabelValues(d.Vendor, string(outcome)).Inc()
 }
 
-// encode makes the vendor's body of an event; a panic of the adapter is an error like another.
-func (s *System) encode(entry *registry.Entry, ev *event.Event) (body []byte, err error) {
+// encode makes the vendor's body of an event, as the mapping has it; a panic of the adapter is an error
+// like another.
+func (s *System) encode(match registry.Match, ev *event.Event) (body []byte, err error) {
 	defer recovered(&err)
-	conn, err := entry.Connection()
+	conn, err := match.Entry.Connection()
 	if err != nil {
 		return nil, err
 	}
-	return conn.Encode(ev)
+	mapped, err := match.Event(ev)
+	if err != nil {
+		return nil, err
+	}
+	return conn.Encode(mapped)
 }
 
 // panicError is what an adapter broke with.
@@ -238,7 +250,10 @@ func recovered(err *error) {
 func reasonOf(err error) string {
 	var settings *adapter.SettingsError
 	var broke *panicError
+	var expression *registry.ExpressionError
 	switch {
+	case errors.As(err, &expression):
+		return event.ReasonExpression
 	case errors.As(err, &broke):
 		return event.ReasonPanic
 	case errors.As(err, &settings):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/registry"
 )
 
 // Deliver puts an event of the log before one integration, whatever the mappings say, and returns the
@@ -26,7 +27,7 @@ func (s *System) Deliver(ctx context.Context, id string, ev *event.Event) (*even
 	}
 	d := deliveryOf(ev, &entry.Integration, nil, s.cfg.Now().UTC())
 	var err error
-	if d.Body, err = s.encode(entry, ev); err != nil {
+	if d.Body, err = s.encode(registry.Match{Entry: entry}, ev); err != nil {
 		return nil, fmt.Errorf("actors: deliver %s to %s: %w", ev.ID, id, err)
 	}
 	if err := s.cfg.Journal.Enqueue(ctx, d); err != nil {

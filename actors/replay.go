@@ -5,10 +5,12 @@ import (
 	"fmt"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/registry"
 )
 
 // Replay sends a dead letter once more on its way, through the same lane, breaker and limits and
-// under the same id, encoded anew so that what was mended takes effect. It fails, and leaves the
+// under the same id, encoded anew so that what was mended takes effect: with the fields of the mapping
+// that leads there now, or as the event is where none does any more. It fails, and leaves the
 // letter where it is, where the letter does not exist (journal.ErrNotFound), its integration is gone
 // (ErrUnknown) or the event still cannot be encoded.
 func (s *System) Replay(ctx context.Context, seq uint64) (*event.Delivery, error) {
@@ -26,7 +28,7 @@ func (s *System) Replay(ctx context.Context, seq uint64) (*event.Delivery, error
 	d.RoutedAt = s.cfg.Now().UTC()
 	if letter.Event.ID != "" {
 		letter.Event.Seq = letter.EventSeq
-		if d.Body, err = s.encode(entry, &letter.Event); err != nil {
+		if d.Body, err = s.encode(s.match(entry, &letter.Event), &letter.Event); err != nil {
 			return nil, fmt.Errorf("actors: dead letter %d still cannot be encoded: %w", seq, err)
 		}
 	}
@@ -37,4 +39,14 @@ func (s *System) Replay(ctx context.Context, seq uint64) (*event.Delivery, error
 		return nil, fmt.Errorf("actors: dead letter %d was replayed and is still listed: %w", seq, err)
 	}
 	return &d, nil
+}
+
+// match returns how an event comes to an integration that it goes to whatever the mappings say.
+func (s *System) match(entry *registry.Entry, ev *event.Event) registry.Match {
+	for _, m := range s.cfg.Registry.Resolve(ev) {
+		if m.Entry.Integration.ID == entry.Integration.ID {
+			return m
+		}
+	}
+	return registry.Match{Entry: entry}
 }

@@ -52,6 +52,7 @@ const (
 	ReasonExhausted     = "attempts_exhausted" // first try and all retries failed while the vendor was up
 	ReasonExpired       = "park_limit"         // waited longer than the integration's parkLimit
 	ReasonEncode        = "encode_failed"      // the adapter could not make the vendor's body from the event
+	ReasonExpression    = "expression_failed"  // an expression of the mapping failed on it
 	ReasonPanic         = "adapter_panic"      // the adapter broke on it
 	ReasonUnsupported   = "unsupported_type"   // skipped: the vendor has nothing to do with that event type
 	ReasonEcho          = "own_event"          // skipped: the event came from that very integration

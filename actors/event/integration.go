@@ -3,8 +3,12 @@ package event
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Category groups vendors by what they are to a wedding; mappings target categories.
@@ -137,9 +141,21 @@ type Mapping struct {
 	Pattern string   `json:"pattern"`
 	Types   []string `json:"types,omitempty"` // empty: all
 	Targets []Target `json:"targets"`
+	// When is an expression: events for which it is false are not delivered by this mapping; "": all are.
+	When string `json:"when,omitempty"`
+	// Fields are expressions by the name of the payload's field that each makes, or makes anew, in what
+	// is delivered. The event itself stays as it is.
+	Fields map[string]string `json:"fields,omitempty"`
 
 	Revision uint64 `json:"-"`
 }
+
+// Limits on a mapping's expressions.
+const (
+	MaxExpressionBytes   = 4 << 10
+	MaxMappingFields     = 32
+	MaxMappingFieldBytes = 64
+)
 
 // Target is either a category or one integration.
 type Target struct {
@@ -175,5 +191,30 @@ func (m *Mapping) Validate() error {
 			}
 		}
 	}
+	return m.checkExpressions()
+}
+
+// checkExpressions checks what can be checked without understanding them.
+func (m *Mapping) checkExpressions() error {
+	if len(m.When) > MaxExpressionBytes {
+		return fmt.Errorf("mapping %s: when: %d bytes, at most %d are allowed", m.ID, len(m.When), MaxExpressionBytes)
+	}
+	if len(m.Fields) > MaxMappingFields {
+		return fmt.Errorf("mapping %s: fields: %d, at most %d are allowed", m.ID, len(m.Fields), MaxMappingFields)
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Fields)) {
+		switch source := m.Fields[name]; {
+		case name == "" || len(name) > MaxMappingFieldBytes || !printable(name):
+			return fmt.Errorf("mapping %s: fields: %.80q: a name has 1 to %d bytes of printable UTF-8", m.ID, name, MaxMappingFieldBytes)
+		case strings.TrimSpace(source) == "":
+			return fmt.Errorf("mapping %s: fields.%s: the expression is empty", m.ID, name)
+		case len(source) > MaxExpressionBytes:
+			return fmt.Errorf("mapping %s: fields.%s: %d bytes, at most %d are allowed", m.ID, name, len(source), MaxExpressionBytes)
+		}
+	}
 	return nil
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }

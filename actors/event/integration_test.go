@@ -119,6 +119,19 @@ func TestMappingValidate(t *testing.T) {
 		{func(m *event.Mapping) { m.Targets[0].Integration = "x" }, "targets[0]: give either"},
 		{func(m *event.Mapping) { m.Targets[0].Category = "crm" }, `targets[0]: "crm" is no category; use one of [photography-crm`},
 		{func(m *event.Mapping) { m.Targets[1].Integration = "a b" }, "targets[1]: id "},
+		{func(m *event.Mapping) { m.When, m.Fields = "true", map[string]string{"Größe": "1"} }, ""},
+		{func(m *event.Mapping) { m.When = strings.Repeat("x", event.MaxExpressionBytes+1) }, "when: 4097 bytes, at most 4096"},
+		{func(m *event.Mapping) { m.Fields = map[string]string{"": "1"} }, `fields: "": a name has 1 to 64 bytes`},
+		{func(m *event.Mapping) { m.Fields = map[string]string{"a\nb": "1"} }, `fields: "a\nb": a name has`},
+		{func(m *event.Mapping) { m.Fields = map[string]string{strings.Repeat("x", 65): "1"} }, "a name has"},
+		{func(m *event.Mapping) { m.Fields = map[string]string{"a": " "} }, "fields.a: the expression is empty"},
+		{func(m *event.Mapping) { m.Fields = map[string]string{"a": strings.Repeat("x", 4097)} }, "fields.a: 4097 bytes"},
+		{func(m *event.Mapping) {
+			m.Fields = map[string]string{}
+			for i := range event.MaxMappingFields + 1 {
+				m.Fields[strings.Repeat("x", i+1)] = "1"
+			}
+		}, "fields: 33, at most 32"},
 	} {
 		m := good()
 		c.change(&m)

@@ -121,7 +121,7 @@ const (
 		`"limits":{"perSecond":0.5,"burst":2,"perRecipient":"6s","recipientBurst":45,"maxInFlight":3,"webhooksPerHour":4,"timeout":"30s","parkLimit":"24h0m0s"},` +
 		`"disabled":true,"paused":{"reason":"r","by":"admin:ops","at":"2026-06-20T13:00:00.123456789Z"}}`
 	mappingJSON = `{"v":1,"id":"m1","pattern":"supplier:dashboard:{supplierId}","types":["timeline.updated"],` +
-		`"targets":[{"category":"photography-crm"},{"integration":"slack-1"}]}`
+		`"targets":[{"category":"photography-crm"},{"integration":"slack-1"}],"when":"true","fields":{"notes":"1"}}`
 	healthJSON = `{"integration":"slack-1","vendor":"slack","state":"open","reason":"r","lastError":"e",` +
 		`"lastErrorAt":"2026-06-20T13:00:00.123456789Z","successRate":0.5,"waiting":1,"parked":2,"inFlight":3,` +
 		`"nextProbe":"2026-06-20T13:00:00.123456789Z",` +
@@ -154,6 +154,7 @@ func TestWireFormat(t *testing.T) {
 		mappingJSON: event.Mapping{
 			V: 1, ID: "m1", Pattern: "supplier:dashboard:{supplierId}", Types: []string{"timeline.updated"},
 			Targets: []event.Target{{Category: event.PhotographyCRM}, {Integration: "slack-1"}},
+			When:    "true", Fields: map[string]string{"notes": "1"},
 		},
 		healthJSON: event.Health{
 			Integration: "slack-1", Vendor: "slack", State: event.Open, Reason: "r", LastError: "e", LastErrorAt: accepted,

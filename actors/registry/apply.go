@@ -70,7 +70,11 @@ func (r *Registry) read(bucket string, c journal.Change) (apply func() bool, int
 		if err != nil {
 			return bad(err), ""
 		}
-		return good(func() bool { return r.index.putMapping(m) }), ""
+		route, err := newRoute(m)
+		if err != nil {
+			return bad(err), ""
+		}
+		return good(func() bool { return r.index.putMapping(route) }), ""
 	}
 	id, ok := strings.CutPrefix(c.Key, integrationPrefix)
 	if !ok {

@@ -40,7 +40,19 @@ func (e *Entry) String() string {
 type Match struct {
 	Entry   *Entry
 	Vars    map[string]string // what the mapping's pattern captured; shared, not to be changed; nil: nothing
-	Mapping string            // id of the mapping that chose it: the first, where several do
+	Mapping string            // id of the mapping that chose it: the first whose condition holds, where several do
+
+	outcome *outcome // what the mapping's expressions make of the event; nil: it has none
+}
+
+// Event returns the event, for which the match was found, as the mapping's fields make it: that is what is
+// to be encoded. It fails with an *ExpressionError where the mapping's condition or a field cannot be
+// evaluated: then the event cannot be delivered.
+func (m Match) Event(ev *event.Event) (*event.Event, error) {
+	if m.outcome == nil {
+		return ev, nil
+	}
+	return m.outcome.event, m.outcome.err
 }
 
 // WeddingID returns the couple that an event is about: as the event says, else the captured

@@ -166,10 +166,9 @@ func (x *index) leave(s *slot) {
 	}
 }
 
-func (x *index) putMapping(m event.Mapping) bool {
-	x.dropMapping(m.ID)
-	r := newRoute(m)
-	x.mappings[m.ID] = r
+func (x *index) putMapping(r *route) bool {
+	x.dropMapping(r.mapping.ID)
+	x.mappings[r.mapping.ID] = r
 	x.patterns.insert(r)
 	return true
 }
@@ -184,31 +183,44 @@ func (x *index) dropMapping(id string) bool {
 	return true
 }
 
-// resolve returns the integrations that an event goes to, by id.
-func (x *index) resolve(channel, eventType string) []Match {
+// resolve returns the integrations that an event may go to, by id and mapping, and reports whether
+// expressions have a say in it; if not, each integration is there once. A trial takes the place of the
+// stored mapping of its id.
+func (x *index) resolve(channel, eventType string, trial *Trial) (found []Match, open bool) {
 	var segmentBuf [event.MaxChannelSegments]string
 	segments := split(channel, segmentBuf[:0])
 	if segments == nil {
-		return nil
+		return nil, false
 	}
 	var routeBuf [16]*route
 	routes := x.patterns.match(segments, eventType, routeBuf[:0])
-	if len(routes) == 0 {
-		return nil
+	if trial != nil {
+		routes = trial.among(routes, segments, eventType)
 	}
-	found := make([]Match, 0, 4)
+	if len(routes) == 0 {
+		return nil, false
+	}
+	found = make([]Match, 0, 4)
 	for _, r := range routes {
 		found = x.follow(r, segments, found)
+		open = open || r.formulas != nil
 	}
 	slices.SortFunc(found, func(a, b Match) int {
 		return cmp.Or(strings.Compare(a.Entry.Integration.ID, b.Entry.Integration.ID), strings.Compare(a.Mapping, b.Mapping))
 	})
-	return slices.CompactFunc(found, func(a, b Match) bool { return a.Entry == b.Entry })
+	if open {
+		return found, true
+	}
+	return slices.CompactFunc(found, func(a, b Match) bool { return a.Entry == b.Entry }), false
 }
 
 // follow appends the integrations that one mapping chooses.
 func (x *index) follow(r *route, segments []string, found []Match) []Match {
 	var vars map[string]string
+	var out *outcome
+	if r.formulas != nil {
+		out = &outcome{formulas: r.formulas}
+	}
 	add := func(e *Entry) {
 		if e == nil {
 			return
@@ -219,7 +231,7 @@ func (x *index) follow(r *route, segments []string, found []Match) []Match {
 				vars[c.name] = segments[c.at]
 			}
 		}
-		found = append(found, Match{Entry: e, Vars: vars, Mapping: r.mapping.ID})
+		found = append(found, Match{Entry: e, Vars: vars, Mapping: r.mapping.ID, outcome: out})
 	}
 	var buf [128]byte
 	for _, t := range r.mapping.Targets {

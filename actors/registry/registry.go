@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -131,11 +132,25 @@ func (r *Registry) Close() {
 // Resolve returns the integrations that an event goes to, each once, by id: those that a mapping of
 // its channel and type names, and those of the categories that it names whose owner variables all
 // have the values that the mapping's pattern captured. Disabled and misconfigured ones are among
-// them, for the caller to skip and record.
+// them, for the caller to skip and record. Where several mappings lead to an integration, the first by id
+// whose condition is not false chooses it, and its fields apply.
 func (r *Registry) Resolve(ev *event.Event) []Match {
+	chosen, _ := r.Explain(ev)
+	return chosen
+}
+
+// Explain is Resolve that tells too, as passed, which integrations the event does not go to since the
+// conditions of all mappings that lead there are false, each with the first of these mappings.
+func (r *Registry) Explain(ev *event.Event) (chosen, passed []Match) { return r.explain(ev, nil) }
+
+func (r *Registry) explain(ev *event.Event, trial *Trial) (chosen, passed []Match) {
 	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.index.resolve(ev.Channel, ev.Type)
+	found, open := r.index.resolve(ev.Channel, ev.Type, trial)
+	r.mu.RUnlock()
+	if !open {
+		return found, nil
+	}
+	return choose(ev, found) // without the lock: expressions may take a while
 }
 
 // Lookup returns an integration as it stands.
@@ -180,7 +195,7 @@ func (r *Registry) Mappings() []event.Mapping {
 	all := make([]event.Mapping, 0, len(r.index.mappings))
 	for _, route := range r.index.mappings {
 		m := route.mapping
-		m.Types, m.Targets = slices.Clone(m.Types), slices.Clone(m.Targets)
+		m.Types, m.Targets, m.Fields = slices.Clone(m.Types), slices.Clone(m.Targets), maps.Clone(m.Fields)
 		all = append(all, m)
 	}
 	slices.SortFunc(all, func(a, b event.Mapping) int { return strings.Compare(a.ID, b.ID) })

@@ -12,6 +12,7 @@ type route struct {
 	mapping  event.Mapping
 	segments []string   // of the pattern
 	captures []captured // sorted by name
+	formulas *formulas  // nil: it has no expressions
 }
 
 // captured says which segment of a channel a variable holds.
@@ -20,7 +21,8 @@ type captured struct {
 	at   int
 }
 
-func newRoute(m event.Mapping) *route {
+// newRoute compiles a mapping that is valid; it fails with an *ExpressionError.
+func newRoute(m event.Mapping) (*route, error) {
 	r := &route{mapping: m, segments: strings.Split(m.Pattern, ":")}
 	for i, s := range r.segments {
 		if s[0] == '{' {
@@ -28,7 +30,9 @@ func newRoute(m event.Mapping) *route {
 		}
 	}
 	slices.SortFunc(r.captures, func(a, b captured) int { return strings.Compare(a.name, b.name) })
-	return r
+	var err error
+	r.formulas, err = compileMapping(&m, r.captures)
+	return r, err
 }
 
 // types returns the event types under which the route is filed; "" stands for all.
