@@ -270,6 +270,35 @@ func TestHistoryLast(t *testing.T) {
 	if entries, err := j.HistoryLast(t.Context(), "none", 5); err != nil || len(entries) != 0 {
 		t.Errorf("an empty channel has %d entries, %v", len(entries), err)
 	}
+
+	// Over all channels that a pattern selects.
+	for pattern, prefix := range map[string]string{"even:*": "even:", "even:{n}": "even:", "**": "", "at:**": "at:", "now:and:then": "now:and:then", "*:and:*": "now:", "none:*": "none"} {
+		var all []uint64
+		for channel, seqs := range want {
+			if strings.HasPrefix(channel, prefix) {
+				all = append(all, seqs...)
+			}
+		}
+		slices.Sort(all)
+		for _, limit := range []int{0, 1, 100, 1000} {
+			entries, err := j.HistoryOf(t.Context(), pattern, limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []uint64
+			for _, e := range entries {
+				if got = append(got, e.Seq); e.Prev != 0 || !strings.HasPrefix(e.Channel, prefix) {
+					t.Fatalf("%s: %+v", pattern, e)
+				}
+			}
+			if want := all[max(0, len(all)-limit):]; !slices.Equal(got, want) {
+				t.Errorf("%s, %d: %d entries, want %d", pattern, limit, len(got), len(want))
+			}
+		}
+	}
+	if _, err := j.HistoryOf(t.Context(), "a:**:b", 1); err == nil {
+		t.Error("what is no pattern has a history")
+	}
 }
 
 func TestCancelledContexts(t *testing.T) {
@@ -297,6 +326,7 @@ func TestCancelledContexts(t *testing.T) {
 		"DeadLetter":     func() error { _, err := j.DeadLetter(ctx, 1); return err },
 		"History":        func() error { _, err := j.History(ctx, "a:b", 0, 1); return err },
 		"HistoryLast":    func() error { _, err := j.HistoryLast(ctx, "a:b", 1); return err },
+		"HistoryOf":      func() error { _, err := j.HistoryOf(ctx, "a:*", 1); return err },
 		"Last":           func() error { _, err := j.Last(ctx, "a:b"); return err },
 		"EventAt":        func() error { _, err := j.EventAt(ctx, 1); return err },
 		"NextEvents":     func() error { _, err := s.NextEvents(ctx, 1); return err },

@@ -54,14 +54,29 @@ func (j *Journal) HistoryLast(ctx context.Context, channel string, limit int) ([
 	if err != nil || newest == 0 || limit <= 0 {
 		return nil, err
 	}
-	t := tail{j: j, subject: j.eventSubject(channel), newest: newest, limit: limit}
-	entries, err := t.read(ctx)
+	entries, err := tail{j: j, subject: j.eventSubject(channel), newest: newest, limit: limit}.last(ctx)
 	if err != nil {
 		return nil, j.fail("reading the history of "+channel, err)
 	}
-	if len(entries) > limit {
-		entries = append(entries[:0:0], entries[len(entries)-limit:]...)
-		entries[0].Prev = 0
+	return entries, nil
+}
+
+// HistoryOf returns the newest limit events of all channels that the pattern selects, ascending. Their
+// Prev is 0.
+func (j *Journal) HistoryOf(ctx context.Context, pattern string, limit int) ([]Entry, error) {
+	subject, err := eventsSubject(pattern)
+	if err != nil || limit <= 0 {
+		return nil, err
+	}
+	if err := j.alive(); err != nil {
+		return nil, err
+	}
+	entries, err := tail{j: j, subject: subject, limit: limit}.last(ctx)
+	if err != nil {
+		return nil, j.fail("reading the history of "+pattern, err)
+	}
+	for i := range entries {
+		entries[i].Prev = 0
 	}
 	return entries, nil
 }
@@ -72,14 +87,27 @@ func (j *Journal) HistoryLast(ctx context.Context, channel string, limit int) ([
 type tail struct {
 	j       *Journal
 	subject string
-	newest  uint64
+	newest  uint64 // 0: it is not known
 	limit   int
 }
 
+// last returns the newest entries, limit of them at most.
+func (t tail) last(ctx context.Context) ([]Entry, error) {
+	entries, err := t.read(ctx)
+	if err == nil && len(entries) > t.limit {
+		entries = append(entries[:0:0], entries[len(entries)-t.limit:]...)
+		entries[0].Prev = 0
+	}
+	return entries, err
+}
+
 func (t tail) read(ctx context.Context) ([]Entry, error) {
-	total, first, err := t.j.count(ctx, streamEvents, t.subject)
+	total, first, last, err := t.j.count(ctx, streamEvents, t.subject)
 	if err != nil || total == 0 {
 		return nil, err
+	}
+	if t.newest == 0 {
+		t.newest = last
 	}
 	want := min(uint64(t.limit), total)
 	span := t.newest - min(first, t.newest) + 1

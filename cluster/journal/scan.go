@@ -56,11 +56,15 @@ func (j *Journal) page(ctx context.Context, stream, subject string, after uint64
 	return n, last, nil
 }
 
-// count returns how many messages a subject has, and the sequence of the stream's first one.
-func (j *Journal) count(ctx context.Context, stream, subject string) (n, first uint64, err error) {
+// count returns how many messages a subject has, or those that it selects, and the sequences of the
+// stream's first and last one.
+func (j *Journal) count(ctx context.Context, stream, subject string) (n, first, last uint64, err error) {
 	info, err := j.streams[stream].Info(ctx, jetstream.WithSubjectFilter(subject))
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
-	return info.State.Subjects[subject], info.State.FirstSeq, nil
+	for _, messages := range info.State.Subjects {
+		n += messages
+	}
+	return n, info.State.FirstSeq, info.State.LastSeq, nil
 }

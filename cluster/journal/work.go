@@ -126,7 +126,7 @@ func (j *Journal) ParkedCount(ctx context.Context, integration string) (uint64, 
 	if err := event.CheckID(integration); err != nil {
 		return 0, err
 	}
-	n, _, err := j.count(ctx, streamWork, j.parkSubject(integration))
+	n, _, _, err := j.count(ctx, streamWork, j.parkSubject(integration))
 	return n, j.fail("counting what is parked for "+integration, err)
 }
 
