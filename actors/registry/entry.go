@@ -20,6 +20,7 @@ type Entry struct {
 	SecretsRevision uint64 // of the secrets; 0: it has none
 
 	connect func() (adapter.Connection, error)
+	secrets func() (event.Secrets, error)
 }
 
 // Connection returns the integration's adapter, bound to its settings and secrets. It is made on
@@ -85,14 +86,16 @@ func WeddingID(ev *event.Event, vars map[string]string) string {
 
 // newEntry binds an integration to its vendor's adapter and its sealed secrets, opening nothing yet.
 func newEntry(in event.Integration, sealer *Sealer, sealed []byte, secretsRevision uint64) *Entry {
+	open := func() (event.Secrets, error) { return sealer.Open(in.ID, sealed) }
 	return &Entry{
 		Integration: in, Revision: in.Revision, SecretsRevision: secretsRevision,
+		secrets: open,
 		connect: sync.OnceValues(func() (adapter.Connection, error) {
 			a, err := adapter.Lookup(in.Vendor)
 			if err != nil {
 				return nil, err
 			}
-			secrets, err := sealer.Open(in.ID, sealed)
+			secrets, err := open()
 			if err != nil {
 				return nil, err
 			}
