@@ -33,6 +33,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	a.routeIntegrations(h)
 	a.routeControls(h)
 	a.routeMappings(h)
+	a.routePreviews(h)
 	a.routeDead(h)
 	a.routeAnalytics(h)
 	a.routeAbout(h)

@@ -21,6 +21,7 @@ type (
 	// Publisher takes events in; *ingest.Ingest is one.
 	Publisher interface {
 		Publish(ctx context.Context, d ingest.Draft) (ingest.Receipt, error)
+		Prepare(d ingest.Draft) (*event.Event, error)
 	}
 	// History reads the event log; *journal.Journal is one.
 	History interface {
@@ -28,6 +29,12 @@ type (
 		History(ctx context.Context, channel string, after uint64, limit int) ([]journal.Entry, error)
 		HistoryLast(ctx context.Context, channel string, limit int) ([]journal.Entry, error)
 		Status(ctx context.Context) (journal.Status, error)
+		Events
+	}
+	// Events are read by their place in the log, and over channels.
+	Events interface {
+		EventAt(ctx context.Context, seq uint64) (*event.Event, error)
+		HistoryOf(ctx context.Context, pattern string, limit int) ([]journal.Entry, error)
 	}
 	// Dead keeps the dead letters; *journal.Journal is one.
 	Dead interface {
@@ -59,12 +66,18 @@ type (
 		Health(ctx context.Context, id string) (event.Health, error)
 		Healths(ctx context.Context) []event.Health
 		Commands
+		Previews
 	}
 	// Commands are what the engine can be told.
 	Commands interface {
 		ResetBreaker(ctx context.Context, id string) error
 		Reinstate(ctx context.Context, id string) error
 		Replay(ctx context.Context, seq uint64) (*event.Delivery, error)
+	}
+	// Previews tell what would be, and do nothing.
+	Previews interface {
+		Preview(ev *event.Event, id string) (actors.Preview, error)
+		Compare(ctx context.Context, m event.Mapping, events []*event.Event) (actors.Comparison, error)
 	}
 	// Analytics answers questions about what was; *analytics.Store is one.
 	Analytics interface {

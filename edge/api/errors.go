@@ -55,6 +55,12 @@ func invalidProblem(invalid *registry.InvalidError) *problem.Problem {
 		code = problem.MappingInvalid
 	}
 	p := problem.New(code, "%v", invalid.Err)
+	var expression *registry.ExpressionError
+	if errors.As(invalid, &expression) {
+		p.Errors = []problem.Field{{
+			Field: expression.Field, Reason: expression.Reason, Line: expression.Line, Column: expression.Column, Text: expression.Text,
+		}}
+	}
 	var settings *adapter.SettingsError
 	if errors.As(invalid, &settings) {
 		p.Detail = "some of what " + settings.Vendor + " needs is missing or wrong"

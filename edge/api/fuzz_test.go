@@ -63,6 +63,8 @@ func FuzzPublish(f *testing.F) {
 
 type collector struct{ drafts []ingest.Draft }
 
+func (c *collector) Prepare(ingest.Draft) (*event.Event, error) { return &event.Event{}, nil }
+
 func (c *collector) Publish(_ context.Context, d ingest.Draft) (ingest.Receipt, error) {
 	if event.CheckType(d.Type) != nil {
 		return ingest.Receipt{}, problem.New(problem.TypeInvalid, "no")

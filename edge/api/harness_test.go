@@ -102,6 +102,14 @@ func (e *engine) Health(_ context.Context, id string) (event.Health, error) {
 	return event.Health{}, errors.Join(actors.ErrUnknown, e.err)
 }
 
+func (e *engine) Preview(*event.Event, string) (actors.Preview, error) {
+	return actors.Preview{}, e.tell("preview", "")
+}
+
+func (e *engine) Compare(context.Context, event.Mapping, []*event.Event) (actors.Comparison, error) {
+	return actors.Comparison{}, e.tell("compare", "")
+}
+
 func (e *engine) Replay(_ context.Context, seq uint64) (*event.Delivery, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -14,16 +14,23 @@ import (
 
 // mapping is one as the API shows and takes it.
 type mapping struct {
-	V        int            `json:"v,omitempty" doc:"Version of the record; ignored in requests."`
-	ID       string         `json:"id,omitempty" doc:"1 to 64 of A-Za-z0-9_-; in requests the path's."`
-	Pattern  string         `json:"pattern" doc:"Which channels, such as supplier:dashboard:{supplierId}."`
-	Types    []string       `json:"types,omitempty" doc:"Which event types; without any, all."`
-	Targets  []event.Target `json:"targets" nullable:"false" doc:"Categories, whose integrations of the captured owner are meant, or integrations."`
-	Revision uint64         `json:"revision,omitempty" doc:"In a request: fail unless it is still the stored one."`
+	V        int               `json:"v,omitempty" doc:"Version of the record; ignored in requests."`
+	ID       string            `json:"id,omitempty" doc:"1 to 64 of A-Za-z0-9_-; in requests the path's."`
+	Pattern  string            `json:"pattern" doc:"Which channels, such as supplier:dashboard:{supplierId}."`
+	Types    []string          `json:"types,omitempty" doc:"Which event types; without any, all."`
+	Targets  []event.Target    `json:"targets" nullable:"false" doc:"Categories, whose integrations of the captured owner are meant, or integrations."`
+	When     string            `json:"when,omitempty" doc:"An expression: events for which it is false are not delivered by this mapping. See docs/mappings.md."`
+	Fields   map[string]string `json:"fields,omitempty" doc:"Expressions by the payload field that each makes, or makes anew, in what is delivered."`
+	Revision uint64            `json:"revision,omitempty" doc:"In a request: fail unless it is still the stored one."`
 }
 
 func viewMapping(m event.Mapping) mapping {
-	return mapping{V: m.V, ID: m.ID, Pattern: m.Pattern, Types: m.Types, Targets: m.Targets, Revision: m.Revision}
+	return mapping{V: m.V, ID: m.ID, Pattern: m.Pattern, Types: m.Types, Targets: m.Targets, When: m.When, Fields: m.Fields, Revision: m.Revision}
+}
+
+// event returns the mapping that a request describes, under its id.
+func (m *mapping) event(id string) event.Mapping {
+	return event.Mapping{ID: id, Pattern: m.Pattern, Types: m.Types, Targets: m.Targets, When: m.When, Fields: m.Fields, Revision: m.Revision}
 }
 
 type mappingInput struct {
@@ -98,9 +105,7 @@ func (a *API) putMapping(ctx context.Context, in *putMappingInput) (_ *mappingOu
 	if err := checkPut(in.ID, in.Body.ID, in.IfMatch, &in.Body.Revision); err != nil {
 		return nil, err
 	}
-	stored, err := a.cfg.Mappings.PutMapping(ctx, event.Mapping{
-		ID: in.ID, Pattern: in.Body.Pattern, Types: in.Body.Types, Targets: in.Body.Targets, Revision: in.Body.Revision,
-	})
+	stored, err := a.cfg.Mappings.PutMapping(ctx, in.Body.event(in.ID))
 	if err != nil {
 		if in.Body.Revision > 0 && errors.Is(err, registry.ErrConflict) {
 			return nil, problem.New(problem.PreconditionFailed, "the mapping %q is not at revision %d", in.ID, in.Body.Revision)

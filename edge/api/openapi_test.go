@@ -58,7 +58,7 @@ func TestDocument(t *testing.T) {
 			}
 		}
 	}
-	if len(ids) < 28 {
+	if len(ids) < 30 {
 		t.Errorf("%d operations", len(ids))
 	}
 	for part := range strings.SplitSeq(a.body, `"$ref":"`) {

@@ -87,6 +87,16 @@ func (in *Ingest) Publish(ctx context.Context, d Draft) (Receipt, error) {
 	return Receipt{ID: ev.ID, Seq: done.Seq, Duplicate: done.Duplicate}, nil
 }
 
+// Prepare checks and cleans the draft as Publish does, and returns the event that Publish would append.
+// It fails with a *Reject.
+func (in *Ingest) Prepare(d Draft) (*event.Event, error) {
+	ev, rej := in.accept(d)
+	if rej != nil {
+		return nil, rej
+	}
+	return ev, nil
+}
+
 // accept makes the event that d describes.
 func (in *Ingest) accept(d Draft) (*event.Event, *Reject) {
 	now := in.now()

@@ -40,6 +40,7 @@ const (
 	PayloadTooWide    = "payload_too_wide"
 	PayloadKeyInvalid = "payload_key_invalid"
 	DuplicateKey      = "duplicate_key"
+	EventUnknown      = "event_unknown"
 
 	// Webhooks.
 	VendorUnknown       = "vendor_unknown"
@@ -148,6 +149,7 @@ var table = map[string]Kind{
 	PayloadTooWide:    {Status: 422, Title: "The payload has too many keys or elements, or one that is too long"},
 	PayloadKeyInvalid: {Status: 422, Title: "A key of the payload is nothing but markup or control characters"},
 	DuplicateKey:      {Status: 422, Title: "An object has the same key twice"},
+	EventUnknown:      {Status: 404, Title: "The event is not in the log"},
 
 	VendorUnknown:       {Status: 404, Title: "The vendor is not known"},
 	VendorMismatch:      {Status: 404, Title: "The integration belongs to another vendor"},

@@ -33,11 +33,14 @@ type Problem struct { //nolint:errname // RFC 9457 calls it so
 	cause error
 }
 
-// Field is one field or parameter, and what is wrong with it. It never repeats the value: it may be
-// a secret.
+// Field is one field or parameter, and what is wrong with it. It never repeats the value, which may be
+// a secret, but for the place in an expression.
 type Field struct {
 	Field  string `json:"field"` // such as "settings.url"
 	Reason string `json:"reason"`
+	Line   int    `json:"line,omitempty"`   // of an expression, from 1
+	Column int    `json:"column,omitempty"` // in characters, from 1
+	Text   string `json:"text,omitempty"`   // the piece of it that is at fault
 }
 
 // New returns a problem of that code. The detail is for the person who asked: it says what was wrong,
