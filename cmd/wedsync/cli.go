@@ -27,7 +27,10 @@ type cli struct {
 	Tail         tailCmd         `cmd:"" help:"Follow channels and print their events."`
 	SLO          sloCmd          `cmd:"" name:"slo" help:"Show delivery success against its target."`
 	Dead         deadCmd         `cmd:"" help:"List and replay dead letters: deliveries that were given up."`
-	Integrations integrationsCmd `cmd:"" help:"Connect vendors, see how they do, pause and resume them."`
+	Integrations integrationsCmd `cmd:"" help:"See how integrations with vendors do, pause and resume them."`
+	Mappings     mappingsCmd     `cmd:"" help:"See and change which events go to whom."`
+	Apply        applyCmd        `cmd:"" help:"Connect vendors: bring integrations and mappings to what a YAML file says."`
+	Export       exportCmd       `cmd:"" help:"Write all integrations and mappings as a YAML file."`
 	Version      versionCmd      `cmd:"" help:"Print the version."`
 }
 

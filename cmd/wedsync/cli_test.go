@@ -93,7 +93,7 @@ func TestHelpTellsWhatThereIs(t *testing.T) {
 		if got.code != exitOK || got.errors != "" {
 			t.Errorf("%q: %+v", args, got)
 		}
-		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "version"} {
+		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "version"} {
 			if !strings.Contains(got.out, "\n  "+name+" ") {
 				t.Errorf("%q does not list %s", args, name)
 			}
@@ -115,7 +115,10 @@ func TestWrongUseIsOneClearLine(t *testing.T) {
 		"wedsync: --addr \"ftp://x\" is no address of a node; write it like http://127.0.0.1:8080\n":                                                             {"publish", "--addr=ftp://x", "a", "b.c"},
 		"wedsync: \"name\" is not NAME=VALUE\n":                                                                                                                  {"integrations", "secrets", "set", "x", "name"},
 		fmt.Sprintf("wedsync: vendor \"nobody\" is not known; use one of %v\n", adapter.Vendors()):                                                               {"integrations", "vendors", "nobody"},
-		"wedsync: open none.yaml: no such file or directory\n":                                                                                                   {"integrations", "put", "-f", "none.yaml"},
+		"wedsync: open none.yaml: no such file or directory\n":                                                                                                   {"apply", "-y", "-f", "none.yaml"},
+		"wedsync: nobody can be asked; give --yes or --dry-run\n":                                                                                                {"apply", "-f", "-"},
+		"wedsync: give either a type, and a payload, or --seq\n":                                                                                                 {"integrations", "preview", "a", "b:c"},
+		"wedsync: the payload is not JSON: [\n":                                                                                                                  {"integrations", "preview", "a", "b:c", "x.y", "["},
 		"wedsync: channel \"a::b\": a segment is empty; a pattern also takes *, ** and {name} as whole segments\n":                                               {"tail", "a::b"},
 		"wedsync: --by must be one of \"overall\",\"vendor\",\"category\",\"integration\",\"event_type\",\"wedding\" but got \"moon\"; try wedsync slo --help\n": {"slo", "--by=moon"},
 	} {
@@ -142,14 +145,20 @@ func TestEveryCommandNeedsANode(t *testing.T) {
 		{"dead", "replay", "1"},
 		{"integrations"},
 		{"integrations", "show", "a"},
-		{"integrations", "put", "-f", season},
+		{"apply", "-f", season},
+		{"export"},
 		{"integrations", "delete", "a"},
 		{"integrations", "pause", "a"},
 		{"integrations", "resume", "a"},
 		{"integrations", "reset", "a"},
 		{"integrations", "health"},
 		{"integrations", "health", "a"},
-		{"integrations", "mappings"},
+		{"integrations", "preview", "a", "b:c", "x.y"},
+		{"mappings"},
+		{"mappings", "show", "a"},
+		{"mappings", "put", "a"},
+		{"mappings", "delete", "a"},
+		{"mappings", "preview", "a"},
 		{"integrations", "secrets", "set", "a", "b=c"},
 	} {
 		got := wedsync(t, append(args, "--addr", addr, "--data", t.TempDir())...)

@@ -18,7 +18,6 @@ import (
 type integrationsCmd struct {
 	List      integrationsListCmd      `cmd:"" default:"withargs" help:"List integrations."`
 	Show      integrationsShowCmd      `cmd:"" help:"Show one."`
-	Put       integrationsPutCmd       `cmd:"" help:"Create or change integrations and mappings from a YAML file."`
 	Delete    integrationsDeleteCmd    `cmd:"" help:"Delete one with its secrets. What waits for it is skipped."`
 	Pause     integrationsPauseCmd     `cmd:"" help:"Send nothing for now; deliveries wait."`
 	Resume    integrationsResumeCmd    `cmd:"" help:"Send again, what waited first."`
@@ -26,7 +25,7 @@ type integrationsCmd struct {
 	Reinstate integrationsReinstateCmd `cmd:"" help:"Let one work again that was suspended after failing too often."`
 	Secrets   integrationsSecretsCmd   `cmd:"" help:"Set secrets."`
 	Health    integrationsHealthCmd    `cmd:"" help:"Show how integrations do."`
-	Mappings  mappingsCmd              `cmd:"" help:"List and delete mappings: which events go to whom."`
+	Preview   integrationsPreviewCmd   `cmd:"" help:"Show the request that an event would become; nothing is sent."`
 	Vendors   vendorsCmd               `cmd:"" help:"List the vendors, and what must be entered for one."`
 }
 
@@ -66,7 +65,7 @@ func all[T any](ctx context.Context, c *client, path string, query url.Values) (
 // listedIntegration is an integration as the API shows it.
 type listedIntegration struct {
 	event.Integration
-	Revision uint64 `json:"revision"`
+	Revision uint64 `json:"revision,omitempty"`
 	Problems []struct {
 		Field  string `json:"field"`
 		Reason string `json:"reason"`
@@ -265,56 +264,6 @@ func (c integrationsHealthCmd) Run(ctx context.Context, p printer) error {
 		})
 	}
 	return p.table([]string{"id", "vendor", "state", "success", "in flight", "waiting", "parked", "since", "why"}, rows)
-}
-
-type mappingsCmd struct {
-	List   mappingsListCmd   `cmd:"" default:"withargs" help:"List mappings."`
-	Delete mappingsDeleteCmd `cmd:"" help:"Delete one."`
-}
-
-type mappingsDeleteCmd struct {
-	nodeFlags
-	ID string `arg:"" help:"The mapping."`
-}
-
-func (c mappingsDeleteCmd) Run(ctx context.Context, p printer) error {
-	node, err := c.client()
-	if err != nil {
-		return err
-	}
-	if _, err := node.call(ctx, http.MethodDelete, "/api/mappings/"+url.PathEscape(c.ID), nil, nil); err != nil {
-		return err
-	}
-	return done(p, "mapping "+c.ID+" is deleted", json.RawMessage(fmt.Sprintf(`{"id":%q}`, c.ID)))
-}
-
-type mappingsListCmd struct{ nodeFlags }
-
-func (c mappingsListCmd) Run(ctx context.Context, p printer) error {
-	node, err := c.client()
-	if err != nil {
-		return err
-	}
-	items, err := all[event.Mapping](ctx, node, "/api/mappings", nil)
-	if err != nil {
-		return err
-	}
-	if p.json {
-		return p.object(items)
-	}
-	rows := make([][]string, 0, len(items))
-	for _, m := range items {
-		targets := make([]string, 0, len(m.Targets))
-		for _, t := range m.Targets {
-			targets = append(targets, string(t.Category)+t.Integration)
-		}
-		types := "all"
-		if len(m.Types) > 0 {
-			types = strings.Join(m.Types, " ")
-		}
-		rows = append(rows, []string{m.ID, m.Pattern, types, strings.Join(targets, " ")})
-	}
-	return p.table([]string{"id", "pattern", "types", "targets"}, rows)
 }
 
 type vendorsCmd struct {

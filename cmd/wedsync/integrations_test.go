@@ -24,6 +24,8 @@ mappings:
     pattern: supplier:dashboard:{supplierId}
     types: [timeline.updated]
     targets: [{category: photography-crm}, {integration: alices-crm}]
+    when: true
+    fields: {seats: 2}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +34,7 @@ mappings:
 	if in.Owner["supplierId"] != "42" || in.Secrets["pin"] != "1234" || in.Limits.PerSecond != 2.5 || !json.Valid(in.Settings) {
 		t.Errorf("read %+v", in)
 	}
-	if m := s.Mappings[0]; m.Pattern != "supplier:dashboard:{supplierId}" || len(m.Targets) != 2 {
+	if m := s.Mappings[0]; m.Pattern != "supplier:dashboard:{supplierId}" || len(m.Targets) != 2 || m.When != "true" || m.Fields["seats"] != "2" {
 		t.Errorf("read %+v", m)
 	}
 	for text, want := range map[string]string{
@@ -41,9 +43,12 @@ mappings:
 		"mappings: []":              "neither integrations nor mappings",
 		"mappings: [{}]":            "mapping: id",
 		"integrations: [{id: a b}]": "integrations[0]: id",
-		"integrations: [{id: a, sekrets: {a: b}}]":                       `unknown field "sekrets"`,
-		"integrations: [{id: a, owner: {x: [1]}}]":                       "owner",
-		"mappings: [{id: a, pattern: 'b', targets: [{category: nope}]}]": `"nope" is no category`,
+		"integrations: [{id: a, sekrets: {a: b}}]":                                                                           `unknown field "sekrets"`,
+		"integrations: [{id: a, owner: {x: [1]}}]":                                                                           "owner",
+		"mappings: [{id: a, pattern: 'b', targets: [{category: nope}]}]":                                                     `"nope" is no category`,
+		"mappings: [{id: a, pattern: 'b', targets: [{integration: c}], when: '1 +'}]":                                        "when: line 1, column 3",
+		"mappings: [{id: a, pattern: 'b', targets: [{integration: c}]}, {id: a, pattern: 'b', targets: [{integration: c}]}]": "mappings[1]: a is there twice",
+		"integrations: [{id: a, vendor: slack}, {id: a, vendor: slack}]":                                                     "integrations[1]: a is there twice",
 	} {
 		if _, err := readSeason([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)

@@ -49,10 +49,10 @@ func newDesk(t *testing.T, change ...func(*Config)) *desk {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out := d.do("integrations", "put", "-f", file)
+	out := d.do("apply", "--yes", "-f", file)
 	for _, id := range []string{"integration sim-studiocloud", "integration sim-email", "mapping sim-milestones"} {
 		if !strings.Contains(out, id+" is in force\n") {
-			t.Errorf("put did not say %s: %s", id, out)
+			t.Errorf("apply did not say %s: %s", id, out)
 		}
 	}
 	return d
@@ -140,11 +140,11 @@ func TestIntegrationsAreManagedByCommand(t *testing.T) {
 	if len(listed) != len(d.sims.All()) {
 		t.Errorf("listed %d", len(listed))
 	}
-	if out := d.do("integrations", "mappings"); !strings.Contains(out, "sim-milestones") || !strings.Contains(out, "journey:milestone:*") {
+	if out := d.do("mappings"); !strings.Contains(out, "sim-milestones") || !strings.Contains(out, "journey:milestone:*") {
 		t.Errorf("mappings:\n%s", out)
 	}
 	var mappings []event.Mapping
-	if d.read(&mappings, "integrations", "mappings"); len(mappings) != 4 {
+	if d.read(&mappings, "mappings"); len(mappings) != 4 {
 		t.Errorf("listed %d mappings", len(mappings))
 	}
 
@@ -191,7 +191,7 @@ func TestIntegrationsAreManagedByCommand(t *testing.T) {
 		t.Errorf("an unknown secret: %+v", got)
 	}
 
-	if out := d.do("integrations", "mappings", "delete", "sim-milestones"); out != "mapping sim-milestones is deleted\n" {
+	if out := d.do("mappings", "delete", "sim-milestones"); out != "mapping sim-milestones is deleted\n" {
 		t.Errorf("delete a mapping: %s", out)
 	}
 	if out := d.do("integrations", "delete", "sim-slack", "--json"); strings.Join(strings.Fields(out), "") != `{"id":"sim-slack"}` {

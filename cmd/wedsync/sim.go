@@ -15,7 +15,7 @@ import (
 type simCmd struct {
 	Port   int    `help:"Port of the first simulator; the others take those behind it. 0 takes free ones." default:"9100"`
 	Limits bool   `help:"Answer as the vendors do when their rate limits are exceeded."`
-	Season string `help:"Write integrations with the simulators, and mappings, to a file for \"wedsync integrations put -f\"." placeholder:"FILE"`
+	Season string `help:"Write integrations with the simulators, and mappings, to a file for \"wedsync apply -f\"." placeholder:"FILE"`
 }
 
 func (simCmd) Help() string {
@@ -26,7 +26,7 @@ To have a node call them:
 
     wedsync sim --season sim.yaml
     wedsync serve --set delivery.allowPrivate=127.0.0.0/8
-    wedsync integrations put -f sim.yaml`
+    wedsync apply -f sim.yaml`
 }
 
 func (c simCmd) Run(ctx context.Context, p printer) error {
@@ -78,7 +78,7 @@ func announce(p printer, set *vendors.Set) error {
 	return p.table([]string{"vendor", "address", "what it received"}, rows)
 }
 
-// simSeason is a file for integrations put: every simulator, and mappings of the wedding scenes.
+// simSeason is a file for apply: every simulator, and mappings of the wedding scenes.
 func simSeason(set *vendors.Set) ([]byte, error) {
 	type m = map[string]any
 	var integrations []m
