@@ -195,3 +195,22 @@ func BenchmarkPut(b *testing.B) {
 		})
 	})
 }
+
+// BenchmarkExpressions resolves an event by a mapping with a condition and two fields.
+func BenchmarkExpressions(b *testing.B) {
+	r := open(b, registry.Store{Config: newMemory(), Secrets: newMemory()}, newSealer(b), zerolog.Nop())
+	put(b, r, studio("s", ""))
+	m := mapped("m", `payload.guests > 100 and vars.supplierId == "42"`, map[string]string{
+		"notes": `"for " + vars.supplierId`, "names": `map(payload.schedule, .title)`,
+	})
+	if _, err := r.PutMapping(b.Context(), m); err != nil {
+		b.Fatal(err)
+	}
+	ev := eventOf(`{"coupleId":"c1","guests":120,"ceremonyTime":"2027-06-12T16:00:00+02:00","schedule":[{"title":"a"},{"title":"b"}]}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := r.Resolve(ev); len(got) != 1 {
+			b.Fatalf("%d matches", len(got))
+		}
+	}
+}

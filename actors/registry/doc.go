@@ -14,6 +14,10 @@
 // their patterns; integrations are grouped by category and owner, so that resolving an event costs
 // what it matches, not what is configured.
 //
+// A mapping's expressions are compiled when it comes into the index, and evaluated when it is resolved,
+// without the lock: a condition that is false leaves an integration to the next mapping, fields make the
+// payload that is delivered. What an evaluation may cost is counted, see meter.go.
+//
 // Goroutines: one for each bucket's watch, from Open until Close. Functions given to Subscribe run
 // on them.
 package registry

@@ -129,6 +129,7 @@ func TestWrongExpressions(t *testing.T) {
 		`now() > occurredAt`:                          {Line: 1, Column: 1, Text: "now", Reason: "unknown name now"},
 		`len(uniq(payload.a)) > 1`:                    {Line: 1, Column: 5, Text: "uniq", Reason: "unknown name uniq"},
 		`$env["payload"] == 1`:                        {Line: 1, Column: 1, Text: "$env", Reason: "unknown name $env"},
+		`trim(type, source) == ""`:                    {Line: 1, Column: 12, Text: "source", Reason: "must stand there as a text"},
 		`$work == 1`:                                  {Line: 1, Column: 1, Text: "$work", Reason: "unknown name $work"},
 		`$spend(1, true, 0, 0)`:                       {Line: 1, Column: 1, Text: "$spend", Reason: "unknown name $spend"},
 		`payload.a matches payload.b`:                 {Line: 1, Column: 27, Text: "b", Reason: "must stand there as a text"},

@@ -1,11 +1,18 @@
 package registry
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 )
 
 // The functions here are expr's, which would make a text of any length.
+
+// toJSON writes without indentation, which is quadratic in the depth.
+func toJSON(args ...any) (any, error) {
+	raw, err := json.Marshal(args[0])
+	return string(raw), err
+}
 
 func repeat(args ...any) (any, error) {
 	s, err := textArg(args, 0)
