@@ -22,13 +22,13 @@ const (
 
 // Comparison is what a changed mapping would do otherwise than what is stored.
 type Comparison struct {
-	Events       int           `json:"events" doc:"So many events were looked at."`
-	FirstSeq     uint64        `json:"firstSeq,omitempty" doc:"Of the oldest of them."`
-	LastSeq      uint64        `json:"lastSeq,omitempty" doc:"Of the newest of them."`
-	Unchanged    int           `json:"unchanged" doc:"Deliveries that stay as they are."`
-	Integrations []Changes     `json:"integrations" nullable:"false" doc:"Those for which something changes."`
-	Differences  []Differences `json:"differences" nullable:"false" doc:"The oldest first, at most 100 deliveries."`
-	More         int           `json:"more,omitempty" doc:"So many differences are counted and not shown."`
+	Events       int          `json:"events" doc:"So many events were looked at."`
+	FirstSeq     uint64       `json:"firstSeq,omitempty" doc:"Of the oldest of them."`
+	LastSeq      uint64       `json:"lastSeq,omitempty" doc:"Of the newest of them."`
+	Unchanged    int          `json:"unchanged" doc:"Deliveries that stay as they are."`
+	Integrations []Changes    `json:"integrations" nullable:"false" doc:"Those for which something changes."`
+	Differences  []Difference `json:"differences" nullable:"false" doc:"The oldest first, at most 100 deliveries."`
+	More         int          `json:"more,omitempty" doc:"So many differences are counted and not shown."`
 }
 
 // Changes counts what changes for one integration.
@@ -40,8 +40,8 @@ type Changes struct {
 	Dead        int    `json:"dead" doc:"Events that would become dead letters, and do not."`
 }
 
-// Differences is what changes of one event for one integration.
-type Differences struct {
+// Difference is what changes of one event for one integration.
+type Difference struct {
 	Seq         uint64          `json:"seq"`
 	EventID     string          `json:"eventId"`
 	Channel     string          `json:"channel"`
@@ -80,7 +80,7 @@ func (s *System) Compare(ctx context.Context, m event.Mapping, events []*event.E
 	if err != nil {
 		return Comparison{}, err
 	}
-	c := Comparison{Events: len(events), Integrations: []Changes{}, Differences: []Differences{}}
+	c := Comparison{Events: len(events), Integrations: []Changes{}, Differences: []Difference{}}
 	changes := map[string]*Changes{}
 	for i, ev := range events {
 		if err := ctx.Err(); err != nil {
@@ -128,7 +128,7 @@ func (s *System) fates(matches []registry.Match, ev *event.Event) map[string]Fat
 // add counts what becomes of one event for one integration before and after, and keeps it if it changes.
 func (c *Comparison) add(changes map[string]*Changes, ev *event.Event, id string, before, after Fate) {
 	before.Outcome, after.Outcome = cmp.Or(before.Outcome, fateNone), cmp.Or(after.Outcome, fateNone)
-	d := Differences{Seq: ev.Seq, EventID: ev.ID, Channel: ev.Channel, Type: ev.Type, Integration: id, Before: before, After: after}
+	d := Difference{Seq: ev.Seq, EventID: ev.ID, Channel: ev.Channel, Type: ev.Type, Integration: id, Before: before, After: after}
 	change := &Changes{Integration: id}
 	if known := changes[id]; known != nil {
 		change = known
@@ -165,7 +165,7 @@ func (c *Comparison) add(changes map[string]*Changes, ev *event.Event, id string
 }
 
 // patch describes how the body changes, unless that takes too much room.
-func (d *Differences) patch(before, after []byte) {
+func (d *Difference) patch(before, after []byte) {
 	patch, err := jsondiff.CompareJSON(before, after, jsondiff.Invertible())
 	if err != nil {
 		return // a body that is no JSON

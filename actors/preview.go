@@ -51,8 +51,7 @@ type PreviewMail struct {
 // Preview tells what the event would become for an integration, down to the request, without calling
 // anybody or storing anything. It fails with ErrUnknown where there is no such integration.
 func (s *System) Preview(ev *event.Event, id string) (Preview, error) {
-	entry, ok := s.cfg.Registry.Lookup(id)
-	if !ok {
+	if _, ok := s.cfg.Registry.Lookup(id); !ok {
 		return Preview{}, fmt.Errorf("%w: %q", ErrUnknown, id)
 	}
 	p := Preview{Integration: id}
@@ -66,7 +65,8 @@ func (s *System) Preview(ev *event.Event, id string) (Preview, error) {
 		return p, nil
 	}
 	p.Mapping = match.Mapping
-	return p, s.preview(&p, match, ev, entry)
+	err := s.preview(&p, match, ev)
+	return p, err
 }
 
 func matchOf(matches []registry.Match, id string) (registry.Match, bool) {
@@ -79,7 +79,8 @@ func matchOf(matches []registry.Match, id string) (registry.Match, bool) {
 }
 
 // preview completes the preview of a match. What would make a dead letter is told, and is no error.
-func (s *System) preview(p *Preview, match registry.Match, ev *event.Event, entry *registry.Entry) error {
+func (s *System) preview(p *Preview, match registry.Match, ev *event.Event) error {
+	entry := match.Entry
 	now := s.cfg.Now().UTC()
 	d, skipped, err := s.route(match, ev, now)
 	if skipped != "" {

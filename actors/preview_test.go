@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -54,32 +55,24 @@ func TestPreviewIsWhatIsSent(t *testing.T) {
 		V: 1, ID: "e1", Channel: "couple:updates:7", Type: "timeline.updated", OccurredAt: now, AcceptedAt: now, Source: "api",
 		Payload: json.RawMessage(`{` + ceremony + `,"venue":"Old Mill","weddingDate":"2027-06-12"}`),
 	}
-	for _, v := range set.All() {
-		t.Run(v.Name(), func(t *testing.T) {
-			p, err := n.Preview(ev, v.Name())
-			if err != nil || !p.Sends || p.Mapping != "all" || p.Reason != "" || !strings.Contains(string(p.Payload), "Wörld") {
-				t.Fatalf("%+v, %v", p, err)
-			}
-			if v.Counts().Calls != 0 {
-				t.Error("the vendor was called")
-			}
-			shown, err := json.Marshal(p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, secrets := v.Integration(v.Name())
-			for name := range secrets {
-				if strings.Contains(string(shown), secrets.Current(name).Reveal()) {
-					t.Errorf("the preview tells the secret %s: %s", name, shown)
-				}
-			}
-		})
-	}
 	previews := map[string]actors.Preview{}
 	for _, v := range set.All() {
 		p, err := n.Preview(ev, v.Name())
+		if err != nil || !p.Sends || p.Mapping != "all" || p.Reason != "" || !strings.Contains(string(p.Payload), "Wörld") {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		if v.Counts().Calls != 0 {
+			t.Errorf("%s was called", v.Name())
+		}
+		shown, err := json.Marshal(p)
 		if err != nil {
 			t.Fatal(err)
+		}
+		_, secrets := v.Integration(v.Name())
+		for name := range secrets {
+			if strings.Contains(string(shown), secrets.Current(name).Reveal()) {
+				t.Errorf("the preview tells the secret %s: %s", name, shown)
+			}
 		}
 		previews[v.Name()] = p
 	}
@@ -111,7 +104,7 @@ func compareReceipt(t *testing.T, p actors.Preview, got vendors.Receipt) {
 		}
 		return
 	}
-	if p.Request.Body != string(got.Body) || p.Request.Method != "POST" {
+	if p.Request.Body != string(got.Body) || p.Request.Method != http.MethodPost {
 		t.Errorf("%s: previewed %s\nreceived %s", p.Integration, p.Request.Body, got.Body)
 	}
 	for name, values := range p.Request.Header {
@@ -124,8 +117,10 @@ func compareReceipt(t *testing.T, p actors.Preview, got vendors.Receipt) {
 			t.Errorf("%s: %s is previewed %q and came as %q", p.Integration, name, v, got.Header.Get(name))
 		}
 	}
-	if p.Request.Header["Webhook-Signature"] != nil && p.Request.Header["Webhook-Signature"][0] != "[secret]" {
-		t.Errorf("%s: the signature is shown", p.Integration)
+	for _, v := range p.Request.Header["Webhook-Signature"] {
+		if v != "[secret]" {
+			t.Errorf("%s: the signature is shown", p.Integration)
+		}
 	}
 }
 
@@ -260,7 +255,7 @@ func TestCompare(t *testing.T) {
 	if len(c.Differences) != 100 || c.More != 55 {
 		t.Errorf("%d differences, and %d more", len(c.Differences), c.More)
 	}
-	byEvent := map[string]actors.Differences{}
+	byEvent := map[string]actors.Difference{}
 	for _, d := range c.Differences {
 		byEvent[d.EventID] = d
 	}

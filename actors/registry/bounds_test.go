@@ -86,6 +86,9 @@ func TestExpressionsAreBounded(t *testing.T) {
 		if !delivered || !errors.As(err, &at) || !strings.Contains(at.Reason, want) {
 			t.Errorf("%s: %t, %v; want %s", source, delivered, err, want)
 		}
+		if at != nil && len([]rune(err.Error())) > 600 {
+			t.Errorf("%s: the error has %d bytes", source, len(err.Error()))
+		}
 		if took > 3*time.Second { // it is 80 ms without the race detector
 			t.Errorf("%s took %s", source, took)
 		}

@@ -25,7 +25,7 @@ type ExpressionError struct {
 	Line    int    // from 1
 	Column  int    // of the line, in characters from 1
 	Text    string // the piece of the expression that is at fault, at most 80 characters of it
-	Reason  string
+	Reason  string // at most 300 characters and a sign that there were more
 }
 
 func (e *ExpressionError) Error() string {
@@ -40,6 +40,9 @@ func (e *ExpressionError) Where() string {
 // maxNodes bounds one expression's syntax tree. Outside of loops, which are charged for, each node is
 // evaluated once at most.
 const maxNodes = 500
+
+// maxReason bounds what is told of an error, in characters.
+const maxReason = 300
 
 // expression is one of a mapping's, compiled. It is immutable.
 type expression struct {
@@ -133,6 +136,9 @@ func (e *expression) fail(at file.Location, reason string) *ExpressionError {
 	to := min(max(at.To, from+1), len(runes), from+80)
 	before := string(runes[:from])
 	line := before[strings.LastIndexByte(before, '\n')+1:]
+	if said := []rune(reason); len(said) > maxReason {
+		reason = string(said[:maxReason]) + "…" // it may quote the payload
+	}
 	return &ExpressionError{
 		Mapping: e.mapping, Field: e.field, Line: strings.Count(before, "\n") + 1, Column: len([]rune(line)) + 1,
 		Text: string(runes[from:max(from, to)]), Reason: reason,

@@ -45,7 +45,7 @@ func TestConditions(t *testing.T) {
 	r, _, _ := inMemory(t)
 	put(t, r, studio("s", ""))
 	payload := `{"coupleId":"c1","guestCount":120,"big":9007199254740993,"price":1.5,"vip":true,"tags":["a","b"],
-		"items":[{"name":"cake","qty":2},{"name":"band","qty":1}],"at":"2027-06-12T16:00:00+02:00","none":null,"text":"Hello Wörld"}`
+		"items":[{"name":"cake","qty":2},{"name":"band","qty":1}],"at":"2027-06-12T16:00:00+02:00","none":null,"huge":1e999,"text":"Hello Wörld"}`
 	for when, want := range map[string]bool{
 		`true`: true,
 		`type == "timeline.updated" and channel startsWith "supplier:"`:   true,
@@ -53,6 +53,7 @@ func TestConditions(t *testing.T) {
 		`payload.guestCount > 100`:                                        true,
 		`payload.guestCount / 2 == 60`:                                    true,
 		`payload.big == 9007199254740993`:                                 true,
+		`payload.huge == "1e999" and payload.none == nil`:                 true,
 		`payload.price * 2 == 3`:                                          true,
 		`payload.vip`:                                                     true,
 		`payload.missing`:                                                 false,

@@ -16,6 +16,7 @@ func FuzzStoredRecords(f *testing.F) {
 	f.Add([]byte(`{"v":2}`), []byte{2, 3})
 	f.Add([]byte(`{"v":1,"id":"s","vendor":"studiocloud","category":"x","limits":{"perSecond":-1}}`), []byte{})
 	f.Add([]byte(`{"v":1,"id":"s","pattern":"a:{b}:**","targets":[{"category":"slack-notifications"},{"integration":"s"}]}`), []byte("x"))
+	f.Add([]byte(`{"v":1,"id":"s","pattern":"a:{b}","targets":[{"integration":"s"}],"when":"vars.b == \"1\"","fields":{"x":"payload.y.z"}}`), []byte{})
 	f.Add([]byte(`null`), []byte{1, 1, 0, 0, 0})
 	sealer := newSealer(f)
 	f.Fuzz(func(t *testing.T, record, sealed []byte) {

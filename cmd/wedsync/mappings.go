@@ -248,7 +248,7 @@ func showComparison(p printer, c actors.Comparison) error {
 }
 
 // whatChanges tells a difference on one line.
-func whatChanges(d actors.Differences) string {
+func whatChanges(d actors.Difference) string {
 	switch {
 	case d.Patch != nil:
 		return string(d.Patch)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,7 +97,7 @@ func TestMappingsDocument(t *testing.T) {
 			t.Errorf("%s gives %s, %v; the page says %s", row[0], got, err, row[1])
 		}
 	}
-	failures := append(doc.tables["| when | is refused with |"], doc.tables["| when | fails with |"]...)
+	failures := slices.Concat(doc.tables["| when | is refused with |"], doc.tables["| when | fails with |"])
 	for _, row := range failures {
 		_, err := evaluate(row[0], nil)
 		var at *registry.ExpressionError

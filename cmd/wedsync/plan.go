@@ -163,7 +163,10 @@ func (a *planned) carryOut(ctx context.Context, node *client, say func(string)) 
 	case actionDelete:
 		_, err := node.call(ctx, http.MethodDelete, path, nil, nil)
 		var gone *problemError
-		if err != nil && !(errors.As(err, &gone) && gone.Status == http.StatusNotFound) {
+		if errors.As(err, &gone) && gone.Status == http.StatusNotFound {
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
 		say(a.Kind + " " + a.ID + " is deleted")

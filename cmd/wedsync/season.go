@@ -68,10 +68,10 @@ func readSeason(text []byte) (season, error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(asJSON))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&s); err != nil {
-		return s, err
+	if err = d.Decode(&s); err == nil {
+		err = s.check()
 	}
-	return s, s.check()
+	return s, err
 }
 
 // eachOf calls change with each entry of a list of objects.

@@ -57,8 +57,9 @@ func invalidProblem(invalid *registry.InvalidError) *problem.Problem {
 	p := problem.New(code, "%v", invalid.Err)
 	var expression *registry.ExpressionError
 	if errors.As(invalid, &expression) {
+		p.Detail = "an expression of the mapping is wrong"
 		p.Errors = []problem.Field{{
-			Field: expression.Field, Reason: expression.Reason, Line: expression.Line, Column: expression.Column, Text: expression.Text,
+			Field: expression.Field, Reason: expression.Where(), Line: expression.Line, Column: expression.Column, Text: expression.Text,
 		}}
 	}
 	var settings *adapter.SettingsError
