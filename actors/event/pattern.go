@@ -120,6 +120,24 @@ func (p Pattern) Match(channel string) (vars map[string]string, ok bool) {
 	return vars, true
 }
 
+// Covers reports whether the pattern selects every channel that the other selects. What the zero
+// Pattern selects, nothing, is covered by none.
+func (p Pattern) Covers(other Pattern) bool {
+	for i, s := range p.segments {
+		if i >= len(other.segments) {
+			return false
+		}
+		o := other.segments[i]
+		switch {
+		case s.kind == anyRest:
+			return true
+		case o.kind == anyRest, s.kind == literal && o != s:
+			return false
+		}
+	}
+	return len(p.segments) > 0 && len(p.segments) == len(other.segments)
+}
+
 // Template is a channel name with {name} holes, such as "couple:updates:{coupleId}".
 type Template struct{ pattern Pattern }
 

@@ -198,3 +198,65 @@ func FuzzPattern(f *testing.F) {
 		agree(t, pattern, channel)
 	})
 }
+
+func TestPatternCovers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pattern, other string
+		want           bool
+	}{
+		{"a:b", "a:b", true},
+		{"a:b", "a:c", false},
+		{"a:b", "a", false},
+		{"a:b", "a:b:c", false},
+		{"a:b", "a:*", false},
+		{"a:b", "a:{b}", false},
+		{"a:b", "**", false},
+		{"a:*", "a:b", true},
+		{"a:*", "a:*", true},
+		{"a:*", "a:{b}", true},
+		{"a:{x}", "a:{y}", true},
+		{"a:*", "a:**", false},
+		{"a:*", "a:b:c", false},
+		{"a:**", "a:b", true},
+		{"a:**", "a:b:*", true},
+		{"a:**", "a:**", true},
+		{"a:**", "a", false},
+		{"a:**", "**", false},
+		{"**", "**", true},
+		{"**", "*:a", true},
+	} {
+		p, err := event.ParsePattern(c.pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := event.ParsePattern(c.other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Covers(other); got != c.want {
+			t.Errorf("%s covers %s: %t", c.pattern, c.other, got)
+		}
+		if (event.Pattern{}).Covers(other) || p.Covers(event.Pattern{}) {
+			t.Errorf("the zero pattern covers %s, or %s covers it", c.other, c.pattern)
+		}
+	}
+}
+
+// FuzzPatternCovers: what is covered selects nothing that the pattern does not.
+func FuzzPatternCovers(f *testing.F) {
+	f.Add("a:*", "a:b", "a:b")
+	f.Add("a:**", "a:{x}:*", "a:b:c")
+	f.Add("**", "*", "a")
+	f.Fuzz(func(t *testing.T, pattern, other, channel string) {
+		p, err1 := event.ParsePattern(pattern)
+		o, err2 := event.ParsePattern(other)
+		if err1 != nil || err2 != nil || event.CheckChannel(channel) != nil || !p.Covers(o) {
+			return
+		}
+		_, selected := o.Match(channel)
+		if _, ok := p.Match(channel); selected && !ok {
+			t.Fatalf("%s covers %s, which selects %s", pattern, other, channel)
+		}
+	})
+}
