@@ -81,7 +81,13 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 // order from the calling goroutine, until the context ends; it returns the context's error then, or
 // ErrClosed.
 func (b *Bucket) Watch(ctx context.Context, fn func(Change), ready func()) error {
-	w, err := b.kv.WatchAll(ctx)
+	return b.WatchKeys(ctx, ">", fn, ready)
+}
+
+// WatchKeys is Watch for the keys that the filter selects: "*" in it stands for one part between
+// dots, a final ">" for all that remain.
+func (b *Bucket) WatchKeys(ctx context.Context, filter string, fn func(Change), ready func()) error {
+	w, err := b.kv.Watch(ctx, filter)
 	if err != nil {
 		return b.fail("watching", "", err)
 	}

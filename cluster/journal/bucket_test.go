@@ -120,6 +120,40 @@ func TestWatch(t *testing.T) {
 	})
 }
 
+func TestWatchKeys(t *testing.T) {
+	t.Parallel()
+	j := open(t)
+	b := bucket(t, j, "config")
+	for _, key := range []string{"int.1", "key.a", "key.b.c", "keys"} {
+		if _, err := b.Put(t.Context(), key, []byte(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	changes, ready, ended := make(chan journal.Change, 10), make(chan int, 1), make(chan error, 1)
+	go func() {
+		ended <- b.WatchKeys(ctx, "key.*", func(c journal.Change) { changes <- c }, func() { ready <- len(changes) })
+	}()
+	if n := receive(t, ready); n != 1 {
+		t.Errorf("it begins with %d values, want one", n)
+	}
+	if c := receive(t, changes); c.Key != "key.a" {
+		t.Errorf("it begins with %s", c.Key)
+	}
+	for _, key := range []string{"int.1", "key.a"} {
+		if err := b.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := receive(t, changes); c.Key != "key.a" || !c.Deleted {
+		t.Errorf("the first change is %+v", c)
+	}
+	cancel()
+	if err := receive(t, ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
 func TestBucketSizesAreKnown(t *testing.T) {
 	t.Parallel()
 	j := open(t)
