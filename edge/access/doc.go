@@ -1,0 +1,27 @@
+// Package access says who calls and what they may do: API keys, their scopes, and the owner that a
+// key may be bound to.
+//
+// # Keys
+//
+// A key reads wsk_<id>_<secret>. Its text is shown once, when it is made; the log's "config" bucket
+// (key.<id>) has its SHA-256 alone. Every node watches these records and keeps them in memory, so a
+// key made or revoked on one node is so on all within a moment, and finding whose a key is costs one
+// hash and one look into a map. Configured keys, such as the administrator's, are not stored and have
+// every scope. While the log cannot be reached, what was known last stays in force, and nothing can be
+// made or revoked.
+//
+// # Owners
+//
+// A key that is bound to owner variables, such as supplierId=42, reaches only what is that owner's:
+//
+//   - integrations whose owner variables have all of the key's, with the same values, and what
+//     belongs to these: deliveries, dead letters, audit records;
+//   - channels that one of the key's channel patterns selects, in which {supplierId} stands for 42.
+//     A bound key without patterns reaches no channel;
+//   - mappings whose pattern is covered by one of the key's, and whose targets are all integrations
+//     of that owner.
+//
+// A key cannot make one that reaches further than itself.
+//
+// Goroutines: one follows the bucket, from Open until Close.
+package access

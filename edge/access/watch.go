@@ -1,0 +1,82 @@
+package access
+
+import (
+	"context"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/wedsync/wedsync/cluster/journal"
+)
+
+// rewatch is how long a watch that broke waits before it starts again.
+const rewatch = 200 * time.Millisecond
+
+// run follows the bucket until ctx ends, and sends to loaded when the keys are there first, or why not.
+func (r *Keyring) run(ctx context.Context, loaded chan<- error) {
+	started := false
+	for {
+		err := r.follow(ctx, func() {
+			if !started {
+				started = true
+				loaded <- nil
+			}
+		})
+		if !started {
+			loaded <- err
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		r.cfg.Logger.Warn().Err(err).Dur("retry_in", rewatch).Msg("the watch of the API keys ended; what is known stays in force")
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(rewatch):
+		}
+	}
+}
+
+// follow runs one watch. What it brings at first replaces all that was held: a key that went
+// meanwhile is not told of.
+func (r *Keyring) follow(ctx context.Context, loaded func()) error {
+	first, ready := map[string]*held{}, false
+	return r.cfg.Bucket.WatchKeys(ctx, recordPrefix+"*", func(c journal.Change) {
+		all := first
+		if ready {
+			all = maps.Clone(*r.held.Load())
+		}
+		r.take(all, c)
+		if ready {
+			r.replace(all)
+		}
+	}, func() {
+		ready = true
+		r.replace(first)
+		loaded()
+	})
+}
+
+// take brings a change in. A key that cannot be read lets nobody in.
+func (r *Keyring) take(all map[string]*held, c journal.Change) {
+	id := strings.TrimPrefix(c.Key, recordPrefix)
+	delete(all, id)
+	if c.Deleted {
+		return
+	}
+	k, err := decode(id, c.Data)
+	if err != nil {
+		r.cfg.Logger.Error().Err(err).Str("key", c.Key).Uint64("revision", c.Revision).Msg("a stored API key cannot be read and lets nobody in")
+		return
+	}
+	all[id] = k
+}
+
+func (r *Keyring) replace(all map[string]*held) {
+	r.held.Store(&all)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
