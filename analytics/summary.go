@@ -114,7 +114,7 @@ func (s *Store) Receipts(ctx context.Context, deliveryID string) ([]ReceiptRow, 
 // Attempts returns the calls made for a delivery over all its replays, in order; none if there were
 // none or they are not recorded yet.
 func (s *Store) Attempts(ctx context.Context, deliveryID string) ([]AttemptRow, error) {
-	rows, err := s.conn.Query(with(ctx, clickhouse.Parameters{"delivery": deliveryID}), queries.Attempts)
+	rows, err := s.conn.Query(with(ctx, clickhouse.Parameters{"delivery": param(deliveryID)}), queries.Attempts)
 	if err != nil {
 		return nil, fmt.Errorf("attempts of %s: %w", deliveryID, err)
 	}

@@ -14,6 +14,10 @@ var (
 	Attempts string
 	//go:embed receipts.sql
 	Receipts string
+	//go:embed audit.sql
+	Audit string
+	//go:embed deliveries.sql
+	Deliveries string
 	//go:embed counts.sql
 	Counts string
 	//go:embed last_batch.sql
