@@ -20,12 +20,14 @@ const (
 	bucketSecrets = "secrets"
 	bucketShards  = "shards"
 	bucketSeen    = "seen"
+	bucketAnswers = "answers"
 	bucketMarker  = "wedsync" // external servers only
 
 	dedupWindow = 10 * time.Minute
 	ackWait     = 10 * time.Minute
 	deadAge     = 30 * 24 * time.Hour
 	seenAge     = 8 * 24 * time.Hour
+	answerAge   = 24 * time.Hour
 )
 
 func streamConfigs(cfg Config, s sizes) []jetstream.StreamConfig {
@@ -57,6 +59,7 @@ func bucketConfigs(s sizes) []jetstream.KeyValueConfig {
 		{Bucket: bucketSecrets, Storage: file, History: 1, MaxBytes: s.secrets},
 		{Bucket: bucketShards, Storage: file, History: 1, MaxBytes: s.shards},
 		{Bucket: bucketSeen, Storage: file, History: 1, MaxBytes: s.seen, TTL: seenAge},
+		{Bucket: bucketAnswers, Storage: file, History: 1, MaxBytes: s.answers, TTL: answerAge},
 	}
 }
 

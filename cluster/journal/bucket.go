@@ -29,8 +29,8 @@ type Change struct {
 	Deleted bool // Data is empty then
 }
 
-// KV returns a bucket: "config" (keeps the last ten values of a key), "secrets" (keeps one), or
-// "seen" (values vanish after eight days); ErrNotFound for any other name.
+// KV returns a bucket: "config" (keeps the last ten values of a key), "secrets" (keeps one), "seen"
+// (values vanish after eight days), or "answers" (after one); ErrNotFound for any other name.
 func (j *Journal) KV(_ context.Context, bucket string) (*Bucket, error) {
 	if b := j.buckets[bucket]; b != nil {
 		return b, j.alive()
