@@ -12,7 +12,7 @@ import (
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
-	"github.com/wedsync/wedsync/edge/api"
+	"github.com/wedsync/wedsync/edge/access"
 )
 
 // What clickhouse.dsn can be besides an address.
@@ -42,8 +42,8 @@ func (c Config) Validate() []*valueError {
 	}
 	v.notEmpty("data", c.Data, "name a folder")
 	c.HTTP.validate(v)
-	if n := len(c.API.Key.Reveal()); n > 0 && n < api.MinKeyBytes {
-		v.wrong("api.key", c.API.Key, fmt.Sprintf("has %d bytes; at least %d are needed, and random ones", n, api.MinKeyBytes))
+	if n := len(c.API.Key.Reveal()); n > 0 && n < access.MinKeyBytes {
+		v.wrong("api.key", c.API.Key, fmt.Sprintf("has %d bytes; at least %d are needed, and random ones", n, access.MinKeyBytes))
 	}
 	c.WS.validate(v)
 	c.Log.validate(v)

@@ -25,6 +25,7 @@ import (
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/api"
 	"github.com/wedsync/wedsync/edge/audit"
 	"github.com/wedsync/wedsync/edge/ingest"
@@ -63,6 +64,7 @@ type node struct {
 	system   *actors.System
 	ingest   *ingest.Ingest
 	webhooks *webhook.Handler
+	apiKeys  *access.Keyring
 	api      *api.API
 	clients  *ws.Server
 	records  *recording
@@ -256,13 +258,22 @@ func (n *node) openIngress(ctx context.Context) error {
 	return err
 }
 
-func (n *node) openAPI(context.Context) error {
-	key, err := api.NewKey("admin", n.keys.api)
+func (n *node) openAPI(ctx context.Context) error {
+	admin, err := access.NewConfigured("admin", n.keys.api)
 	if err != nil {
 		return fmt.Errorf("api.key: %w", err)
 	}
+	config, err := n.journal.KV(ctx, "config")
+	if err != nil {
+		return err
+	}
+	n.apiKeys, err = access.Open(ctx, access.Config{Bucket: config, Configured: []access.Configured{admin}, Logger: n.part("api keys")})
+	if err != nil {
+		return err
+	}
+	n.onClose(func(context.Context) { n.apiKeys.Close() })
 	n.api, err = api.New(api.Config{
-		Keys: []api.Key{key}, Publisher: n.ingest, History: n.journal, Dead: n.journal,
+		Keys: n.apiKeys, Publisher: n.ingest, History: n.journal, Dead: n.journal,
 		Integrations: n.registry, Controls: n.registry, Mappings: n.registry, Engine: n.system, Auditor: n.audit,
 		Analytics: func() api.Analytics {
 			if store := n.records.current(); store != nil {

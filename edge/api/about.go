@@ -8,6 +8,7 @@ import (
 
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
@@ -22,14 +23,15 @@ func (a *API) routeAbout(h huma.API) {
 	tags := []string{"about"}
 	handle(h, huma.Operation{
 		OperationID: "status", Method: http.MethodGet, Path: "/api/status", Tags: tags, Summary: "How the node and its log stand",
+		Security: needs(access.StatusRead),
 	}, a.status)
 	handle(h, huma.Operation{
 		OperationID: "vendors", Method: http.MethodGet, Path: "/api/vendors", Tags: []string{"integrations"},
-		Summary: "List the vendors, and what must be entered for each",
+		Summary: "List the vendors, and what must be entered for each", Security: needs(),
 	}, vendors)
 	handle(h, huma.Operation{
 		OperationID: "problems", Method: http.MethodGet, Path: "/api/problems", Tags: tags, Summary: "List the problems' codes",
-		Security: []map[string][]string{},
+		Security: free(),
 	}, problems)
 }
 

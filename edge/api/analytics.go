@@ -3,11 +3,13 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
@@ -24,9 +26,11 @@ func (a *API) routeAnalytics(h huma.API) {
 	tags := []string{"analytics"}
 	handle(h, huma.Operation{
 		OperationID: "slo", Method: http.MethodGet, Path: "/api/slo", Tags: tags, Summary: "How the objectives are met",
+		Security: needs(access.DeliveriesRead), Description: "To an API key that is bound to an owner, by integration alone.",
 	}, a.slo)
 	handle(h, huma.Operation{
 		OperationID: "summary", Method: http.MethodGet, Path: "/api/summary", Tags: tags, Summary: "Deliveries by integration",
+		Security: needs(access.DeliveriesRead),
 	}, a.summary)
 }
 
@@ -48,7 +52,12 @@ func (a *API) slo(ctx context.Context, in *sloInput) (*body[analytics.SLOReport]
 		return nil, err
 	}
 	q := analytics.SLOQuery{By: analytics.Dimension(in.By), Now: a.cfg.Now().UTC()}
-	if q.Since, err = a.since(in.Since); err != nil {
+	if q.By != analytics.ByIntegration {
+		if err := allOwners(ctx, "by "+in.By+" is about all owners; ask by integration"); err != nil {
+			return nil, err
+		}
+	}
+	if q.Since, err = a.since("since", in.Since); err != nil {
 		return nil, err
 	}
 	if err := q.WithDefaults().Validate(); err != nil {
@@ -58,6 +67,8 @@ func (a *API) slo(ctx context.Context, in *sloInput) (*body[analytics.SLOReport]
 	if err != nil {
 		return nil, analyticsFailed(err)
 	}
+	c := callerOf(ctx)
+	report.Rows = slices.DeleteFunc(report.Rows, func(r analytics.SLORow) bool { return !a.reachable(c, r.Key) })
 	return &body[analytics.SLOReport]{report}, nil
 }
 
@@ -71,7 +82,7 @@ func (a *API) summary(ctx context.Context, in *summaryInput) (*body[summary], er
 	if err != nil {
 		return nil, err
 	}
-	since, err := a.since(in.Since)
+	since, err := a.since("since", in.Since)
 	if err != nil {
 		return nil, err
 	}
@@ -79,14 +90,15 @@ func (a *API) summary(ctx context.Context, in *summaryInput) (*body[summary], er
 	if err != nil {
 		return nil, analyticsFailed(err)
 	}
-	if items == nil {
-		items = []analytics.IntegrationSummary{}
-	}
+	c := callerOf(ctx)
+	items = slices.DeleteFunc(append([]analytics.IntegrationSummary{}, items...), func(s analytics.IntegrationSummary) bool {
+		return !a.reachable(c, s.Integration)
+	})
 	return &body[summary]{summary{since, items}}, nil
 }
 
-// since reads a time or a duration before now; "" is the zero time.
-func (a *API) since(text string) (time.Time, error) {
+// since reads a time or a duration before now, of the field of that name; "" is the zero time.
+func (a *API) since(field, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -95,7 +107,7 @@ func (a *API) since(text string) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return time.Time{}, problem.New(problem.FieldInvalid, "since %.60q is neither an RFC 3339 time nor a duration such as 24h", text)
+		return time.Time{}, problem.New(problem.FieldInvalid, "%s %.60q is neither an RFC 3339 time nor a duration such as 24h", field, text)
 	}
 	return at, nil
 }

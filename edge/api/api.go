@@ -5,8 +5,8 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/ingest"
 	"github.com/wedsync/wedsync/edge/problem"
 )
@@ -15,6 +15,8 @@ import (
 type API struct {
 	cfg    Config
 	limits ingest.Limits // of a publish body
+
+	insecure *access.Caller // who everybody is where Insecure says so
 }
 
 // New returns the API, or an error that names what is wrong with the configuration.
@@ -23,38 +25,25 @@ func New(cfg Config) (*API, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &API{cfg: cfg, limits: publishLimits()}, nil
+	return &API{cfg: cfg, limits: publishLimits(), insecure: access.Everybody("insecure")}, nil
 }
 
 // Mount puts the API into the mux.
 func (a *API) Mount(mux *http.ServeMux) {
-	h := humago.New(guardedMux{mux, a}, config(a.cfg.Version))
+	h := huma.NewAPI(config(a.cfg.Version), doors{mux, a})
 	a.routeChannels(h)
 	a.routeIntegrations(h)
 	a.routeControls(h)
 	a.routeMappings(h)
 	a.routePreviews(h)
 	a.routeDead(h)
+	a.routeDeliveries(h)
 	a.routeAnalytics(h)
+	a.routeAudit(h)
+	a.routeKeys(h)
 	a.routeAbout(h)
 	mux.HandleFunc("POST /api/channels/{name}/publish", a.publish)
 	document(h.OpenAPI())
-}
-
-// guardedMux puts the check of keys before everything that huma serves, except for what describes it.
-type guardedMux struct {
-	*http.ServeMux
-	api *API
-}
-
-func (m guardedMux) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
-	switch pattern {
-	case "GET " + openAPIPath + ".json", "GET " + openAPIPath + ".yaml", "GET /api/problems":
-		m.ServeMux.HandleFunc(pattern, h)
-	case "GET " + openAPIPath + "-3.0.json", "GET " + openAPIPath + "-3.0.yaml": // one version is enough
-	default:
-		m.ServeMux.HandleFunc(pattern, m.api.guarded(h))
-	}
 }
 
 // handle registers an operation whose errors are told by problemOf.

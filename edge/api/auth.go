@@ -2,91 +2,130 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"fmt"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
-// MinKeyBytes is how long a key must be at least: a key is looked up by a fast hash, so it must be
-// one that nobody can guess.
-const MinKeyBytes = 20
+// An operation says who may call it in its Security: needs(scope), needs() for every key, or free().
+// One that does not say it cannot be served.
 
-// Key is an API key: who holds it, and its hash. The zero Key lets nobody in.
-type Key struct {
-	name string
-	hash [sha256.Size]byte
+const securityScheme = "key"
+
+func needs(scopes ...access.Scope) []map[string][]string {
+	list := make([]string, len(scopes))
+	for i, s := range scopes {
+		list[i] = string(s)
+	}
+	return []map[string][]string{{securityScheme: list}}
 }
 
-// NewKey returns the key of that secret. The name stands in audit records.
-func NewKey(name string, secret event.Secret) (Key, error) {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }) || len(name) > 64 {
-		return Key{}, fmt.Errorf("api key name %.70q: must have 1 to 64 printable characters without spaces", name)
+func free() []map[string][]string { return []map[string][]string{} }
+
+// doors is the mux as huma sees it: each operation is served behind the check of its key.
+type doors struct {
+	*http.ServeMux
+	api *API
+}
+
+// Handle serves an operation.
+func (d doors) Handle(op *huma.Operation, h func(huma.Context)) {
+	serve := func(w http.ResponseWriter, r *http.Request) { h(humago.NewContext(op, r, w)) }
+	switch path := op.Path; {
+	case path == openAPIPath+"-3.0.json", path == openAPIPath+"-3.0.yaml": // one version is enough
+		return
+	case path == openAPIPath+".json", path == openAPIPath+".yaml":
+	case op.Security == nil:
+		panic("api: the operation " + op.OperationID + " does not say who may call it: set Security")
+	case len(op.Security) > 0:
+		serve = d.api.guarded(op, serve)
 	}
-	if n := len(secret); n < MinKeyBytes {
-		return Key{}, fmt.Errorf("api key %s: it has %d bytes; at least %d are needed, and random ones", name, n, MinKeyBytes)
-	}
-	return Key{name: name, hash: sha256.Sum256([]byte(secret))}, nil
+	d.HandleFunc(op.Method+" "+op.Path, serve)
 }
 
 // caller is who makes a request.
 type caller struct {
-	name string // of the key
+	*access.Caller
 	from netip.Addr
-}
-
-// authenticate returns whose key the request shows. It takes the same time for every wrong one.
-func (a *API) authenticate(r *http.Request) (name string, err error) {
-	if a.cfg.Insecure {
-		return "insecure", nil
-	}
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return "", problem.New(problem.KeyMissing, `send the API key in the header "Authorization: Bearer KEY"`)
-	}
-	hash := sha256.Sum256([]byte(token))
-	for i := range a.cfg.Keys {
-		k := &a.cfg.Keys[i]
-		if subtle.ConstantTimeCompare(hash[:], k.hash[:]) == 1 && k.name != "" {
-			name = k.name
-		}
-	}
-	if name == "" {
-		return "", problem.New(problem.KeyInvalid, "this API key is not one of this node's")
-	}
-	return name, nil
 }
 
 type callerKey struct{}
 
+// callerOf returns who makes the request: of one that came past no guard, somebody who may do nothing.
+func callerOf(ctx context.Context) caller {
+	if c, ok := ctx.Value(callerKey{}).(caller); ok {
+		return c
+	}
+	return caller{Caller: access.Nobody()}
+}
+
+// authenticate returns whose key the request shows.
+func (a *API) authenticate(r *http.Request) (*access.Caller, error) {
+	if a.cfg.Insecure {
+		return a.insecure, nil
+	}
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return nil, problem.New(problem.KeyMissing, `send the API key in the header "Authorization: Bearer KEY"`)
+	}
+	c, err := a.cfg.Keys.Find(token)
+	switch {
+	case errors.Is(err, access.ErrExpired):
+		return nil, problem.New(problem.KeyExpired, "this API key has expired; have a new one made")
+	case err != nil:
+		return nil, problem.New(problem.KeyInvalid, "this API key is not known; it may have been revoked")
+	}
+	return c, nil
+}
+
+// allow returns a problem unless the caller has the scope.
+func allow(c *access.Caller, s access.Scope) error {
+	if c.Has(s) {
+		return nil
+	}
+	return problem.New(problem.ScopeMissing, "this needs the scope %s; the API key has %s", s, c.Scopes())
+}
+
 // maxWork is how long a request of a guarded handler may take.
 const maxWork = 20 * time.Second
 
-// guarded lets in who shows a key, and notes who it is.
-func (a *API) guarded(h http.HandlerFunc) http.HandlerFunc {
+// guarded lets in who shows a key with the operation's scope, and notes who it is.
+func (a *API) guarded(op *huma.Operation, h http.HandlerFunc) http.HandlerFunc {
+	scopes := op.Security[0][securityScheme]
 	return func(w http.ResponseWriter, r *http.Request) {
-		name, err := a.authenticate(r)
+		who, err := a.authenticate(r)
 		if err != nil {
 			problem.Write(w, r, err)
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), maxWork)
 		defer cancel()
-		h(w, r.WithContext(context.WithValue(ctx, callerKey{}, caller{name, a.cfg.Source(r)})))
+		ctx = context.WithValue(ctx, callerKey{}, caller{who, a.cfg.Source(r)})
+		for _, s := range scopes {
+			if err := allow(who, access.Scope(s)); err != nil {
+				a.audit(ctx, "access.refuse", op.OperationID, "", err)
+				problem.Write(w, r, err)
+				return
+			}
+		}
+		h(w, r.WithContext(ctx))
 	}
 }
 
 // audit records what the caller did, or was refused.
 func (a *API) audit(ctx context.Context, action, target, detail string, err error) {
-	c, _ := ctx.Value(callerKey{}).(caller)
-	rec := event.Audit{At: a.cfg.Now(), Actor: "admin:" + c.name, Action: action, Target: target, Outcome: "ok", Detail: detail}
+	c := callerOf(ctx)
+	rec := event.Audit{At: a.cfg.Now(), Actor: c.Actor(), Action: action, Target: target, Outcome: "ok", Detail: detail}
 	if err != nil {
 		rec.Outcome = problemOf(err).Code
 	}

@@ -32,10 +32,8 @@ func BenchmarkPublishHandler(b *testing.B) {
 	in, err := ingest.New(ingest.Config{Log: nowhere{}})
 	must(b, err)
 	n := start(b, nil)
-	k, err := api.NewKey("tester", apiKey)
-	must(b, err)
 	a, err := api.New(api.Config{
-		Keys: []api.Key{k}, Publisher: in, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Keys: n.keys, Publisher: in, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
 		Mappings: n.registry, Engine: n.engine, Auditor: n,
 	})
 	must(b, err)

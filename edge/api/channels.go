@@ -9,6 +9,7 @@ import (
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/access"
 )
 
 type historyInput struct {
@@ -31,12 +32,15 @@ type logged struct {
 func (a *API) routeChannels(h huma.API) {
 	handle(h, huma.Operation{
 		OperationID: "history", Method: http.MethodGet, Path: "/api/channels/{name}/history", Tags: []string{"channels"},
-		Summary: "Read a channel's events",
+		Summary: "Read a channel's events", Security: needs(access.ChannelsRead),
 	}, a.history)
 }
 
 func (a *API) history(ctx context.Context, in *historyInput) (*body[history], error) {
 	if err := event.CheckChannel(in.Name); err != nil {
+		return nil, err
+	}
+	if err := reachChannel(callerOf(ctx).Caller, in.Name); err != nil {
 		return nil, err
 	}
 	var entries []journal.Entry

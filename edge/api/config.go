@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -13,6 +12,7 @@ import (
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/ingest"
 )
 
@@ -83,6 +83,25 @@ type (
 	Analytics interface {
 		SLO(ctx context.Context, q analytics.SLOQuery) (analytics.SLOReport, error)
 		Summary(ctx context.Context, since time.Time) ([]analytics.IntegrationSummary, error)
+		Finder
+	}
+	// Finder finds single records.
+	Finder interface {
+		Audit(ctx context.Context, q analytics.AuditQuery) ([]analytics.AuditRow, analytics.Cursor, error)
+		Deliveries(ctx context.Context, q analytics.DeliveryQuery) ([]analytics.DeliveryRow, analytics.Cursor, error)
+		Attempts(ctx context.Context, deliveryID string) ([]analytics.AttemptRow, error)
+	}
+	// Keys are the API keys; *access.Keyring is one.
+	Keys interface {
+		Find(text string) (*access.Caller, error)
+		Keys(by *access.Caller) []access.Key
+		Key(by *access.Caller, id string) (access.Key, error)
+		KeyMaker
+	}
+	// KeyMaker makes and ends keys.
+	KeyMaker interface {
+		Create(ctx context.Context, by *access.Caller, k access.Key) (access.Key, event.Secret, error)
+		Revoke(ctx context.Context, by *access.Caller, id string) (access.Key, error)
 	}
 	// Auditor takes audit records and never blocks; *audit.Log is one.
 	Auditor interface{ Audit(a event.Audit) }
@@ -97,12 +116,13 @@ var (
 	_ Mappings     = (*registry.Registry)(nil)
 	_ Engine       = (*actors.System)(nil)
 	_ Analytics    = (*analytics.Store)(nil)
+	_ Keys         = (*access.Keyring)(nil)
 )
 
 // Config is what New needs. Everything is required, except where a default is named.
 type Config struct {
-	Keys []Key // who may call
-	// Insecure lets everybody call. For development; refused together with Keys.
+	Keys Keys // who may call, and what
+	// Insecure lets everybody do everything. For development.
 	Insecure bool
 
 	Publisher    Publisher
@@ -143,6 +163,7 @@ func (c Config) Validate() error {
 		name    string
 		missing bool
 	}{
+		{"Keys", c.Keys == nil},
 		{"Publisher", c.Publisher == nil},
 		{"History", c.History == nil},
 		{"Dead", c.Dead == nil},
@@ -155,9 +176,6 @@ func (c Config) Validate() error {
 		if f.missing {
 			return fmt.Errorf("api: Config.%s is missing", f.name)
 		}
-	}
-	if c.Insecure && len(c.Keys) > 0 {
-		return errors.New("api: Config.Insecure lets everybody in, and Config.Keys are given; choose one")
 	}
 	return nil
 }

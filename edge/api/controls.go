@@ -12,6 +12,7 @@ import (
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
@@ -34,27 +35,29 @@ type healthsInput struct {
 }
 
 func (a *API) routeControls(h huma.API) {
-	op := func(id, method, path, summary string) huma.Operation {
+	op := func(id, method, path, summary string, scope access.Scope) huma.Operation {
 		return huma.Operation{
 			OperationID: id, Method: method, Path: "/api/integrations/" + path, Tags: []string{"integrations"}, Summary: summary,
-			DefaultStatus: http.StatusOK,
+			DefaultStatus: http.StatusOK, Security: needs(scope),
 		}
 	}
-	handle(h, op("pause-integration", http.MethodPost, "{id}/pause", "Send nothing for now; deliveries wait"), a.pause)
-	handle(h, op("resume-integration", http.MethodPost, "{id}/resume", "Send again, what waited first"), a.resume)
-	handle(h, op("reset-breaker", http.MethodPost, "{id}/reset-breaker", "Close the breaker: try at once what waits"), a.resetBreaker)
-	handle(h, op("reinstate-integration", http.MethodPost, "{id}/reinstate", "Let one that was suspended work again"), a.reinstate)
-	secrets := op("set-secrets", http.MethodPut, "{id}/secrets", "Set secrets")
+	handle(h, op("pause-integration", http.MethodPost, "{id}/pause", "Send nothing for now; deliveries wait", access.IntegrationsWrite), a.pause)
+	handle(h, op("resume-integration", http.MethodPost, "{id}/resume", "Send again, what waited first", access.IntegrationsWrite), a.resume)
+	handle(h, op("reset-breaker", http.MethodPost, "{id}/reset-breaker", "Close the breaker: try at once what waits", access.IntegrationsWrite), a.resetBreaker)
+	handle(h, op("reinstate-integration", http.MethodPost, "{id}/reinstate", "Let one that was suspended work again", access.IntegrationsWrite), a.reinstate)
+	secrets := op("set-secrets", http.MethodPut, "{id}/secrets", "Set secrets", access.SecretsWrite)
 	secrets.Description = "They cannot be read again. What was in force until now goes on verifying what comes in, until the next change."
 	handle(h, secrets, a.setSecrets)
-	handle(h, op("integration-health", http.MethodGet, "{id}/health", "How an integration does"), a.health)
-	handle(h, op("integrations-health", http.MethodGet, "health", "How all integrations do"), a.healths)
+	handle(h, op("integration-health", http.MethodGet, "{id}/health", "How an integration does", access.IntegrationsRead), a.health)
+	handle(h, op("integrations-health", http.MethodGet, "health", "How all integrations do", access.IntegrationsRead), a.healths)
 }
 
 func (a *API) pause(ctx context.Context, in *pauseInput) (_ *integrationOutput, err error) {
 	defer func() { a.audit(ctx, "integration.pause", in.ID, "", err) }()
-	c, _ := ctx.Value(callerKey{}).(caller)
-	err = a.cfg.Controls.Pause(ctx, in.ID, event.Pause{Reason: in.Body.Reason, By: "admin:" + c.name, At: a.cfg.Now().UTC()})
+	if _, err := a.entry(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	err = a.cfg.Controls.Pause(ctx, in.ID, event.Pause{Reason: in.Body.Reason, By: callerOf(ctx).Actor(), At: a.cfg.Now().UTC()})
 	if err != nil {
 		return nil, a.known(err, in.ID)
 	}
@@ -63,6 +66,9 @@ func (a *API) pause(ctx context.Context, in *pauseInput) (_ *integrationOutput, 
 
 func (a *API) resume(ctx context.Context, in *idInput) (_ *integrationOutput, err error) {
 	defer func() { a.audit(ctx, "integration.resume", in.ID, "", err) }()
+	if _, err := a.entry(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	if err := a.cfg.Controls.Resume(ctx, in.ID); err != nil {
 		return nil, a.known(err, in.ID)
 	}
@@ -71,6 +77,9 @@ func (a *API) resume(ctx context.Context, in *idInput) (_ *integrationOutput, er
 
 func (a *API) resetBreaker(ctx context.Context, in *idInput) (_ *body[event.Health], err error) {
 	defer func() { a.audit(ctx, "integration.reset_breaker", in.ID, "", err) }()
+	if _, err := a.entry(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	if err := a.cfg.Engine.ResetBreaker(ctx, in.ID); err != nil {
 		return nil, err
 	}
@@ -79,6 +88,9 @@ func (a *API) resetBreaker(ctx context.Context, in *idInput) (_ *body[event.Heal
 
 func (a *API) reinstate(ctx context.Context, in *idInput) (_ *body[event.Health], err error) {
 	defer func() { a.audit(ctx, "integration.reinstate", in.ID, "", err) }()
+	if _, err := a.entry(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	if err := a.cfg.Engine.Reinstate(ctx, in.ID); err != nil {
 		return nil, err
 	}
@@ -88,6 +100,9 @@ func (a *API) reinstate(ctx context.Context, in *idInput) (_ *body[event.Health]
 func (a *API) setSecrets(ctx context.Context, in *secretsInput) (_ *integrationOutput, err error) {
 	names := slices.Sorted(maps.Keys(in.Body))
 	defer func() { a.audit(ctx, "integration.set_secrets", in.ID, cutText(strings.Join(names, " "), 500), err) }()
+	if _, err := a.entry(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	if len(names) == 0 {
 		return nil, problem.New(problem.SecretsInvalid, "name at least one secret")
 	}
@@ -107,12 +122,18 @@ func (a *API) setSecrets(ctx context.Context, in *secretsInput) (_ *integrationO
 func cutText(s string, n int) string { return s[:min(len(s), n)] }
 
 func (a *API) health(ctx context.Context, in *idInput) (*body[event.Health], error) {
+	if _, err := a.entry(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	h, err := a.cfg.Engine.Health(ctx, in.ID)
 	return &body[event.Health]{h}, err
 }
 
 func (a *API) healths(ctx context.Context, in *healthsInput) (*body[page[event.Health]], error) {
-	all := slices.DeleteFunc(a.cfg.Engine.Healths(ctx), func(h event.Health) bool { return in.State != "" && h.State != in.State })
+	c := callerOf(ctx)
+	all := slices.DeleteFunc(a.cfg.Engine.Healths(ctx), func(h event.Health) bool {
+		return in.State != "" && h.State != in.State || !a.reachable(c, h.Integration)
+	})
 	slice, next := cut(all, in.After, in.Limit, func(h event.Health) string { return h.Integration })
 	if slice == nil {
 		slice = []event.Health{}

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -13,6 +15,7 @@ import (
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
@@ -46,19 +49,20 @@ func (a *API) routeDead(h huma.API) {
 	tags := []string{"dead letters"}
 	handle(h, huma.Operation{
 		OperationID: "list-dead-letters", Method: http.MethodGet, Path: "/api/dead-letters", Tags: tags,
-		Summary: "List dead letters, the oldest first", Description: "Without what was sent and the event's payload: show one for these.",
+		Security: needs(access.DeadRead),
+		Summary:  "List dead letters, the oldest first", Description: "Without what was sent and the event's payload: show one for these.",
 	}, a.listDead)
 	handle(h, huma.Operation{
-		OperationID: "get-dead-letter", Method: http.MethodGet, Path: "/api/dead-letters/{seq}", Tags: tags,
+		OperationID: "get-dead-letter", Method: http.MethodGet, Path: "/api/dead-letters/{seq}", Tags: tags, Security: needs(access.DeadRead),
 		Summary: "Show a dead letter with its event, what was sent, and every attempt",
 	}, a.getDead)
 	handle(h, huma.Operation{
-		OperationID: "replay-dead-letter", Method: http.MethodPost, Path: "/api/dead-letters/{seq}/replay", Tags: tags,
+		OperationID: "replay-dead-letter", Method: http.MethodPost, Path: "/api/dead-letters/{seq}/replay", Tags: tags, Security: needs(access.DeadReplay),
 		Summary:       "Deliver it again, in order and with the same idempotency id",
 		DefaultStatus: http.StatusAccepted,
 	}, a.replayDead)
 	handle(h, huma.Operation{
-		OperationID: "discard-dead-letter", Method: http.MethodDelete, Path: "/api/dead-letters/{seq}", Tags: tags,
+		OperationID: "discard-dead-letter", Method: http.MethodDelete, Path: "/api/dead-letters/{seq}", Tags: tags, Security: needs(access.DeadReplay),
 		Summary: "Discard a dead letter", DefaultStatus: http.StatusNoContent,
 	}, a.discardDead)
 }
@@ -71,7 +75,7 @@ func (a *API) listDead(ctx context.Context, in *deadListInput) (*body[buriedLett
 	if in.Integration != "" && event.CheckID(in.Integration) != nil {
 		return nil, problem.New(problem.FieldInvalid, "integration: %v", event.CheckID(in.Integration))
 	}
-	found, err := a.cfg.Dead.DeadLetters(ctx, journal.DeadQuery{Integration: in.Integration, After: in.After, Limit: in.Limit})
+	found, err := a.findDead(ctx, journal.DeadQuery{Integration: in.Integration, After: in.After, Limit: in.Limit})
 	if err != nil {
 		return nil, err
 	}
@@ -87,9 +91,34 @@ func (a *API) listDead(ctx context.Context, in *deadListInput) (*body[buriedLett
 	return &body[buriedLetters]{out}, nil
 }
 
+// findDead looks, for a caller who is bound, at each of their integrations: others' letters may be many.
+func (a *API) findDead(ctx context.Context, q journal.DeadQuery) ([]journal.Buried, error) {
+	c := callerOf(ctx)
+	switch {
+	case q.Integration != "" && !a.reachable(c, q.Integration):
+		return nil, nil
+	case q.Integration != "" || !c.Bound():
+		return a.cfg.Dead.DeadLetters(ctx, q)
+	}
+	var all []journal.Buried
+	for _, id := range a.own(c).Integrations {
+		q.Integration = id
+		found, err := a.cfg.Dead.DeadLetters(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	slices.SortFunc(all, func(x, y journal.Buried) int { return cmp.Compare(x.Seq, y.Seq) })
+	return all[:min(len(all), q.Limit)], nil
+}
+
 func (a *API) letter(ctx context.Context, seq uint64) (*journal.Buried, error) {
 	b, err := a.cfg.Dead.DeadLetter(ctx, seq)
 	if errors.Is(err, journal.ErrNotFound) {
+		return nil, noLetter(seq)
+	}
+	if err == nil && !a.reachable(callerOf(ctx), b.Letter.Delivery.Integration) {
 		return nil, noLetter(seq)
 	}
 	return b, err
@@ -105,6 +134,11 @@ func (a *API) getDead(ctx context.Context, in *deadInput) (*body[buriedLetter], 
 
 func (a *API) replayDead(ctx context.Context, in *deadInput) (_ *body[replayed], err error) {
 	defer func() { a.audit(ctx, "dead.replay", strconv.FormatUint(in.Seq, 10), "", err) }()
+	if callerOf(ctx).Bound() {
+		if _, err := a.letter(ctx, in.Seq); err != nil {
+			return nil, err
+		}
+	}
 	d, err := a.cfg.Engine.Replay(ctx, in.Seq)
 	var encode *adapter.EncodeError
 	var settings *adapter.SettingsError

@@ -15,6 +15,7 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
@@ -38,7 +39,7 @@ func problemOf(err error) *problem.Problem {
 		return problem.New(problem.Conflict, "somebody else changed it in the meantime; read it again").Because(err)
 	case errors.Is(err, registry.ErrSeal):
 		return problem.New(problem.SecretsUnreadable, "the stored secrets do not open with this node's master key; start it with the key that sealed them, or delete the integration").Because(err)
-	case errors.Is(err, registry.ErrClosed), errors.Is(err, journal.ErrClosed):
+	case errors.Is(err, registry.ErrClosed), errors.Is(err, access.ErrClosed), errors.Is(err, journal.ErrClosed):
 		return problem.New(problem.ShuttingDown, "the node is stopping").After(5 * time.Second).Because(err)
 	case errors.Is(err, journal.ErrFull):
 		return problem.New(problem.LogFull, "the log has no room").After(30 * time.Second).Because(err)

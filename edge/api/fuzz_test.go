@@ -23,12 +23,10 @@ func FuzzPublish(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	k, err := api.NewKey("fuzz", apiKey)
-	must(f, err)
 	n := start(f, nil)
 	c := &collector{}
 	a, err := api.New(api.Config{
-		Keys: []api.Key{k}, Publisher: c, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Keys: n.keys, Publisher: c, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
 		Mappings: n.registry, Engine: n.engine, Auditor: n,
 	})
 	must(f, err)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/api"
 	"github.com/wedsync/wedsync/edge/ingest"
 	"github.com/wedsync/wedsync/edge/problem"
@@ -40,13 +42,18 @@ type node struct {
 	client   *http.Client
 	journal  *journal.Journal
 	registry *registry.Registry
+	keys     *access.Keyring
 	engine   *engine
 	numbers  *numbers
+	later    atomic.Int64 // nanoseconds that its clock is ahead
 	out      *bytes.Buffer
 
 	mu     sync.Mutex
 	audits []event.Audit
 }
+
+// now is the node's clock, which a test can put forward.
+func (n *node) now() time.Time { return time.Now().Add(time.Duration(n.later.Load())) }
 
 func (n *node) Audit(a event.Audit) {
 	n.mu.Lock()
@@ -126,16 +133,37 @@ type numbers struct {
 	err     error
 	query   analytics.SLOQuery
 	since   time.Time
+
+	summary    []analytics.IntegrationSummary
+	rows       []analytics.SLORow
+	audit      analytics.AuditQuery
+	deliveries analytics.DeliveryQuery
+	ends       []analytics.DeliveryRow
+	attempts   []analytics.AttemptRow
 }
 
 func (s *numbers) SLO(_ context.Context, q analytics.SLOQuery) (analytics.SLOReport, error) {
 	s.query = q
-	return analytics.SLOReport{By: q.By, Since: q.Since, Now: q.Now, Rows: []analytics.SLORow{{Key: "slack", Total: 3, Delivered: 3}}}, s.err
+	return analytics.SLOReport{By: q.By, Since: q.Since, Now: q.Now, Rows: append([]analytics.SLORow{{Key: "slack", Total: 3, Delivered: 3}}, s.rows...)}, s.err
 }
 
 func (s *numbers) Summary(_ context.Context, since time.Time) ([]analytics.IntegrationSummary, error) {
 	s.since = since
-	return nil, s.err
+	return s.summary, s.err
+}
+
+func (s *numbers) Audit(_ context.Context, q analytics.AuditQuery) ([]analytics.AuditRow, analytics.Cursor, error) {
+	s.audit = q
+	return []analytics.AuditRow{{Actor: "admin:x", Action: "a.b"}}, analytics.Cursor{At: 5, Seq: 6, Epoch: "e"}, s.err
+}
+
+func (s *numbers) Deliveries(_ context.Context, q analytics.DeliveryQuery) ([]analytics.DeliveryRow, analytics.Cursor, error) {
+	s.deliveries = q
+	return append([]analytics.DeliveryRow{}, s.ends...), analytics.Cursor{}, s.err
+}
+
+func (s *numbers) Attempts(context.Context, string) ([]analytics.AttemptRow, error) {
+	return s.attempts, s.err
 }
 
 func must(tb testing.TB, err error) {
@@ -165,10 +193,13 @@ func start(tb testing.TB, change func(*api.Config)) *node {
 	tb.Cleanup(n.registry.Close)
 	in, err := ingest.New(ingest.Config{Log: n.journal})
 	must(tb, err)
-	k, err := api.NewKey("tester", apiKey)
+	k, err := access.NewConfigured("tester", apiKey)
 	must(tb, err)
+	n.keys, err = access.Open(tb.Context(), access.Config{Bucket: config, Configured: []access.Configured{k}, Logger: zerolog.Nop(), Now: func() time.Time { return n.now() }})
+	must(tb, err)
+	tb.Cleanup(n.keys.Close)
 	cfg := api.Config{
-		Keys: []api.Key{k}, Publisher: in, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Keys: n.keys, Now: func() time.Time { return n.now() }, Publisher: in, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
 		Mappings: n.registry, Engine: n.engine, Auditor: n, Node: "n1", Version: "1.2.3",
 		Analytics: func() api.Analytics {
 			if n.numbers.missing {

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
@@ -71,6 +73,8 @@ type putInput struct {
 	Body    integration
 }
 
+type createInput struct{ Body integration }
+
 type listInput struct {
 	After    string         `query:"after" doc:"Cursor: the next of the page before."`
 	Limit    int            `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
@@ -82,30 +86,44 @@ func (a *API) routeIntegrations(h huma.API) {
 	tags := []string{"integrations"}
 	handle(h, huma.Operation{
 		OperationID: "list-integrations", Method: http.MethodGet, Path: "/api/integrations", Tags: tags, Summary: "List integrations",
+		Security: needs(access.IntegrationsRead),
 	}, a.listIntegrations)
 	handle(h, huma.Operation{
 		OperationID: "get-integration", Method: http.MethodGet, Path: "/api/integrations/{id}", Tags: tags, Summary: "Show an integration",
+		Security: needs(access.IntegrationsRead),
 	}, a.getIntegration)
 	handle(h, huma.Operation{
-		OperationID: "put-integration", Method: http.MethodPut, Path: "/api/integrations/{id}", Tags: tags,
-		Summary: "Create or replace an integration", Description: "Its secrets are set apart; until then its problems name what is missing.",
+		OperationID: "create-integration", Method: http.MethodPost, Path: "/api/integrations", Tags: tags, Security: needs(access.IntegrationsWrite),
+		Summary: "Create an integration under an id that the node chooses", DefaultStatus: http.StatusCreated,
+	}, a.createIntegration)
+	handle(h, huma.Operation{
+		OperationID: "put-integration", Method: http.MethodPut, Path: "/api/integrations/{id}", Tags: tags, Security: needs(access.IntegrationsWrite),
+		Summary: "Create or replace an integration",
+		Description: "Its secrets are set apart; until then its problems name what is missing. An API key that is bound to an owner " +
+			"replaces what is there, and creates with POST.",
 	}, a.putIntegration)
 	handle(h, huma.Operation{
-		OperationID: "delete-integration", Method: http.MethodDelete, Path: "/api/integrations/{id}", Tags: tags,
+		OperationID: "delete-integration", Method: http.MethodDelete, Path: "/api/integrations/{id}", Tags: tags, Security: needs(access.IntegrationsWrite),
 		Summary: "Delete an integration with its secrets", Description: "What waits for it is skipped.", DefaultStatus: http.StatusNoContent,
 	}, a.deleteIntegration)
 }
 
-func (a *API) entry(id string) (*registry.Entry, error) {
-	if e, ok := a.cfg.Integrations.Lookup(id); ok {
+// entry returns an integration that the caller reaches.
+func (a *API) entry(ctx context.Context, id string) (*registry.Entry, error) {
+	if e, ok := a.cfg.Integrations.Lookup(id); ok && callerOf(ctx).Owns(e.Integration.Owner) {
 		return e, nil
 	}
-	return nil, problem.New(problem.IntegrationUnknown, "there is no integration %.80q", id)
+	return nil, noIntegration(id)
 }
 
-func (a *API) listIntegrations(_ context.Context, in *listInput) (*body[page[integration]], error) {
+func noIntegration(id string) error {
+	return problem.New(problem.IntegrationUnknown, "there is no integration %.80q", id)
+}
+
+func (a *API) listIntegrations(ctx context.Context, in *listInput) (*body[page[integration]], error) {
+	c := callerOf(ctx)
 	all := slices.DeleteFunc(a.cfg.Integrations.Integrations(), func(x event.Integration) bool {
-		return in.Vendor != "" && x.Vendor != in.Vendor || in.Category != "" && x.Category != in.Category
+		return !c.Owns(x.Owner) || in.Vendor != "" && x.Vendor != in.Vendor || in.Category != "" && x.Category != in.Category
 	})
 	slice, next := cut(all, in.After, in.Limit, func(x event.Integration) string { return x.ID })
 	out := page[integration]{Items: make([]integration, 0, len(slice)), Next: next}
@@ -132,8 +150,8 @@ func cut[T any](all []T, after string, limit int, id func(T) string) (items []T,
 
 func etag(revision uint64) string { return `"` + strconv.FormatUint(revision, 10) + `"` }
 
-func (a *API) getIntegration(_ context.Context, in *idInput) (*integrationOutput, error) {
-	e, err := a.entry(in.ID)
+func (a *API) getIntegration(ctx context.Context, in *idInput) (*integrationOutput, error) {
+	e, err := a.entry(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -145,15 +163,39 @@ func (a *API) putIntegration(ctx context.Context, in *putInput) (_ *integrationO
 	if err := checkPut(in.ID, in.Body.ID, in.IfMatch, &in.Body.Revision); err != nil {
 		return nil, err
 	}
-	b := &in.Body
-	stored, err := a.put(ctx, event.Integration{
-		ID: in.ID, Name: b.Name, Vendor: b.Vendor, Category: b.Category, Owner: b.Owner, Settings: b.Settings,
+	if callerOf(ctx).Bound() {
+		if _, err := a.entry(ctx, in.ID); err != nil {
+			return nil, err
+		}
+	}
+	return a.storeIntegration(ctx, in.ID, &in.Body)
+}
+
+func (a *API) createIntegration(ctx context.Context, in *createInput) (_ *integrationOutput, err error) {
+	id := newID("int_")
+	defer func() { a.audit(ctx, "integration.put", id, "", err) }()
+	if in.Body.ID != "" || in.Body.Revision != 0 {
+		return nil, problem.New(problem.FieldInvalid, "id and revision are the node's to choose; PUT takes an id of yours")
+	}
+	return a.storeIntegration(ctx, id, &in.Body)
+}
+
+// newID returns an id that was never used.
+func newID(prefix string) string { return prefix + strings.ToLower(rand.Text()[:16]) }
+
+func (a *API) storeIntegration(ctx context.Context, id string, b *integration) (*integrationOutput, error) {
+	wanted := event.Integration{
+		ID: id, Name: b.Name, Vendor: b.Vendor, Category: b.Category, Owner: b.Owner, Settings: b.Settings,
 		Channel: b.Channel, Limits: b.Limits, Disabled: b.Disabled, Paused: b.Paused, Revision: b.Revision,
-	})
+	}
+	if err := settle(callerOf(ctx), &wanted); err != nil {
+		return nil, err
+	}
+	stored, err := a.put(ctx, wanted)
 	if err != nil {
 		return nil, err
 	}
-	e, err := a.entry(in.ID)
+	e, err := a.entry(ctx, id)
 	if err != nil {
 		return nil, err // deleted at once by somebody else
 	}
@@ -167,6 +209,8 @@ func (a *API) put(ctx context.Context, in event.Integration) (event.Integration,
 	for {
 		e, exists := a.cfg.Integrations.Lookup(in.ID)
 		switch {
+		case exists && !callerOf(ctx).Owns(e.Integration.Owner):
+			return in, noIntegration(in.ID)
 		case asked > 0 && (!exists || e.Revision != asked):
 			return in, problem.New(problem.PreconditionFailed, "the integration %q is not at revision %d", in.ID, asked)
 		case exists:
@@ -207,13 +251,16 @@ func checkPut(path, body, ifMatch string, revision *uint64) error {
 
 func (a *API) deleteIntegration(ctx context.Context, in *idInput) (_ *struct{}, err error) {
 	defer func() { a.audit(ctx, "integration.delete", in.ID, "", err) }()
+	if _, err := a.entry(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	return nil, a.known(a.cfg.Integrations.Delete(ctx, in.ID), in.ID)
 }
 
 // known words the registry's ErrNotFound.
 func (a *API) known(err error, id string) error {
 	if errors.Is(err, registry.ErrNotFound) {
-		return problem.New(problem.IntegrationUnknown, "there is no integration %.80q", id)
+		return noIntegration(id)
 	}
 	return err
 }

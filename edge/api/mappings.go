@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
@@ -48,6 +50,8 @@ type putMappingInput struct {
 	Body    mapping
 }
 
+type createMappingInput struct{ Body mapping }
+
 type listMappingsInput struct {
 	After string `query:"after" doc:"Cursor: the next of the page before."`
 	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
@@ -57,15 +61,23 @@ func (a *API) routeMappings(h huma.API) {
 	tags := []string{"mappings"}
 	handle(h, huma.Operation{
 		OperationID: "list-mappings", Method: http.MethodGet, Path: "/api/mappings", Tags: tags, Summary: "List mappings",
+		Security: needs(access.MappingsRead),
 	}, a.listMappings)
 	handle(h, huma.Operation{
 		OperationID: "get-mapping", Method: http.MethodGet, Path: "/api/mappings/{id}", Tags: tags, Summary: "Show a mapping",
+		Security: needs(access.MappingsRead),
 	}, a.getMapping)
 	handle(h, huma.Operation{
+		OperationID: "create-mapping", Method: http.MethodPost, Path: "/api/mappings", Tags: tags, Security: needs(access.MappingsWrite),
+		Summary: "Create a mapping under an id that the node chooses", DefaultStatus: http.StatusCreated,
+	}, a.createMapping)
+	handle(h, huma.Operation{
 		OperationID: "put-mapping", Method: http.MethodPut, Path: "/api/mappings/{id}", Tags: tags, Summary: "Create or replace a mapping",
+		Security: needs(access.MappingsWrite), Description: "An API key that is bound to an owner replaces what is there, and creates with POST.",
 	}, a.putMapping)
 	handle(h, huma.Operation{
 		OperationID: "delete-mapping", Method: http.MethodDelete, Path: "/api/mappings/{id}", Tags: tags, Summary: "Delete a mapping",
+		Security:      needs(access.MappingsWrite),
 		DefaultStatus: http.StatusNoContent,
 	}, a.deleteMapping)
 }
@@ -74,17 +86,28 @@ func noMapping(id string) error {
 	return problem.New(problem.MappingUnknown, "there is no mapping %.80q", id)
 }
 
-func (a *API) mapping(id string) (event.Mapping, error) {
-	for _, m := range a.cfg.Mappings.Mappings() {
-		if m.ID == id {
-			return m, nil
-		}
+// mapping returns a mapping that the caller reaches.
+func (a *API) mapping(ctx context.Context, id string) (event.Mapping, error) {
+	m, found := a.findMapping(id)
+	if found && a.reachesMapping(callerOf(ctx), &m) {
+		return m, nil
 	}
 	return event.Mapping{}, noMapping(id)
 }
 
-func (a *API) listMappings(_ context.Context, in *listMappingsInput) (*body[page[mapping]], error) {
-	slice, next := cut(a.cfg.Mappings.Mappings(), in.After, in.Limit, func(m event.Mapping) string { return m.ID })
+func (a *API) findMapping(id string) (event.Mapping, bool) {
+	for _, m := range a.cfg.Mappings.Mappings() {
+		if m.ID == id {
+			return m, true
+		}
+	}
+	return event.Mapping{}, false
+}
+
+func (a *API) listMappings(ctx context.Context, in *listMappingsInput) (*body[page[mapping]], error) {
+	c := callerOf(ctx)
+	all := slices.DeleteFunc(a.cfg.Mappings.Mappings(), func(m event.Mapping) bool { return !a.reachesMapping(c, &m) })
+	slice, next := cut(all, in.After, in.Limit, func(m event.Mapping) string { return m.ID })
 	out := page[mapping]{Items: make([]mapping, len(slice)), Next: next}
 	for i, m := range slice {
 		out.Items[i] = viewMapping(m)
@@ -92,8 +115,8 @@ func (a *API) listMappings(_ context.Context, in *listMappingsInput) (*body[page
 	return &body[page[mapping]]{out}, nil
 }
 
-func (a *API) getMapping(_ context.Context, in *mappingInput) (*mappingOutput, error) {
-	m, err := a.mapping(in.ID)
+func (a *API) getMapping(ctx context.Context, in *mappingInput) (*mappingOutput, error) {
+	m, err := a.mapping(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +128,31 @@ func (a *API) putMapping(ctx context.Context, in *putMappingInput) (_ *mappingOu
 	if err := checkPut(in.ID, in.Body.ID, in.IfMatch, &in.Body.Revision); err != nil {
 		return nil, err
 	}
-	stored, err := a.cfg.Mappings.PutMapping(ctx, in.Body.event(in.ID))
+	m, there := a.findMapping(in.ID)
+	if c := callerOf(ctx); there && !a.reachesMapping(c, &m) || !there && c.Bound() {
+		return nil, noMapping(in.ID)
+	}
+	return a.storeMapping(ctx, in.ID, &in.Body)
+}
+
+func (a *API) createMapping(ctx context.Context, in *createMappingInput) (_ *mappingOutput, err error) {
+	id := newID("map_")
+	defer func() { a.audit(ctx, "mapping.put", id, "", err) }()
+	if in.Body.ID != "" || in.Body.Revision != 0 {
+		return nil, problem.New(problem.FieldInvalid, "id and revision are the node's to choose; PUT takes an id of yours")
+	}
+	return a.storeMapping(ctx, id, &in.Body)
+}
+
+func (a *API) storeMapping(ctx context.Context, id string, b *mapping) (*mappingOutput, error) {
+	wanted := b.event(id)
+	if err := a.mappingProblem(callerOf(ctx), &wanted); err != nil {
+		return nil, err
+	}
+	stored, err := a.cfg.Mappings.PutMapping(ctx, wanted)
 	if err != nil {
-		if in.Body.Revision > 0 && errors.Is(err, registry.ErrConflict) {
-			return nil, problem.New(problem.PreconditionFailed, "the mapping %q is not at revision %d", in.ID, in.Body.Revision)
+		if b.Revision > 0 && errors.Is(err, registry.ErrConflict) {
+			return nil, problem.New(problem.PreconditionFailed, "the mapping %q is not at revision %d", id, b.Revision)
 		}
 		return nil, err
 	}
@@ -117,6 +161,9 @@ func (a *API) putMapping(ctx context.Context, in *putMappingInput) (_ *mappingOu
 
 func (a *API) deleteMapping(ctx context.Context, in *mappingInput) (_ *struct{}, err error) {
 	defer func() { a.audit(ctx, "mapping.delete", in.ID, "", err) }()
+	if _, err := a.mapping(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	if err := a.cfg.Mappings.DeleteMapping(ctx, in.ID); err != nil {
 		if errors.Is(err, registry.ErrNotFound) {
 			return nil, noMapping(in.ID)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/ingest"
 	"github.com/wedsync/wedsync/edge/problem"
 )
@@ -28,16 +29,20 @@ func config(version string) huma.Config {
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
-					"key": {Type: "http", Scheme: "bearer", Description: "An API key of the node."},
+					securityScheme: {Type: "http", Scheme: "bearer", Description: "An API key. Each operation names the scopes that it needs; " +
+						"/api/scopes lists them, and a key with admin has all. To a key that is bound to an owner, what is not that owner's does not exist."},
 				},
 			},
-			Security: []map[string][]string{{"key": {}}},
+			Security: needs(),
 			Tags: []*huma.Tag{
 				{Name: "channels", Description: "Publishing and reading events."},
 				{Name: "integrations", Description: "Connections to vendors."},
 				{Name: "mappings", Description: "Which events go to whom."},
 				{Name: "dead letters", Description: "Deliveries that ended, and are kept to be replayed."},
+				{Name: "deliveries", Description: "What became of events at each integration."},
 				{Name: "analytics", Description: "What the numbers say. They lag behind by a second or two."},
+				{Name: "audit", Description: "Who did what."},
+				{Name: "keys", Description: "API keys: who may call, and what."},
 				{Name: "webhooks", Description: "Where vendors send."},
 				{Name: "about", Description: "The node, and this API."},
 			},
@@ -81,7 +86,7 @@ func document(doc *huma.OpenAPI) {
 		return &huma.Param{Name: name, In: "path", Required: true, Schema: text, Description: what}
 	}
 	doc.AddOperation(&huma.Operation{
-		OperationID: "publish", Method: http.MethodPost, Path: "/api/channels/{name}/publish", Tags: []string{"channels"},
+		OperationID: "publish", Method: http.MethodPost, Path: "/api/channels/{name}/publish", Tags: []string{"channels"}, Security: needs(access.ChannelsPublish),
 		Summary:     "Publish an event",
 		Description: "Answers once the event is durable in the log. An id makes it safe to repeat: within ten minutes a second event of the same id on the same channel is answered as a duplicate.",
 		Parameters:  []*huma.Param{path("name", "The channel, such as supplier:dashboard:42.")},
@@ -92,7 +97,6 @@ func document(doc *huma.OpenAPI) {
 			"default": problemResponse(doc),
 		},
 	})
-	free := []map[string][]string{}
 	object := jsonBody(&huma.Schema{Type: huma.TypeObject})
 	taken := map[string]*huma.Response{
 		"202":     {Description: "Taken: {\"events\":[{\"id\",\"seq\"}]}", Content: object},
@@ -102,12 +106,12 @@ func document(doc *huma.OpenAPI) {
 	vendor := []*huma.Param{path("vendor", "Such as venuemaster; see /api/vendors."), path("integrationId", "The integration.")}
 	doc.AddOperation(&huma.Operation{
 		OperationID: "receive-webhook", Method: http.MethodPost, Path: "/api/webhooks/{vendor}/{integrationId}", Tags: []string{"webhooks"},
-		Summary: "Take a vendor's webhook, in the vendor's own protocol and signed", Security: free,
+		Summary: "Take a vendor's webhook, in the vendor's own protocol and signed", Security: free(),
 		Parameters: vendor, RequestBody: &huma.RequestBody{Required: true, Content: object}, Responses: taken,
 	})
 	doc.AddOperation(&huma.Operation{
 		OperationID: "webhook-handshake", Method: http.MethodGet, Path: "/api/webhooks/{vendor}/{integrationId}", Tags: []string{"webhooks"},
-		Summary: "Answer a vendor's check that the address is ours", Security: free, Parameters: vendor,
+		Summary: "Answer a vendor's check that the address is ours", Security: free(), Parameters: vendor,
 		Responses: map[string]*huma.Response{
 			"200":     {Description: "The challenge", Content: map[string]*huma.MediaType{"text/plain": {Schema: text}}},
 			"default": problemResponse(doc),
@@ -115,7 +119,7 @@ func document(doc *huma.OpenAPI) {
 	})
 	doc.AddOperation(&huma.Operation{
 		OperationID: "channel-event", Method: http.MethodPost, Path: "/api/webhooks/channel-events", Tags: []string{"webhooks"},
-		Summary: "Take a signed event from any sender", Security: free,
+		Summary: "Take a signed event from any sender", Security: free(),
 		Description: "Signed by Standard Webhooks headers, or with signature: lowercase hex HMAC-SHA256 over " +
 			"{channelName}.{eventType}.{timestamp}.{payload as it stands} with the integration's webhook secret.",
 		Parameters: []*huma.Param{

@@ -22,6 +22,7 @@ func TestDocument(t *testing.T) {
 			OperationID string
 			Summary     string
 			Tags        []string
+			Parameters  []struct{ Name, In string }
 			Responses   map[string]struct{ Content map[string]any }
 			Security    *[]any
 		}
@@ -42,6 +43,14 @@ func TestDocument(t *testing.T) {
 				t.Errorf("%s %s: %+v", method, path, op)
 			}
 			ids[op.OperationID] = true
+			has := map[string]bool{}
+			for _, p := range op.Parameters {
+				has[p.Name] = true
+			}
+			lists := (strings.HasPrefix(op.OperationID, "list-") || strings.HasPrefix(op.OperationID, "find-")) && op.OperationID != "list-scopes"
+			if lists && (!has["after"] || !has["limit"]) {
+				t.Errorf("%s %s lists without a cursor: %v", method, path, op.Parameters)
+			}
 			if op.Responses["default"].Content["application/problem+json"] == nil || len(op.Responses) < 2 {
 				t.Errorf("%s %s: responses %v", method, path, op.Responses)
 			}
@@ -58,7 +67,7 @@ func TestDocument(t *testing.T) {
 			}
 		}
 	}
-	if len(ids) < 30 {
+	if len(ids) < 40 {
 		t.Errorf("%d operations", len(ids))
 	}
 	for part := range strings.SplitSeq(a.body, `"$ref":"`) {

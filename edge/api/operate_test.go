@@ -24,6 +24,9 @@ func TestEngine(t *testing.T) {
 		{Integration: "b", Vendor: "slack", State: event.Open, Reason: "the vendor failed"},
 		{Integration: "c", Vendor: "slack", State: event.Open},
 	}
+	for _, id := range []string{"a", "b", "c"} {
+		into[integration](t, n.do(t, "PUT", "/api/integrations/"+id, `{"vendor":"slack","settings":{"channel":"#weddings"}}`))
+	}
 	if h := into[event.Health](t, n.do(t, "GET", "/api/integrations/b/health", "")); h.State != event.Open {
 		t.Errorf("health of b: %+v", h)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/ingest"
 	"github.com/wedsync/wedsync/edge/problem"
 )
@@ -46,12 +47,14 @@ type previewMappingInput struct {
 func (a *API) routePreviews(h huma.API) {
 	handle(h, huma.Operation{
 		OperationID: "preview-integration", Method: http.MethodPost, Path: "/api/integrations/{id}/preview", Tags: []string{"integrations"},
+		Security:      needs(access.IntegrationsRead, access.ChannelsRead),
 		Summary:       "Show the request that an event would become",
 		Description:   "Or why it would not be sent. Secrets, and what is made of them, are masked. Nobody is called and nothing is stored. HTTP itself adds headers such as User-Agent and Content-Length.",
 		DefaultStatus: http.StatusOK,
 	}, a.previewIntegration)
 	handle(h, huma.Operation{
 		OperationID: "preview-mapping", Method: http.MethodPost, Path: "/api/mappings/preview", Tags: []string{"mappings"},
+		Security:      needs(access.MappingsRead, access.ChannelsRead),
 		Summary:       "Show what a changed mapping would have done otherwise",
 		Description:   "With the newest events of the channels that it selects, or that the stored one does. Nobody is called and nothing is stored.",
 		DefaultStatus: http.StatusOK,
@@ -59,7 +62,10 @@ func (a *API) routePreviews(h huma.API) {
 }
 
 func (a *API) previewIntegration(ctx context.Context, in *previewInput) (*body[actors.Preview], error) {
-	if _, err := a.entry(in.ID); err != nil {
+	if _, err := a.entry(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	if err := reachChannel(callerOf(ctx).Caller, in.Body.Channel); err != nil {
 		return nil, err
 	}
 	ev, err := a.previewed(ctx, &in.Body)
@@ -67,6 +73,9 @@ func (a *API) previewIntegration(ctx context.Context, in *previewInput) (*body[a
 		return nil, err
 	}
 	p, err := a.cfg.Engine.Preview(ev, in.ID)
+	if _, unknown := a.mapping(ctx, p.Mapping); unknown != nil {
+		p.Mapping = "" // somebody else's
+	}
 	return &body[actors.Preview]{p}, err
 }
 
@@ -100,8 +109,11 @@ func (a *API) previewMapping(ctx context.Context, in *previewMappingInput) (*bod
 	if err := registry.CheckMapping(m); err != nil {
 		return nil, err
 	}
+	if err := a.mappingProblem(callerOf(ctx), &m); err != nil {
+		return nil, err
+	}
 	patterns := []string{m.Pattern}
-	if stored, err := a.mapping(m.ID); err == nil && stored.Pattern != m.Pattern {
+	if stored, err := a.mapping(ctx, m.ID); err == nil && stored.Pattern != m.Pattern {
 		patterns = append(patterns, stored.Pattern)
 	}
 	events, err := a.newest(ctx, patterns, in.Body.Last)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/ingest"
 	"github.com/wedsync/wedsync/edge/problem"
 )
@@ -33,6 +34,17 @@ func publishLimits() ingest.Limits {
 
 // publish takes POST /api/channels/{name}/publish.
 func (a *API) publish(w http.ResponseWriter, r *http.Request) {
+	who, err := a.authenticate(r)
+	if err == nil {
+		err = allow(who, access.ChannelsPublish)
+	}
+	if err == nil {
+		err = reachChannel(who, r.PathValue("name"))
+	}
+	if err != nil {
+		problem.Write(w, r, err)
+		return
+	}
 	receipt, err := a.publishOne(w, r)
 	if err != nil {
 		problem.Write(w, r, err)
@@ -48,9 +60,6 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) publishOne(w http.ResponseWriter, r *http.Request) (ingest.Receipt, error) {
-	if _, err := a.authenticate(r); err != nil {
-		return ingest.Receipt{}, err
-	}
 	body, err := problem.ReadBody(w, r, int64(a.limits.Bytes))
 	if err != nil {
 		return ingest.Receipt{}, err

@@ -21,8 +21,12 @@ const (
 	UpgradeRequired      = "upgrade_required"
 
 	// Who asks.
-	KeyMissing = "key_missing"
-	KeyInvalid = "key_invalid"
+	KeyMissing        = "key_missing"
+	KeyInvalid        = "key_invalid"
+	KeyExpired        = "key_expired"
+	ScopeMissing      = "scope_missing"
+	OwnerBound        = "owner_bound"
+	ChannelOutOfReach = "channel_out_of_reach"
 
 	// OriginNotAllowed refuses a page that opens a WebSocket.
 	OriginNotAllowed = "origin_not_allowed"
@@ -77,6 +81,10 @@ const (
 	AnalyticsFailed    = "analytics_failed"
 	EngineUnavailable  = "engine_unavailable"
 	PreconditionFailed = "precondition_failed"
+	DeliveryUnknown    = "delivery_unknown"
+	KeyUnknown         = "key_unknown"
+	KeySpecInvalid     = "key_spec_invalid"
+	GrantExceeded      = "grant_exceeded"
 
 	// Us.
 	LogFull        = "log_full"
@@ -132,8 +140,12 @@ var table = map[string]Kind{
 	Conflict:             {Status: 409, Title: "It was changed in the meantime"},
 	UpgradeRequired:      {Status: 426, Title: "This address speaks WebSocket"},
 
-	KeyMissing: {Status: 401, Title: "An API key is needed"},
-	KeyInvalid: {Status: 401, Title: "The API key is not known"},
+	KeyMissing:        {Status: 401, Title: "An API key is needed"},
+	KeyInvalid:        {Status: 401, Title: "The API key is not known"},
+	KeyExpired:        {Status: 401, Title: "The API key has expired"},
+	ScopeMissing:      {Status: 403, Title: "The API key lacks the scope that this needs"},
+	OwnerBound:        {Status: 403, Title: "This is about all owners, and the API key is bound to one"},
+	ChannelOutOfReach: {Status: 403, Title: "The API key does not reach this channel"},
 
 	OriginNotAllowed: {Status: 403, Title: "Pages of this origin may not connect"},
 
@@ -183,6 +195,10 @@ var table = map[string]Kind{
 	AnalyticsFailed:    {Status: 502, Title: "The analytics database did not answer"},
 	EngineUnavailable:  {Status: 503, Title: "The delivery engine does not answer"},
 	PreconditionFailed: {Status: 412, Title: "It is not at the revision that was named"},
+	DeliveryUnknown:    {Status: 404, Title: "The delivery is not known"},
+	KeyUnknown:         {Status: 404, Title: "There is no API key of that id"},
+	KeySpecInvalid:     {Status: 422, Title: "The API key that is to be made is not valid"},
+	GrantExceeded:      {Status: 403, Title: "An API key cannot give what it does not have"},
 
 	LogFull:        {Status: 503, Title: "The event log is full"},
 	LogUnavailable: {Status: 503, Title: "The event log cannot be written"},

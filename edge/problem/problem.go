@@ -84,7 +84,8 @@ func (p *Problem) GetHeaders() http.Header {
 	if p.Retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.Retry))
 	}
-	if p.Status == http.StatusUnauthorized && (p.Code == KeyMissing || p.Code == KeyInvalid) {
+	switch p.Code {
+	case KeyMissing, KeyInvalid, KeyExpired:
 		h.Set("WWW-Authenticate", `Bearer realm="wedsync"`)
 	}
 	if p.Allow != "" {
