@@ -272,8 +272,12 @@ func (n *node) openAPI(ctx context.Context) error {
 		return err
 	}
 	n.onClose(func(context.Context) { n.apiKeys.Close() })
+	answers, err := n.journal.KV(ctx, "answers")
+	if err != nil {
+		return err
+	}
 	n.api, err = api.New(api.Config{
-		Keys: n.apiKeys, Publisher: n.ingest, History: n.journal, Dead: n.journal,
+		Keys: n.apiKeys, Answers: answers, Publisher: n.ingest, History: n.journal, Dead: n.journal,
 		Integrations: n.registry, Controls: n.registry, Mappings: n.registry, Engine: n.system, Auditor: n.audit,
 		Analytics: func() api.Analytics {
 			if store := n.records.current(); store != nil {

@@ -102,6 +102,7 @@ const maxWork = 20 * time.Second
 // guarded lets in who shows a key with the operation's scope, and notes who it is.
 func (a *API) guarded(op *huma.Operation, h http.HandlerFunc) http.HandlerFunc {
 	scopes := op.Security[0][securityScheme]
+	once := op.Method != http.MethodGet
 	return func(w http.ResponseWriter, r *http.Request) {
 		who, err := a.authenticate(r)
 		if err != nil {
@@ -118,7 +119,12 @@ func (a *API) guarded(op *huma.Operation, h http.HandlerFunc) http.HandlerFunc {
 				return
 			}
 		}
-		h(w, r.WithContext(ctx))
+		r = r.WithContext(ctx)
+		if key, given := idempotencyKey(r); given && once {
+			a.once(w, r, attempt{who: who, key: key, secret: op.Metadata[shownOnce] != nil}, h)
+			return
+		}
+		h(w, r)
 	}
 }
 

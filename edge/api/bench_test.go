@@ -33,7 +33,7 @@ func BenchmarkPublishHandler(b *testing.B) {
 	must(b, err)
 	n := start(b, nil)
 	a, err := api.New(api.Config{
-		Keys: n.keys, Publisher: in, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Keys: n.keys, Answers: n.answers, Publisher: in, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
 		Mappings: n.registry, Engine: n.engine, Auditor: n,
 	})
 	must(b, err)

@@ -133,6 +133,7 @@ type Config struct {
 	Mappings     Mappings
 	Engine       Engine
 	Auditor      Auditor
+	Answers      Answers // to writes with an idempotency key
 	// Analytics returns the store, or nil while there is none. Default: there is none.
 	Analytics func() Analytics
 
@@ -172,6 +173,7 @@ func (c Config) Validate() error {
 		{"Mappings", c.Mappings == nil},
 		{"Engine", c.Engine == nil},
 		{"Auditor", c.Auditor == nil},
+		{"Answers", c.Answers == nil},
 	} {
 		if f.missing {
 			return fmt.Errorf("api: Config.%s is missing", f.name)

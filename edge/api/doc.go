@@ -14,6 +14,11 @@
 // answered as what does not exist (package access). Without any key nothing is let in, unless Insecure
 // says so.
 //
+// # Writing once
+//
+// A write with an Idempotency-Key is done once: sent again within a day it gets the same answer. The
+// answer is stored before it is sent, except for one that shows a secret.
+//
 // Publishing is on the hot path and is a plain handler; everything else runs through huma, which
 // checks input against the document. Every change is audited under the name of its key.
 //

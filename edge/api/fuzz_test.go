@@ -26,7 +26,7 @@ func FuzzPublish(f *testing.F) {
 	n := start(f, nil)
 	c := &collector{}
 	a, err := api.New(api.Config{
-		Keys: n.keys, Publisher: c, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Keys: n.keys, Answers: n.answers, Publisher: c, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
 		Mappings: n.registry, Engine: n.engine, Auditor: n,
 	})
 	must(f, err)

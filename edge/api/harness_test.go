@@ -43,6 +43,7 @@ type node struct {
 	journal  *journal.Journal
 	registry *registry.Registry
 	keys     *access.Keyring
+	answers  *journal.Bucket
 	engine   *engine
 	numbers  *numbers
 	later    atomic.Int64 // nanoseconds that its clock is ahead
@@ -193,13 +194,15 @@ func start(tb testing.TB, change func(*api.Config)) *node {
 	tb.Cleanup(n.registry.Close)
 	in, err := ingest.New(ingest.Config{Log: n.journal})
 	must(tb, err)
+	n.answers, err = n.journal.KV(tb.Context(), "answers")
+	must(tb, err)
 	k, err := access.NewConfigured("tester", apiKey)
 	must(tb, err)
 	n.keys, err = access.Open(tb.Context(), access.Config{Bucket: config, Configured: []access.Configured{k}, Logger: zerolog.Nop(), Now: func() time.Time { return n.now() }})
 	must(tb, err)
 	tb.Cleanup(n.keys.Close)
 	cfg := api.Config{
-		Keys: n.keys, Now: func() time.Time { return n.now() }, Publisher: in, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Keys: n.keys, Answers: n.answers, Now: func() time.Time { return n.now() }, Publisher: in, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
 		Mappings: n.registry, Engine: n.engine, Auditor: n, Node: "n1", Version: "1.2.3",
 		Analytics: func() api.Analytics {
 			if n.numbers.missing {

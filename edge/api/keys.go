@@ -42,8 +42,9 @@ func (a *API) routeKeys(h huma.API) {
 	}, a.listKeys)
 	handle(h, huma.Operation{
 		OperationID: "create-key", Method: http.MethodPost, Path: "/api/keys", Tags: tags, Security: needs(access.KeysWrite),
-		Summary: "Make an API key", DefaultStatus: http.StatusCreated,
-		Description: "It can do no more than the key that makes it. Its text is shown in this answer alone.",
+		Summary: "Make an API key", DefaultStatus: http.StatusCreated, Metadata: map[string]any{shownOnce: true},
+		Description: "It can do no more than the key that makes it. Its text is shown in this answer alone: " +
+			"repeated with the same Idempotency-Key it is answered 409 " + problem.AnswerNotKept + ".",
 	}, a.createKey)
 	handle(h, huma.Operation{
 		OperationID: "get-key", Method: http.MethodGet, Path: "/api/keys/{id}", Tags: tags, Security: needs(access.KeysRead),

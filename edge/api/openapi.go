@@ -89,7 +89,7 @@ func document(doc *huma.OpenAPI) {
 		OperationID: "publish", Method: http.MethodPost, Path: "/api/channels/{name}/publish", Tags: []string{"channels"}, Security: needs(access.ChannelsPublish),
 		Summary:     "Publish an event",
 		Description: "Answers once the event is durable in the log. An id makes it safe to repeat: within ten minutes a second event of the same id on the same channel is answered as a duplicate.",
-		Parameters:  []*huma.Param{path("name", "The channel, such as supplier:dashboard:42.")},
+		Parameters:  []*huma.Param{path("name", "The channel, such as supplier:dashboard:42."), idempotencyParam()},
 		RequestBody: &huma.RequestBody{Required: true, Content: jsonBody(schema(reflect.TypeFor[publication](), "Publication"))},
 		Responses: map[string]*huma.Response{
 			"202":     {Description: "It is in the log", Content: receipt},

@@ -47,6 +47,9 @@ func TestDocument(t *testing.T) {
 			for _, p := range op.Parameters {
 				has[p.Name] = true
 			}
+			if secured := op.Security == nil || len(*op.Security) > 0; has["Idempotency-Key"] != (secured && method != "get") {
+				t.Errorf("%s %s: parameters %v", method, path, op.Parameters)
+			}
 			lists := (strings.HasPrefix(op.OperationID, "list-") || strings.HasPrefix(op.OperationID, "find-")) && op.OperationID != "list-scopes"
 			if lists && (!has["after"] || !has["limit"]) {
 				t.Errorf("%s %s lists without a cursor: %v", method, path, op.Parameters)

@@ -45,6 +45,14 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, err)
 		return
 	}
+	if key, given := idempotencyKey(r); given {
+		a.once(w, r, attempt{who: who, key: key}, a.publishAs)
+		return
+	}
+	a.publishAs(w, r)
+}
+
+func (a *API) publishAs(w http.ResponseWriter, r *http.Request) {
 	receipt, err := a.publishOne(w, r)
 	if err != nil {
 		problem.Write(w, r, err)

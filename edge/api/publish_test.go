@@ -182,6 +182,13 @@ func TestConfig(t *testing.T) {
 	if _, err := api.New(api.Config{}); err == nil || !strings.Contains(err.Error(), "Keys") {
 		t.Errorf("got %v", err)
 	}
+	start(t, func(c *api.Config) {
+		without := *c
+		without.Answers = nil
+		if _, err := api.New(without); err == nil || !strings.Contains(err.Error(), "Answers") {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func TestHistory(t *testing.T) {

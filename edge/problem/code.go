@@ -86,6 +86,11 @@ const (
 	KeySpecInvalid     = "key_spec_invalid"
 	GrantExceeded      = "grant_exceeded"
 
+	// Asking again.
+	IdempotencyReused = "idempotency_key_reused"
+	IdempotencyBusy   = "idempotency_key_busy"
+	AnswerNotKept     = "answer_not_kept"
+
 	// Us.
 	LogFull        = "log_full"
 	LogUnavailable = "log_unavailable"
@@ -199,6 +204,10 @@ var table = map[string]Kind{
 	KeyUnknown:         {Status: 404, Title: "There is no API key of that id"},
 	KeySpecInvalid:     {Status: 422, Title: "The API key that is to be made is not valid"},
 	GrantExceeded:      {Status: 403, Title: "An API key cannot give what it does not have"},
+
+	IdempotencyReused: {Status: 422, Title: "The idempotency key was used for another request"},
+	IdempotencyBusy:   {Status: 409, Title: "A request with that idempotency key is under way"},
+	AnswerNotKept:     {Status: 409, Title: "It was done before, and its answer is not kept"},
 
 	LogFull:        {Status: 503, Title: "The event log is full"},
 	LogUnavailable: {Status: 503, Title: "The event log cannot be written"},
