@@ -31,6 +31,9 @@ type cli struct {
 	Mappings     mappingsCmd     `cmd:"" help:"See and change which events go to whom."`
 	Apply        applyCmd        `cmd:"" help:"Connect vendors: bring integrations and mappings to what a YAML file says."`
 	Export       exportCmd       `cmd:"" help:"Write all integrations and mappings as a YAML file."`
+	Deliveries   deliveriesCmd   `cmd:"" help:"Find what became of events at each vendor."`
+	Keys         keysCmd         `cmd:"" help:"Make, list and revoke API keys: who may call a node, and what."`
+	Audit        auditCmd        `cmd:"" help:"Find who did what, when, from where and with which outcome."`
 	Version      versionCmd      `cmd:"" help:"Print the version."`
 }
 

@@ -93,7 +93,7 @@ func TestHelpTellsWhatThereIs(t *testing.T) {
 		if got.code != exitOK || got.errors != "" {
 			t.Errorf("%q: %+v", args, got)
 		}
-		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "version"} {
+		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "deliveries", "keys", "audit", "version"} {
 			if !strings.Contains(got.out, "\n  "+name+" ") {
 				t.Errorf("%q does not list %s", args, name)
 			}
@@ -111,6 +111,8 @@ func TestWrongUseIsOneClearLine(t *testing.T) {
 		"wedsync: unknown flag --adr, did you mean \"--addr\"?; try wedsync serve --help\n":                                                                      {"serve", "--adr=1"},
 		"wedsync: --set data: write it like --set http.addr=127.0.0.1:8080\n":                                                                                    {"serve", "--set", "data"},
 		"wedsync: the payload is not JSON: {\n":                                                                                                                  {"publish", "a", "b.c", "{"},
+		"wedsync: --expires \"soon\" is neither a time in RFC 3339 nor a duration such as 720h\n":                                                                {"keys", "create", "a", "--scope=admin", "--expires=soon"},
+		"wedsync: missing flags: --scope=SCOPE,...; try wedsync keys create --help\n":                                                                            {"keys", "create", "a"},
 		"wedsync: open none.json: no such file or directory\n":                                                                                                   {"publish", "a", "b.c", "@none.json"},
 		"wedsync: --addr \"ftp://x\" is no address of a node; write it like http://127.0.0.1:8080\n":                                                             {"publish", "--addr=ftp://x", "a", "b.c"},
 		"wedsync: \"name\" is not NAME=VALUE\n":                                                                                                                  {"integrations", "secrets", "set", "x", "name"},
@@ -160,6 +162,12 @@ func TestEveryCommandNeedsANode(t *testing.T) {
 		{"mappings", "delete", "a"},
 		{"mappings", "preview", "a"},
 		{"integrations", "secrets", "set", "a", "b=c"},
+		{"keys"},
+		{"keys", "create", "a", "--scope=admin"},
+		{"keys", "revoke", "a"},
+		{"audit"},
+		{"deliveries"},
+		{"deliveries", "show", "a"},
 	} {
 		got := wedsync(t, append(args, "--addr", addr, "--data", t.TempDir())...)
 		if got.code != exitFailed || strings.Count(got.errors, "\n") != 1 ||
