@@ -109,7 +109,8 @@ func (in *integration) park() {
 	in.backlog = true
 	in.parking = in.work(func(ctx context.Context) any {
 		m := parked{incarnation: in.incarnation}
-		if m.count, m.err = in.sys.parkAll(ctx, works); ctx.Err() != nil {
+		m.count, m.err = in.sys.parkAll(ctx, works)
+		if ctx.Err() != nil {
 			return nil // the tenure ends
 		}
 		return m

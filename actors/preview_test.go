@@ -104,7 +104,11 @@ func compareReceipt(t *testing.T, p actors.Preview, got vendors.Receipt) {
 		}
 		return
 	}
-	if p.Request.Body != string(got.Body) || p.Request.Method != http.MethodPost {
+	method := http.MethodPost
+	if got.Vendor == "tripleseat" {
+		method = http.MethodPut
+	}
+	if p.Request.Body != string(got.Body) || p.Request.Method != method {
 		t.Errorf("%s: previewed %s\nreceived %s", p.Integration, p.Request.Body, got.Body)
 	}
 	for name, values := range p.Request.Header {

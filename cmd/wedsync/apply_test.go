@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -329,7 +330,7 @@ func TestPreviewsByCommand(t *testing.T) {
 		t.Errorf("paused: %s", out)
 	}
 
-	if out := d.do("mappings", "preview", "sim-dashboards"); !strings.Contains(out, "1 events looked at; 5 deliveries stay as they are\nnothing would change\n") {
+	if out := d.do("mappings", "preview", "sim-dashboards"); !strings.Contains(out, fmt.Sprintf("1 events looked at; %d deliveries stay as they are\nnothing would change\n", len(outside(t)))) {
 		t.Errorf("without a change: %s", out)
 	}
 	out = d.do("mappings", "preview", "sim-dashboards", "--field", `notes="changed"`)
