@@ -49,7 +49,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 // handle registers an operation whose errors are told by problemOf.
 func handle[I, O any](h huma.API, op huma.Operation, f func(context.Context, *I) (*O, error)) {
 	op.Responses = map[string]*huma.Response{"default": problemResponse(h.OpenAPI())}
-	if op.Method != http.MethodGet {
+	if writes(&op) {
 		op.Parameters = append(op.Parameters, idempotencyParam())
 	}
 	huma.Register(h, op, func(ctx context.Context, in *I) (*O, error) {

@@ -102,7 +102,7 @@ const maxWork = 20 * time.Second
 // guarded lets in who shows a key with the operation's scope, and notes who it is.
 func (a *API) guarded(op *huma.Operation, h http.HandlerFunc) http.HandlerFunc {
 	scopes := op.Security[0][securityScheme]
-	once := op.Method != http.MethodGet
+	once := writes(op)
 	return func(w http.ResponseWriter, r *http.Request) {
 		who, err := a.authenticate(r)
 		if err != nil {

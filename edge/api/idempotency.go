@@ -30,6 +30,8 @@ const (
 	replayedHeader    = "Idempotent-Replayed"
 	// shownOnce marks, in an operation's Metadata, one whose answer holds a secret and is never stored.
 	shownOnce = "shown-once"
+	// changesNothing marks one that is no write, though its method is POST.
+	changesNothing = "changes-nothing"
 
 	answersFor     = 24 * time.Hour
 	abandonedAfter = time.Minute // longer than any write takes: whoever began it is gone
@@ -71,6 +73,11 @@ type attempt struct {
 func idempotencyKey(r *http.Request) (key string, given bool) {
 	v, given := r.Header[idempotencyHeader]
 	return strings.Join(v, ","), given
+}
+
+// writes reports whether the operation takes an idempotency key.
+func writes(op *huma.Operation) bool {
+	return op.Method != http.MethodGet && op.Metadata[changesNothing] == nil
 }
 
 // idempotencyParam documents the header.

@@ -48,6 +48,7 @@ func (a *API) routePreviews(h huma.API) {
 	handle(h, huma.Operation{
 		OperationID: "preview-integration", Method: http.MethodPost, Path: "/api/integrations/{id}/preview", Tags: []string{"integrations"},
 		Security:      needs(access.IntegrationsRead, access.ChannelsRead),
+		Metadata:      map[string]any{changesNothing: true},
 		Summary:       "Show the request that an event would become",
 		Description:   "Or why it would not be sent. Secrets, and what is made of them, are masked. Nobody is called and nothing is stored. HTTP itself adds headers such as User-Agent and Content-Length.",
 		DefaultStatus: http.StatusOK,
@@ -55,6 +56,7 @@ func (a *API) routePreviews(h huma.API) {
 	handle(h, huma.Operation{
 		OperationID: "preview-mapping", Method: http.MethodPost, Path: "/api/mappings/preview", Tags: []string{"mappings"},
 		Security:      needs(access.MappingsRead, access.ChannelsRead),
+		Metadata:      map[string]any{changesNothing: true},
 		Summary:       "Show what a changed mapping would have done otherwise",
 		Description:   "With the newest events of the channels that it selects, or that the stored one does. Nobody is called and nothing is stored.",
 		DefaultStatus: http.StatusOK,
