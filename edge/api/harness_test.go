@@ -114,8 +114,10 @@ func (e *engine) Preview(*event.Event, string) (actors.Preview, error) {
 	return actors.Preview{}, e.tell("preview", "")
 }
 
-func (e *engine) Compare(context.Context, event.Mapping, []*event.Event) (actors.Comparison, error) {
-	return actors.Comparison{}, e.tell("compare", "")
+func (e *engine) Compare(_ context.Context, m event.Mapping, _ []*event.Event) (actors.Comparison, error) {
+	c := actors.Comparison{Differences: make([]actors.Difference, 1)}
+	c.Differences[0].Before.Mapping, c.Differences[0].After.Mapping = "everybodys", m.ID
+	return c, e.tell("compare", m.ID)
 }
 
 func (e *engine) Replay(_ context.Context, seq uint64) (*event.Delivery, error) {

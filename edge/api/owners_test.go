@@ -310,6 +310,11 @@ func TestWhatBoundKeysMake(t *testing.T) {
 			t.Errorf("%s %s %s: %d %s", c.method, c.path, c.body, a.status, a.body)
 		}
 	}
+	// Somebody else's mapping is neither replaced in a preview nor named by it.
+	a := n.do(t, "POST", "/api/mappings/preview", `{"mapping":{"id":"everybodys","pattern":"supplier:dashboard:beta","targets":[{"integration":"beta-crm"}]}}`, beta...)
+	if told := n.engine.told[len(n.engine.told)-1]; a.status != 200 || !strings.HasPrefix(told, "compare map_") || strings.Count(a.body, "everybodys") != 1 {
+		t.Errorf("previewed as %s: %d %s", told, a.status, a.body)
+	}
 	// A key without an owner, but with channels, is held to these.
 	some, _ := n.key(t, access.Key{Name: "some", Scopes: []access.Scope{access.ChannelsPublish, access.ChannelsRead, access.MappingsWrite}, Channels: []string{"a:*"}})
 	for path, code := range map[string]string{"/api/channels/a:b/publish": "", "/api/channels/b/publish": problem.ChannelOutOfReach} {

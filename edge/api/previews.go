@@ -111,8 +111,12 @@ func (a *API) previewMapping(ctx context.Context, in *previewMappingInput) (*bod
 	if err := registry.CheckMapping(m); err != nil {
 		return nil, err
 	}
-	if err := a.mappingProblem(callerOf(ctx), &m); err != nil {
+	who, asked := callerOf(ctx), m.ID
+	if err := a.mappingProblem(who, &m); err != nil {
 		return nil, err
+	}
+	if stored, there := a.findMapping(asked); there && !a.reachesMapping(who, &stored) {
+		m.ID = newID("map_") // somebody else's goes on as it is, as if it were not there
 	}
 	patterns := []string{m.Pattern}
 	if stored, err := a.mapping(ctx, m.ID); err == nil && stored.Pattern != m.Pattern {
@@ -123,6 +127,19 @@ func (a *API) previewMapping(ctx context.Context, in *previewMappingInput) (*bod
 		return nil, err
 	}
 	c, err := a.cfg.Engine.Compare(ctx, m, events)
+	shown := func(id string) string {
+		if id == m.ID {
+			return asked
+		}
+		if _, unknown := a.mapping(ctx, id); unknown != nil {
+			return "" // somebody else's
+		}
+		return id
+	}
+	for i := range c.Differences {
+		d := &c.Differences[i]
+		d.Before.Mapping, d.After.Mapping = shown(d.Before.Mapping), shown(d.After.Mapping)
+	}
 	return &body[actors.Comparison]{c}, err
 }
 
