@@ -70,6 +70,16 @@ func (b *deliveryBag) add(t *task) *task {
 	return t
 }
 
+// fromPark is how many of the tasks are in the park.
+func (b *deliveryBag) fromPark() (n uint64) {
+	for _, t := range b.tasks {
+		if t.work == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // inOrder returns the tasks by arrival.
 func (b *deliveryBag) inOrder() []*task {
 	all := make([]*task, 0, len(b.tasks))

@@ -195,7 +195,9 @@ func (in *integration) unparked(m unparked) {
 	}
 	switch {
 	case len(m.items) == 0:
-		in.backlog = in.parking || in.reparked
+		if in.backlog = in.parking || in.reparked; !in.backlog {
+			in.parkCount = in.bag.fromPark() // what was erased was counted, too
+		}
 	case first:
 		in.found = &returning{park: m.items, newest: m.newest, until: in.sys.cfg.Now().Add(returningLimit)}
 	default:

@@ -32,6 +32,7 @@ func (s *System) persist(ctx context.Context, what string, write func(context.Co
 // record appends a delivery's record. A result has a message id, so that a delivery made once more
 // after a crash is recorded once.
 func (s *System) record(ctx context.Context, r *event.DeliveryRecord) error {
+	s.anonymous(r)
 	var id string
 	if r.Result != nil {
 		id = event.ResultID(r.ID, r.Replay)

@@ -48,6 +48,11 @@ func (in *integration) startNext(now time.Time) bool {
 		return false
 	}
 	key, item, _ := in.lanes.Next(now)
+	if in.sys.isErased((*item).d) {
+		in.sys.gate.Release(in.id)
+		in.settle(*item, event.Skipped, event.ReasonErased, "")
+		return true
+	}
 	if wait := in.recipientWait(*item, now); wait > 0 {
 		in.sys.gate.Release(in.id)
 		in.lanes.Hold(key, now.Add(wait))

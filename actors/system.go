@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,8 @@ type System struct {
 	crew    *crew
 	shards  []atomic.Pointer[actor.PID]
 	stopped atomic.Bool
+	erasing sync.Mutex // held to add to erased
+	erased  atomic.Pointer[[]erasure]
 	unwatch func()
 }
 

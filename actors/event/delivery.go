@@ -58,6 +58,7 @@ const (
 	ReasonEcho          = "own_event"          // skipped: the event came from that very integration
 	ReasonLoop          = "loop"               // skipped: the event came of one that had gone through that integration
 	ReasonHops          = "hop_limit"          // skipped: the event came of too many others, one after the other
+	ReasonErased        = "wedding_erased"     // skipped: its wedding was erased while it waited
 	ReasonDisabled      = "integration_disabled"
 	ReasonDeleted       = "integration_deleted"
 	ReasonMisconfigured = "integration_misconfigured"

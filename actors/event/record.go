@@ -76,6 +76,9 @@ type Receipt struct {
 	Detail      string        `json:"detail,omitempty"` // the vendor's words, at most 1 KiB
 }
 
+// Erased stands in records for what identified a wedding that was erased.
+const Erased = "erased"
+
 // Audit is one admin action or webhook verdict.
 type Audit struct {
 	At      time.Time `json:"at"`

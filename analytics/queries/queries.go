@@ -18,6 +18,14 @@ var (
 	Audit string
 	//go:embed deliveries.sql
 	Deliveries string
+	//go:embed erase_attempts.sql
+	EraseAttempts string
+	//go:embed erase_deliveries.sql
+	EraseDeliveries string
+	//go:embed erase_receipts.sql
+	EraseReceipts string
+	//go:embed identified.sql
+	Identified string
 	//go:embed counts.sql
 	Counts string
 	//go:embed last_batch.sql

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -68,10 +67,8 @@ func (c applyCmd) Run(ctx context.Context, w world, p printer) error {
 		return told(p, plan, false)
 	}
 	if asks {
-		p.say("Carry this out? [y/N]")
-		answer, _ := bufio.NewReader(w.stdin).ReadString('\n')
-		if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-			return errors.New("nothing was changed")
+		if err := p.confirm(w.stdin, "Carry this out?"); err != nil {
+			return err
 		}
 	}
 	for i := range plan {

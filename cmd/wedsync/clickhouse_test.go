@@ -18,6 +18,36 @@ import (
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
+// eraseDemo removes the demo's couple, of whom nothing is left, but for the numbers.
+func eraseDemo(t *testing.T, addr, data string, total uint64) {
+	t.Helper()
+	const couple = "cpl_7Qm2x"
+	var seen, erased erasedWedding
+	for _, run := range []struct {
+		flag string
+		into *erasedWedding
+	}{{"--dry-run", &seen}, {"--yes", &erased}} {
+		got := wedsync(t, "erase", couple, run.flag, "--json", "--addr", addr, "--data", data)
+		if err := json.Unmarshal([]byte(got.out), run.into); err != nil || got.code != exitOK {
+			t.Fatalf("%s: %+v, %v", run.flag, got, err)
+		}
+	}
+	if !seen.Removed.none() || erased.Removed != seen.Left || !erased.Left.none() || erased.Removed.Events == 0 || erased.Removed.Rows < total {
+		t.Errorf("there was %+v, erased was %+v, left is %+v", seen.Left, erased.Removed, erased.Left)
+	}
+	if got := wedsync(t, "erase", couple, "-y", "--addr", addr, "--data", data); got.code != exitOK || !strings.Contains(got.out, "removed") {
+		t.Errorf("once more: %+v", got)
+	}
+	var report analytics.SLOReport
+	out := wedsync(t, "slo", "--json", "--since=1h", "--by=wedding", "--addr", addr, "--data", data)
+	if err := json.Unmarshal([]byte(out.out), &report); err != nil || strings.Contains(out.out, couple) || len(report.Rows) != 1 || report.Rows[0].Total != total {
+		t.Errorf("after it slo tells %s, %v", out.out, err)
+	}
+	if got := wedsync(t, "audit", "--action=wedding.erase", "--addr", addr, "--data", data); strings.Contains(got.out, couple) {
+		t.Errorf("the audit names the couple: %s", got.out)
+	}
+}
+
 // The demo is the whole system with a real ClickHouse; its data are what slo is asked about afterwards.
 func TestDemoThenSLO(t *testing.T) {
 	t.Parallel()
@@ -55,6 +85,7 @@ func TestDemoThenSLO(t *testing.T) {
 	if got := wedsync(t, "slo", "--since=yesterday", "--addr", addr, "--data", data); got.code != exitFailed || !strings.Contains(got.errors, "field_invalid") {
 		t.Errorf("slo since yesterday: %+v", got)
 	}
+	eraseDemo(t, addr, data, total)
 	stop()
 	if code := <-ended; code != exitOK {
 		t.Errorf("serve ended with %d", code)

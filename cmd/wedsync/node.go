@@ -280,8 +280,8 @@ func (n *node) openAPI(ctx context.Context) error {
 		Keys: n.apiKeys, Answers: answers, Publisher: n.ingest, History: n.journal, Dead: n.journal,
 		Integrations: n.registry, Controls: n.registry, Mappings: n.registry, Engine: n.system, Auditor: n.audit,
 		Analytics: func() api.Analytics {
-			if store := n.records.current(); store != nil {
-				return store
+			if books := n.records.books(); books != nil {
+				return books
 			}
 			return nil
 		},

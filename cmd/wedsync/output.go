@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -81,3 +83,13 @@ func clock(t time.Time) string {
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
+
+// confirm asks, and fails unless the answer is yes.
+func (p printer) confirm(stdin io.Reader, question string) error {
+	p.say("%s [y/N]", question)
+	answer, _ := bufio.NewReader(stdin).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("nothing was changed")
+	}
+	return nil
+}

@@ -45,6 +45,35 @@ func (r *recording) current() *analytics.Store {
 	return r.store
 }
 
+// books are what is recorded, and what is about to be.
+type books struct {
+	*analytics.Store
+	recorder *analytics.Recorder
+	log      analytics.Source
+}
+
+// books returns the store to ask with its recorder, or nil while there is none.
+func (r *recording) books() *books {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.store == nil {
+		return nil
+	}
+	return &books{r.store, r.rec, r.source}
+}
+
+// Erase takes a wedding out of what is recorded when the records that are on their way are there.
+func (b *books) Erase(ctx context.Context, wedding string) (rows, left uint64, err error) {
+	_, last, err := b.log.RecordBounds(ctx)
+	if err == nil {
+		err = b.recorder.CaughtUp(ctx, last)
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	return b.Store.Erase(ctx, wedding)
+}
+
 // trouble says why records do not get to ClickHouse at the moment; "" when they do.
 func (r *recording) trouble() string {
 	r.mu.Lock()

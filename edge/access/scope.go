@@ -26,6 +26,7 @@ const (
 	KeysRead          Scope = "keys:read"
 	KeysWrite         Scope = "keys:write"
 	StatusRead        Scope = "status:read"
+	WeddingsErase     Scope = "weddings:erase"
 )
 
 // ScopeKind is one line of the table of scopes.
@@ -55,6 +56,7 @@ var table = []ScopeKind{
 	{KeysRead, "see keys, without their texts", false},
 	{KeysWrite, "make and revoke keys that may do no more", false},
 	{StatusRead, "see how the node and its log stand", true},
+	{WeddingsErase, "remove a couple's personal data", true},
 }
 
 // set is a set of scopes.

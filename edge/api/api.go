@@ -41,6 +41,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	a.routeAnalytics(h)
 	a.routeAudit(h)
 	a.routeKeys(h)
+	a.routeWeddings(h)
 	a.routeAbout(h)
 	mux.HandleFunc("POST /api/channels/{name}/publish", a.publish)
 	document(h.OpenAPI())

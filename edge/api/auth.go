@@ -96,20 +96,31 @@ func allow(c *access.Caller, s access.Scope) error {
 	return problem.New(problem.ScopeMissing, "this needs the scope %s; the API key has %s", s, c.Scopes())
 }
 
-// maxWork is how long a request of a guarded handler may take.
-const maxWork = 20 * time.Second
+// maxWork is how long a request of a guarded handler may take, where the operation's Metadata has no
+// other time under takes.
+const (
+	maxWork = 20 * time.Second
+	takes   = "takes"
+)
 
 // guarded lets in who shows a key with the operation's scope, and notes who it is.
 func (a *API) guarded(op *huma.Operation, h http.HandlerFunc) http.HandlerFunc {
 	scopes := op.Security[0][securityScheme]
 	once := writes(op)
+	limit, long := op.Metadata[takes].(time.Duration)
+	if !long {
+		limit = maxWork
+	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		who, err := a.authenticate(r)
 		if err != nil {
 			problem.Write(w, r, err)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), maxWork)
+		if long {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit)) // else the server's own
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
 		ctx = context.WithValue(ctx, callerKey{}, caller{who, a.cfg.Source(r)})
 		for _, s := range scopes {

@@ -67,6 +67,11 @@ type (
 		Healths(ctx context.Context) []event.Health
 		Commands
 		Previews
+		Eraser
+	}
+	// Eraser removes a wedding from the log.
+	Eraser interface {
+		Erase(ctx context.Context, wedding string, only bool) (removed, left journal.Erased, err error)
 	}
 	// Commands are what the engine can be told.
 	Commands interface {
@@ -84,6 +89,12 @@ type (
 		SLO(ctx context.Context, q analytics.SLOQuery) (analytics.SLOReport, error)
 		Summary(ctx context.Context, since time.Time) ([]analytics.IntegrationSummary, error)
 		Finder
+		Forgetter
+	}
+	// Forgetter takes out of the records whose wedding they were about.
+	Forgetter interface {
+		Identified(ctx context.Context, wedding string) (rows uint64, err error)
+		Erase(ctx context.Context, wedding string) (rows, left uint64, err error)
 	}
 	// Finder finds single records.
 	Finder interface {

@@ -95,6 +95,13 @@ func (e *engine) tell(what, id string) error {
 
 func (e *engine) ResetBreaker(_ context.Context, id string) error { return e.tell("reset", id) }
 func (e *engine) Reinstate(_ context.Context, id string) error    { return e.tell("reinstate", id) }
+func (e *engine) Erase(_ context.Context, wedding string, only bool) (removed, left journal.Erased, err error) {
+	if only {
+		return removed, journal.Erased{Events: 3, Deliveries: 2, DeadLetters: 1}, e.tell("count", wedding)
+	}
+	return journal.Erased{Events: 3, Deliveries: 2, DeadLetters: 1}, left, e.tell("erase", wedding)
+}
+
 func (e *engine) Healths(context.Context) []event.Health {
 	return append([]event.Health(nil), e.healths...)
 }
@@ -149,6 +156,10 @@ func (s *numbers) SLO(_ context.Context, q analytics.SLOQuery) (analytics.SLORep
 	s.query = q
 	return analytics.SLOReport{By: q.By, Since: q.Since, Now: q.Now, Rows: append([]analytics.SLORow{{Key: "slack", Total: 3, Delivered: 3}}, s.rows...)}, s.err
 }
+
+func (s *numbers) Identified(context.Context, string) (uint64, error) { return 7, s.err }
+
+func (s *numbers) Erase(context.Context, string) (rows, left uint64, err error) { return 7, 0, s.err }
 
 func (s *numbers) Summary(_ context.Context, since time.Time) ([]analytics.IntegrationSummary, error) {
 	s.since = since

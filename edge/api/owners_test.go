@@ -47,8 +47,9 @@ func crossings(dead uint64, key string) map[string]crossing {
 		"problems": {public: true}, "vendors": {public: true}, "list-scopes": {public: true},
 		"receive-webhook": hook, "webhook-handshake": hook, "channel-event": hook, // signed by the integration's own secret
 
-		"status": {path: "/api/status", refused: problem.ScopeMissing},
-		"slo":    {path: "/api/slo?by=integration"},
+		"status":        {path: "/api/status", refused: problem.ScopeMissing},
+		"erase-wedding": {path: "/api/weddings/c1/erase", body: `{}`, refused: problem.ScopeMissing},
+		"slo":           {path: "/api/slo?by=integration"},
 
 		"publish": {
 			path: "/api/channels/%s/publish", body: `{"type":"a.b","payload":{}}`,

@@ -1,0 +1,78 @@
+package actors_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/wedsync/wedsync/actors"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
+)
+
+// What waits of an erased wedding, in memory and in the park, does not arrive when the vendor is back;
+// what waits of others does, in order.
+func TestErasedWeddingIsDeliveredNoMore(t *testing.T) {
+	t.Parallel()
+	n, s := start(t, func(c *actors.Config) { c.Hold = 4 }), newSink(t)
+	n.connect("studio", s)
+	n.connect("press", s)
+	s.answers(func(r receipt) int {
+		if strings.HasSuffix(r.path, "press") {
+			return http.StatusUnprocessableEntity
+		}
+		return http.StatusServiceUnavailable
+	})
+	const each = 8
+	for i := range each {
+		for _, couple := range []string{"c1", "c2"} {
+			n.append("studio", "a", fmt.Sprintf("%s-%d", couple, i),
+				fmt.Sprintf(`{"coupleId":%q,"ceremonyTime":"2027-06-12T16:00:00+02:00","notes":"%s/%d"}`, couple, couple, i))
+		}
+	}
+	n.publish("press", "b", 0, 1) // of c1, and refused for good
+	n.letters(1)
+	n.health("studio", func(h event.Health) bool {
+		return h.State == event.Open && h.Parked >= 2*each-5 && h.Waiting+h.InFlight+int(h.Parked) >= 2*each
+	})
+
+	want := journal.Erased{Events: each + 1, Deliveries: each, DeadLetters: 1}
+	if removed, left, err := n.Erase(t.Context(), "c1", true); removed.Sum() != 0 || left != want || err != nil {
+		t.Fatalf("looked for: %+v, %+v, %v; want %+v left", removed, left, err, want)
+	}
+	if removed, left, err := n.Erase(t.Context(), "c1", false); removed != want || left.Sum() != 0 || err != nil {
+		t.Fatalf("erased: %+v, left %+v, %v; want %+v", removed, left, err, want)
+	}
+	before := len(s.receipts())
+	s.answers(always(http.StatusOK))
+	n.append("studio", "a", "c1-new", `{"coupleId":"c1","ceremonyTime":"2027-06-12T16:00:00+02:00","notes":"c1/new"}`) // they may come back
+	var taken []string
+	for _, r := range s.wait(t, each+1) {
+		taken = append(taken, r.note)
+	}
+	if len(taken) != each+1 || taken[each] != "c1/new" {
+		t.Errorf("taken are %v", taken)
+	}
+	for i, note := range taken[:min(each, len(taken))] {
+		if want := fmt.Sprintf("c2/%d", i); note != want {
+			t.Errorf("as number %d came %s, want %s", i, note, want)
+		}
+	}
+	for _, r := range s.receipts()[before:] {
+		if strings.HasPrefix(r.note, "c1/") && r.note != "c1/new" {
+			t.Errorf("%s was sent after it was erased", r.note)
+		}
+	}
+	skipped := 0
+	for _, r := range n.results(each + 2) {
+		if r.Result.Reason == event.ReasonErased {
+			skipped++
+			if r.WeddingID != event.Erased || r.Channel != event.Erased || r.EventID != event.Erased {
+				t.Errorf("the record of what was skipped tells of whom: %+v", r)
+			}
+		}
+	}
+	n.health("studio", func(h event.Health) bool { return h.Parked == 0 && h.Waiting == 0 })
+	t.Logf("%d were in memory", skipped)
+}

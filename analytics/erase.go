@@ -1,0 +1,63 @@
+package analytics
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/analytics/queries"
+)
+
+// The statements of an erasure, in order: what vendors said goes first, while its delivery is still known.
+var erasures = []string{queries.EraseReceipts, queries.EraseAttempts, queries.EraseDeliveries}
+
+// Erase takes out of every row what tells whose wedding it was about: the wedding, the channel, the
+// event's id and the vendors' words. The rows stay, so that objectives are counted as before. It returns
+// when that is done, on every replica, and how many rows it was, and how many there are that still name
+// the wedding: those of records that came in between. ClickHouse keeps the files of before for some
+// minutes (old_parts_lifetime, 8 by default).
+func (s *Store) Erase(ctx context.Context, wedding string) (rows, left uint64, err error) {
+	if rows, err = s.Identified(ctx, wedding); err != nil {
+		return 0, 0, err
+	}
+	parameters := clickhouse.Context(ctx,
+		clickhouse.WithParameters(clickhouse.Parameters{"wedding": wedding, "word": event.Erased}),
+		clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 2}))
+	for _, statement := range erasures {
+		if err := s.conn.Exec(parameters, statement); err != nil {
+			return 0, 0, fmt.Errorf("erase a wedding: %w", err)
+		}
+	}
+	left, err = s.Identified(ctx, wedding)
+	return rows, left, err
+}
+
+// Identified returns how many rows name a wedding.
+func (s *Store) Identified(ctx context.Context, wedding string) (uint64, error) {
+	var rows uint64
+	if err := s.conn.QueryRow(with(ctx, clickhouse.Parameters{"wedding": wedding}), queries.Identified).Scan(&rows); err != nil {
+		return 0, fmt.Errorf("count a wedding's rows: %w", err)
+	}
+	return rows, nil
+}
+
+// CaughtUp returns when every record up to a sequence of the record log is in ClickHouse, or fails with
+// ctx's error.
+func (r *Recorder) CaughtUp(ctx context.Context, seq uint64) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		status := r.Status()
+		if status.Position >= seq {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d records wait to be brought to ClickHouse (%s): %w", seq-status.Position, status.LastError, ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// Selection says what is to be erased.
+type Selection struct {
+	Event    func(*event.Event) bool
+	Delivery func(*event.Delivery) bool // also of dead letters, beside their events
+}
+
+// Erased counts what was erased, or is there to be.
+type Erased struct {
+	Events      int `json:"events"`
+	Deliveries  int `json:"deliveries"` // that waited
+	DeadLetters int `json:"deadLetters"`
+}
+
+// Sum is how much it is in all.
+func (e Erased) Sum() int { return e.Events + e.Deliveries + e.DeadLetters }
+
+// Add counts more.
+func (e *Erased) Add(more Erased) {
+	e.Events += more.Events
+	e.Deliveries += more.Deliveries
+	e.DeadLetters += more.DeadLetters
+}
+
+// Erase overwrites and deletes the events, the deliveries that wait and the dead letters that are
+// selected, or only counts them. It reads all that the log holds of these, page by page. After an error
+// some may be gone; call it again.
+func (j *Journal) Erase(ctx context.Context, s Selection, only bool) (Erased, error) {
+	var e Erased
+	for _, part := range []struct {
+		stream, subject string
+		count           *int
+		selects         func([]byte) bool
+	}{
+		{streamEvents, "ev.>", &e.Events, func(data []byte) bool {
+			ev, err := decodeEvent(data)
+			return err == nil && s.Event(ev)
+		}},
+		{streamWork, "dl.>", &e.Deliveries, s.work},
+		{streamWork, "park.>", &e.Deliveries, s.work},
+		{streamDead, "dead.>", &e.DeadLetters, func(data []byte) bool {
+			l, err := decodeLetter(data)
+			return err == nil && (s.Delivery(&l.Delivery) || s.Event(&l.Event))
+		}},
+	} {
+		n, err := j.erase(ctx, part.stream, part.subject, part.selects, only)
+		*part.count += n
+		if err != nil {
+			return e, j.fail("erasing from "+part.stream, err)
+		}
+	}
+	return e, nil
+}
+
+func (s Selection) work(data []byte) bool {
+	d, err := decodeDelivery(data)
+	return err == nil && s.Delivery(d)
+}
+
+func (j *Journal) erase(ctx context.Context, stream, subject string, selects func([]byte) bool, only bool) (int, error) {
+	var found []uint64
+	err := j.scan(ctx, stream, subject, 0, 1<<62, func(m *jetstream.RawStreamMsg) {
+		if selects(m.Data) {
+			found = append(found, m.Sequence)
+		}
+	})
+	if err != nil || only {
+		return len(found), err
+	}
+	for i, seq := range found {
+		if err := j.removeAs(ctx, stream, seq, overwrite); err != nil {
+			return i, fmt.Errorf("after %d of %d: %w", i, len(found), err)
+		}
+	}
+	return len(found), nil
+}

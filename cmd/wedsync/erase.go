@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// eraseWait is longer than the node takes at most.
+const eraseWait = 11 * time.Minute
+
+type eraseCmd struct {
+	nodeFlags
+	Wedding string `arg:"" help:"The wedding, as events name it: their weddingId, or the payload's coupleId."`
+	DryRun  bool   `help:"Only count what there is."`
+	Yes     bool   `short:"y" help:"Do not ask."`
+}
+
+func (eraseCmd) Help() string {
+	return `Removes the wedding's events, the deliveries that wait and the dead letters, and takes out of ClickHouse
+what identifies it. Then it looks again; the command fails where something is left. It cannot be undone. What
+vendors were sent already is theirs to erase.`
+}
+
+// ofWedding counts what there is of a wedding.
+type ofWedding struct {
+	Events      int    `json:"events"`
+	Deliveries  int    `json:"deliveries"`
+	DeadLetters int    `json:"deadLetters"`
+	Rows        uint64 `json:"rows"`
+}
+
+func (w ofWedding) none() bool { return w == ofWedding{} }
+
+type erasedWedding struct {
+	Analytics bool      `json:"analytics"`
+	Removed   ofWedding `json:"removed"`
+	Left      ofWedding `json:"left"`
+}
+
+func (c eraseCmd) Run(ctx context.Context, p printer, w world) error {
+	if !c.DryRun && !c.Yes {
+		if p.json {
+			return usageError{errors.New("nobody can be asked; give --yes or --dry-run")}
+		}
+		if err := p.confirm(w.stdin, fmt.Sprintf("Remove everything of the wedding %s, for good?", c.Wedding)); err != nil {
+			return err
+		}
+	}
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	node.http.Timeout = eraseWait
+	got, text, err := ask[erasedWedding](ctx, node, http.MethodPost, "/api/weddings/"+url.PathEscape(c.Wedding)+"/erase", nil, map[string]bool{"dryRun": c.DryRun})
+	if err != nil {
+		return err
+	}
+	if p.json {
+		err = p.object(text)
+	} else {
+		err = got.print(p)
+	}
+	if err == nil && !c.DryRun && !got.Left.none() {
+		err = errors.New("something of it is left; is it still being published? erase it again")
+	}
+	return err
+}
+
+func (e erasedWedding) print(p printer) error {
+	row := func(name string, w ofWedding) []string {
+		return []string{name, strconv.Itoa(w.Events), strconv.Itoa(w.Deliveries), strconv.Itoa(w.DeadLetters), strconv.FormatUint(w.Rows, 10)}
+	}
+	err := p.table([]string{"", "events", "deliveries", "dead letters", "rows"}, [][]string{row("removed", e.Removed), row("left", e.Left)})
+	if !e.Analytics {
+		p.say("without ClickHouse, records that name the wedding wait in the log: erase it again when there is one")
+	}
+	return err
+}
