@@ -21,7 +21,7 @@ func (in *integration) try(t *task, probe bool) {
 	d, work, parkSeq := t.d, t.work, t.parkSeq
 	number, before := t.made+1, t.unrecorded()
 	sent := in.work(func(ctx context.Context) any {
-		attempt, verdict, heard := in.exchange(ctx, conn, d, timeout)
+		attempt, verdict, heard := in.sys.exchange(ctx, conn, d, timeout)
 		in.sys.gate.Release(in.id)
 		if ctx.Err() != nil {
 			return nil // called off: the delivery stays in the log
@@ -47,21 +47,21 @@ func (in *integration) try(t *task, probe bool) {
 
 // exchange makes one call and says what came of it, and whether the vendor was heard of: it answered,
 // or is at fault that it did not.
-func (in *integration) exchange(ctx context.Context, conn adapter.Connection, d *event.Delivery, timeout time.Duration) (_ event.Attempt, _ adapter.Verdict, heard bool) {
-	attempt := event.Attempt{StartedAt: in.sys.cfg.Now().UTC()}
+func (s *System) exchange(ctx context.Context, conn adapter.Connection, d *event.Delivery, timeout time.Duration) (_ event.Attempt, _ adapter.Verdict, heard bool) {
+	attempt := event.Attempt{StartedAt: s.cfg.Now().UTC()}
 	begun := time.Now()
-	status, verdict := in.ask(ctx, conn, d, timeout)
+	status, verdict := s.call(ctx, conn, d, timeout)
 	attempt.Duration = event.Duration(time.Since(begun))
 	attempt.Status, attempt.Verdict, attempt.Reason = status, verdict.Kind.String(), verdict.Reason
 	attempt.Detail = verdict.Detail[:min(len(verdict.Detail), maxDetail)]
-	in.sys.metrics.attempts.WithLabelValues(d.Vendor, attempt.Verdict).Inc()
-	in.sys.metrics.seconds.WithLabelValues(d.Vendor).Observe(time.Duration(attempt.Duration).Seconds())
+	s.metrics.attempts.WithLabelValues(d.Vendor, attempt.Verdict).Inc()
+	s.metrics.seconds.WithLabelValues(d.Vendor).Observe(time.Duration(attempt.Duration).Seconds())
 	return attempt, verdict, status != 0 || verdict.Fault
 }
 
-// ask makes the call and has the adapter read the answer. Whatever panics on the way is a defect that
+// call makes the call and has the adapter read the answer. Whatever panics on the way is a defect that
 // this delivery has met; the others go on.
-func (in *integration) ask(ctx context.Context, conn adapter.Connection, d *event.Delivery, timeout time.Duration) (status int, verdict adapter.Verdict) {
+func (s *System) call(ctx context.Context, conn adapter.Connection, d *event.Delivery, timeout time.Duration) (status int, verdict adapter.Verdict) {
 	var err error
 	defer func() {
 		if err != nil {
@@ -69,14 +69,14 @@ func (in *integration) ask(ctx context.Context, conn adapter.Connection, d *even
 		}
 	}()
 	defer recovered(&err)
-	now := in.sys.cfg.Now()
+	now := s.cfg.Now()
 	call, err := conn.Call(d, now)
 	if err != nil {
 		return 0, verdict
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	answer := adapter.Exchange(ctx, conn, call, now, in.sys.cfg.Caller.Do)
+	answer := adapter.Exchange(ctx, conn, call, now, s.cfg.Caller.Do)
 	status, verdict = answer.Status, conn.Classify(d, answer)
 	if answer.Err != nil && verdict.Kind != adapter.KindDelivered {
 		verdict = unanswered(verdict, answer.Err)

@@ -25,6 +25,7 @@ type integrationsCmd struct {
 	Reinstate integrationsReinstateCmd `cmd:"" help:"Let one work again that was suspended after failing too often."`
 	Secrets   integrationsSecretsCmd   `cmd:"" help:"Set secrets."`
 	Health    integrationsHealthCmd    `cmd:"" help:"Show how integrations do."`
+	Test      integrationsTestCmd      `cmd:"" help:"Send the vendor a sample now, and show what came of it."`
 	Preview   integrationsPreviewCmd   `cmd:"" help:"Show the request that an event would become; nothing is sent."`
 	Vendors   vendorsCmd               `cmd:"" help:"List the vendors, and what must be entered for one."`
 }

@@ -77,6 +77,7 @@ type (
 	Commands interface {
 		ResetBreaker(ctx context.Context, id string) error
 		Reinstate(ctx context.Context, id string) error
+		Test(ctx context.Context, id, eventType string) (event.Attempt, error)
 		Replay(ctx context.Context, seq uint64) (*event.Delivery, error)
 	}
 	// Previews tell what would be, and do nothing.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/wedsync/wedsync/actors"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/edge/access"
@@ -20,6 +21,13 @@ type pauseInput struct {
 	ID   string `path:"id" doc:"The integration."`
 	Body struct {
 		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Why, for others to read."`
+	}
+}
+
+type testInput struct {
+	ID   string `path:"id" doc:"The integration."`
+	Body struct {
+		Type string `json:"type,omitempty" doc:"Of the sample, see /api/vendors. Default: the vendor's first."`
 	}
 }
 
@@ -45,6 +53,9 @@ func (a *API) routeControls(h huma.API) {
 	handle(h, op("resume-integration", http.MethodPost, "{id}/resume", "Send again, what waited first", access.IntegrationsWrite), a.resume)
 	handle(h, op("reset-breaker", http.MethodPost, "{id}/reset-breaker", "Close the breaker: try at once what waits", access.IntegrationsWrite), a.resetBreaker)
 	handle(h, op("reinstate-integration", http.MethodPost, "{id}/reinstate", "Let one that was suspended work again", access.IntegrationsWrite), a.reinstate)
+	test := op("test-integration", http.MethodPost, "{id}/test", "Send the vendor a sample now, and tell what came of it", access.IntegrationsWrite)
+	test.Description = "The vendor receives a real message, with an event id that begins with test-. It goes past breaker, limits and a pause, and is not recorded among the deliveries."
+	handle(h, test, a.test)
 	secrets := op("set-secrets", http.MethodPut, "{id}/secrets", "Set secrets", access.SecretsWrite)
 	secrets.Description = "They cannot be read again. What was in force until now goes on verifying what comes in, until the next change."
 	handle(h, secrets, a.setSecrets)
@@ -95,6 +106,21 @@ func (a *API) reinstate(ctx context.Context, in *idInput) (_ *body[event.Health]
 		return nil, err
 	}
 	return a.health(ctx, in)
+}
+
+func (a *API) test(ctx context.Context, in *testInput) (_ *body[event.Attempt], err error) {
+	var came event.Attempt
+	defer func() {
+		a.audit(ctx, "integration.test", in.ID, strings.TrimSpace(came.Verdict+" "+came.Reason), err)
+	}()
+	if _, err := a.entry(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	came, err = a.cfg.Engine.Test(ctx, in.ID, in.Body.Type)
+	if errors.Is(err, actors.ErrUntestable) {
+		return nil, problem.New(problem.FieldInvalid, "%v", err)
+	}
+	return &body[event.Attempt]{came}, err
 }
 
 func (a *API) setSecrets(ctx context.Context, in *secretsInput) (_ *integrationOutput, err error) {
