@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -29,17 +30,36 @@ type deadPage struct {
 	Next  uint64       `json:"next"` // after which the next page begins; 0: there is none
 }
 
+// deadFilter says which dead letters are meant.
+type deadFilter struct {
+	Integration string `help:"Of this integration alone." placeholder:"ID"`
+	Reason      string `help:"That died of this alone, such as attempts_exhausted." placeholder:"CODE"`
+	Since       string `help:"That died then or later: a time in RFC 3339, or how long ago, such as 24h." placeholder:"TIME"`
+	Until       string `help:"That died before, likewise." placeholder:"TIME"`
+}
+
+// fields are what is given, by the API's names.
+func (f deadFilter) fields() map[string]string {
+	given := map[string]string{}
+	for name, v := range map[string]string{"integration": f.Integration, "reason": f.Reason, "since": f.Since, "until": f.Until} {
+		if v != "" {
+			given[name] = v
+		}
+	}
+	return given
+}
+
 type deadListCmd struct {
 	nodeFlags
-	Integration string `help:"Of this integration alone." placeholder:"ID"`
-	After       uint64 `help:"Begin behind this number." placeholder:"SEQ"`
-	Limit       int    `help:"At most so many." default:"50"`
+	deadFilter
+	After uint64 `help:"Begin behind this number." placeholder:"SEQ"`
+	Limit int    `help:"At most so many." default:"50"`
 }
 
 func (c deadListCmd) query() url.Values {
 	q := url.Values{"limit": {strconv.Itoa(c.Limit)}}
-	if c.Integration != "" {
-		q.Set("integration", c.Integration)
+	for name, v := range c.fields() {
+		q.Set(name, v)
 	}
 	if c.After > 0 {
 		q.Set("after", strconv.FormatUint(c.After, 10))
@@ -99,10 +119,28 @@ func (c deadShowCmd) Run(ctx context.Context, p printer) error {
 
 type deadReplayCmd struct {
 	nodeFlags
-	Seq []uint64 `arg:"" help:"Their numbers, as listed."`
+	deadFilter
+	Seq    []uint64 `arg:"" optional:"" help:"Their numbers, as listed."`
+	All    bool     `help:"All that the filter takes, the oldest first, instead of numbers."`
+	DryRun bool     `help:"With --all: only show which."`
+}
+
+func (deadReplayCmd) Help() string {
+	return `By number, or all that a filter takes:
+
+    wedsync dead replay 17 18
+    wedsync dead replay --all --integration=alices-crm --reason=attempts_exhausted --dry-run`
 }
 
 func (c deadReplayCmd) Run(ctx context.Context, p printer) error {
+	switch {
+	case c.All == (len(c.Seq) > 0):
+		return usageError{errors.New("give either numbers, or --all and what else selects them")}
+	case !c.All && (c.deadFilter != deadFilter{} || c.DryRun):
+		return usageError{errors.New("numbers need no filter and no --dry-run")}
+	case c.All:
+		return c.replayAll(ctx, p)
+	}
 	return eachDead(ctx, p, c.nodeFlags, c.Seq, http.MethodPost, "/replay", "is on its way again")
 }
 
@@ -136,6 +174,79 @@ func eachDead(ctx context.Context, p printer, f nodeFlags, seqs []uint64, method
 		if err := p.line(text); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// replayedDead is one dead letter that was replayed, or would be.
+type replayedDead struct {
+	Seq         uint64 `json:"seq"`
+	Integration string `json:"integration"`
+	Delivery    string `json:"delivery"`
+	Reason      string `json:"reason"`
+	Problem     string `json:"problem"`
+}
+
+// replayAll goes through all pages.
+func (c deadReplayCmd) replayAll(ctx context.Context, p printer) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	body := map[string]any{"dryRun": c.DryRun, "limit": 1000}
+	for name, v := range c.fields() {
+		body[name] = v
+	}
+	var rows [][]string
+	failed := 0
+	for {
+		page, text, err := ask[struct {
+			Items []replayedDead `json:"items"`
+			Next  uint64         `json:"next"`
+		}](ctx, node, http.MethodPost, "/api/dead-letters/replay", nil, body)
+		if err != nil {
+			return err
+		}
+		if p.json {
+			if err := p.line(text); err != nil {
+				return err
+			}
+		}
+		for _, d := range page.Items {
+			said := d.Problem
+			if said == "" {
+				said = "-"
+			} else {
+				failed++
+			}
+			rows = append(rows, []string{strconv.FormatUint(d.Seq, 10), d.Integration, d.Reason, said})
+		}
+		if page.Next == 0 {
+			break
+		}
+		body["after"] = page.Next
+	}
+	if !p.json {
+		if err := c.showReplayed(p, rows); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d could not be replayed; they stay dead letters", failed, len(rows))
+	}
+	return nil
+}
+
+func (c deadReplayCmd) showReplayed(p printer, rows [][]string) error {
+	if len(rows) > 0 {
+		if err := p.table([]string{"seq", "integration", "died of", "problem"}, rows); err != nil {
+			return err
+		}
+	}
+	if c.DryRun {
+		p.say("%d would be replayed", len(rows))
+	} else {
+		p.say("%d were looked at", len(rows))
 	}
 	return nil
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -276,5 +278,46 @@ func TestSLOWithoutClickHouse(t *testing.T) {
 	got := wedsync(t, "slo", "--addr", n.URL(), "--data", n.cfg.Data)
 	if got.code != exitFailed || !strings.Contains(got.errors, "analytics_missing") || strings.Count(got.errors, "\n") != 1 {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestManyDeadLettersAreReplayedByCommand(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	mend := d.sims.StudioCloud.Faults().Add(vendors.Fault{Status: 422})
+	for i := range 3 {
+		d.do("publish", "supplier:dashboard:42", "timeline.updated", timeline, fmt.Sprintf("--id=refused-%d", i))
+	}
+	d.waitDead(3)
+	if got := d.run("integrations", "test", "sim-studiocloud"); got.code != exitFailed || !strings.Contains(got.errors, "did not take it: http_422") || !strings.Contains(got.out, "dead") {
+		t.Errorf("a test of a vendor that refuses: %+v", got)
+	}
+	mend()
+	if out := d.do("integrations", "test", "sim-studiocloud", "--type=timeline.updated"); !strings.Contains(out, "delivered") {
+		t.Errorf("a test: %s", out)
+	}
+	if out := d.do("dead", "replay", "--all", "--reason=park_limit"); out != "0 were looked at\n" {
+		t.Errorf("of another reason: %s", out)
+	}
+	if out := d.do("dead", "replay", "--all", "--integration=sim-studiocloud", "--since=1h", "--dry-run"); !strings.Contains(out, "http_422") || !strings.HasSuffix(out, "3 would be replayed\n") {
+		t.Errorf("a dry run: %s", out)
+	}
+	var found struct{ Items []replayedDead }
+	if d.read(&found, "dead", "replay", "--all"); len(found.Items) != 3 || found.Items[0].Problem != "" {
+		t.Errorf("replayed: %+v", found)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := d.sims.StudioCloud.Wait(ctx, 4); err != nil { // with the test's
+		t.Fatal(err)
+	}
+	var order []string
+	for _, r := range d.sims.StudioCloud.Received() {
+		if r.Taken && strings.HasPrefix(r.EventID, "refused-") {
+			order = append(order, r.EventID)
+		}
+	}
+	if !slices.Equal(order, []string{"refused-0", "refused-1", "refused-2"}) {
+		t.Errorf("they came as %v", order)
 	}
 }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -31,6 +33,9 @@ type buriedLetters struct {
 
 type deadListInput struct {
 	Integration string `query:"integration" doc:"Only those of this integration."`
+	Reason      string `query:"reason" doc:"Only those that died of this, such as attempts_exhausted."`
+	Since       string `query:"since" doc:"Only those that died then or later: an RFC 3339 time, or how long ago, such as 24h."`
+	Until       string `query:"until" doc:"Only those that died before, likewise."`
 	After       uint64 `query:"after" doc:"Only those behind this number."`
 	Limit       int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
 }
@@ -62,9 +67,42 @@ func (a *API) routeDead(h huma.API) {
 		DefaultStatus: http.StatusAccepted,
 	}, a.replayDead)
 	handle(h, huma.Operation{
+		OperationID: "replay-dead-letters", Method: http.MethodPost, Path: "/api/dead-letters/replay", Tags: tags, Security: needs(access.DeadReplay),
+		Summary:       "Deliver many again, the oldest first",
+		Description:   "Through the same lanes, breakers and limits. What cannot be encoded stays, with its problem.",
+		DefaultStatus: http.StatusAccepted,
+	}, a.replayMany)
+	handle(h, huma.Operation{
 		OperationID: "discard-dead-letter", Method: http.MethodDelete, Path: "/api/dead-letters/{seq}", Tags: tags, Security: needs(access.DeadReplay),
 		Summary: "Discard a dead letter", DefaultStatus: http.StatusNoContent,
 	}, a.discardDead)
+}
+
+type replayManyInput struct {
+	Body struct {
+		Integration string `json:"integration,omitempty" doc:"Only those of this integration."`
+		Reason      string `json:"reason,omitempty" doc:"Only those that died of this, such as attempts_exhausted."`
+		Since       string `json:"since,omitempty" doc:"Only those that died then or later: an RFC 3339 time, or how long ago, such as 24h."`
+		Until       string `json:"until,omitempty" doc:"Only those that died before, likewise."`
+		After       uint64 `json:"after,omitempty" doc:"Only those behind this number."`
+		Limit       int    `json:"limit,omitempty" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
+		DryRun      bool   `json:"dryRun,omitempty" doc:"Only tell which."`
+	}
+}
+
+// replayedOne is a dead letter that was replayed, or would be, or cannot be.
+type replayedOne struct {
+	Seq         uint64 `json:"seq"`
+	Integration string `json:"integration"`
+	Delivery    string `json:"delivery"`
+	Reason      string `json:"reason" doc:"What it died of."`
+	Problem     string `json:"problem,omitempty" doc:"Why it cannot be replayed; it stays a dead letter."`
+}
+
+type replayedMany struct {
+	DryRun bool          `json:"dryRun"`
+	Items  []replayedOne `json:"items" nullable:"false" doc:"In order."`
+	Next   uint64        `json:"next,omitempty" doc:"Ask again with after=next; without it there are no more."`
 }
 
 func noLetter(seq uint64) error {
@@ -72,10 +110,11 @@ func noLetter(seq uint64) error {
 }
 
 func (a *API) listDead(ctx context.Context, in *deadListInput) (*body[buriedLetters], error) {
-	if in.Integration != "" && event.CheckID(in.Integration) != nil {
-		return nil, problem.New(problem.FieldInvalid, "integration: %v", event.CheckID(in.Integration))
+	f, err := a.deadFilter(in.Integration, in.Reason, in.Since, in.Until)
+	if err != nil {
+		return nil, err
 	}
-	found, err := a.findDead(ctx, journal.DeadQuery{Integration: in.Integration, After: in.After, Limit: in.Limit})
+	found, err := a.selectDead(ctx, f, in.After, in.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +128,50 @@ func (a *API) listDead(ctx context.Context, in *deadListInput) (*body[buriedLett
 		out.Next = found[len(found)-1].Seq
 	}
 	return &body[buriedLetters]{out}, nil
+}
+
+// deadFilter says which dead letters are meant.
+type deadFilter struct {
+	integration, reason string
+	since, until        time.Time
+}
+
+func (a *API) deadFilter(integration, reason, since, until string) (f deadFilter, err error) {
+	f = deadFilter{integration: integration, reason: reason}
+	if integration != "" && event.CheckID(integration) != nil {
+		return f, problem.New(problem.FieldInvalid, "integration: %v", event.CheckID(integration))
+	}
+	if f.since, err = a.since("since", since); err == nil {
+		f.until, err = a.since("until", until)
+	}
+	return f, err
+}
+
+func (f *deadFilter) takes(l *event.DeadLetter) bool {
+	return (f.reason == "" || l.Reason == f.reason) && !l.DiedAt.Before(f.since) && (f.until.IsZero() || l.DiedAt.Before(f.until))
+}
+
+// selectDead returns the first limit dead letters behind a number that the filter takes.
+func (a *API) selectDead(ctx context.Context, f deadFilter, after uint64, limit int) ([]journal.Buried, error) {
+	const look = 1000
+	var all []journal.Buried
+	for {
+		found, err := a.findDead(ctx, journal.DeadQuery{Integration: f.integration, After: after, Limit: look})
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range found {
+			if after = b.Seq; f.takes(b.Letter) {
+				all = append(all, b)
+			}
+			if len(all) == limit {
+				return all, nil
+			}
+		}
+		if len(found) < look {
+			return all, nil
+		}
+	}
 }
 
 // findDead looks, for a caller who is bound, at each of their integrations: others' letters may be many.
@@ -139,18 +222,59 @@ func (a *API) replayDead(ctx context.Context, in *deadInput) (_ *body[replayed],
 			return nil, err
 		}
 	}
-	d, err := a.cfg.Engine.Replay(ctx, in.Seq)
+	d, err := a.replay(ctx, in.Seq)
+	if err != nil {
+		return nil, err
+	}
+	return &body[replayed]{replayed{in.Seq, d.ID, d.Replay}}, nil
+}
+
+func (a *API) replay(ctx context.Context, seq uint64) (*event.Delivery, error) {
+	d, err := a.cfg.Engine.Replay(ctx, seq)
 	var encode *adapter.EncodeError
 	var settings *adapter.SettingsError
 	switch {
 	case errors.Is(err, journal.ErrNotFound):
-		return nil, noLetter(in.Seq)
+		return nil, noLetter(seq)
 	case errors.As(err, &encode), errors.As(err, &settings), errors.Is(err, adapter.ErrUnsupported), errors.Is(err, actors.ErrUnknown):
 		return nil, problem.New(problem.ReplayImpossible, "%v; mend that first, or discard it", err)
-	case err != nil:
+	}
+	return d, err
+}
+
+func (a *API) replayMany(ctx context.Context, in *replayManyInput) (_ *body[replayedMany], err error) {
+	out := replayedMany{DryRun: in.Body.DryRun, Items: []replayedOne{}}
+	if !out.DryRun {
+		defer func() {
+			a.audit(ctx, "dead.replay_many", in.Body.Integration, fmt.Sprintf("%d dead letters, reason %.80q", len(out.Items), in.Body.Reason), err)
+		}()
+	}
+	f, err := a.deadFilter(in.Body.Integration, in.Body.Reason, in.Body.Since, in.Body.Until)
+	if err != nil {
 		return nil, err
 	}
-	return &body[replayed]{replayed{in.Seq, d.ID, d.Replay}}, nil
+	found, err := a.selectDead(ctx, f, in.Body.After, in.Body.Limit)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range found {
+		l := b.Letter
+		one := replayedOne{Seq: b.Seq, Integration: l.Delivery.Integration, Delivery: l.Delivery.ID, Reason: l.Reason}
+		if !out.DryRun {
+			switch _, err := a.replay(ctx, b.Seq); {
+			case err == nil:
+			case problemOf(err).Code == problem.ReplayImpossible, problemOf(err).Code == problem.DeadLetterUnknown:
+				one.Problem = problemOf(err).Detail
+			default:
+				return nil, err
+			}
+		}
+		out.Items = append(out.Items, one)
+	}
+	if len(found) == in.Body.Limit {
+		out.Next = found[len(found)-1].Seq
+	}
+	return &body[replayedMany]{out}, nil
 }
 
 func (a *API) discardDead(ctx context.Context, in *deadInput) (_ *struct{}, err error) {

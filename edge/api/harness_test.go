@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -102,6 +103,13 @@ func (e *engine) Erase(_ context.Context, wedding string, only bool) (removed, l
 	return journal.Erased{Events: 3, Deliveries: 2, DeadLetters: 1}, left, e.tell("erase", wedding)
 }
 
+func (e *engine) Test(_ context.Context, id, eventType string) (event.Attempt, error) {
+	if eventType == "odd" {
+		return event.Attempt{}, actors.ErrUntestable
+	}
+	return event.Attempt{Number: 1, Status: 200, Verdict: "delivered"}, e.tell("test", id)
+}
+
 func (e *engine) Healths(context.Context) []event.Health {
 	return append([]event.Health(nil), e.healths...)
 }
@@ -133,7 +141,7 @@ func (e *engine) Replay(_ context.Context, seq uint64) (*event.Delivery, error) 
 	if e.replay != nil {
 		return nil, e.replay
 	}
-	e.told = append(e.told, "replay")
+	e.told = append(e.told, fmt.Sprint("replay ", seq))
 	return &event.Delivery{ID: "dlv_1", Replay: 2}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,13 +70,6 @@ func TestDeadLetters(t *testing.T) {
 		bury(fmt.Sprintf("d%d", i), "crm")
 	}
 	bury("d9", "other")
-	type letters struct {
-		Items []struct {
-			Seq    uint64
-			Letter event.DeadLetter
-		}
-		Next uint64
-	}
 	all := n.do(t, "GET", "/api/dead-letters", "")
 	if l := into[letters](t, all); len(l.Items) != 4 || l.Next != 0 || l.Items[0].Letter.Reason != "rejected" || l.Items[0].Letter.Event.Type != "a.b" ||
 		len(l.Items[0].Letter.Attempts) != 1 || strings.Contains(all.body, "private") {
@@ -208,5 +202,98 @@ func TestEraseWedding(t *testing.T) {
 	n.engine.fail(journal.ErrUnavailable)
 	if a := n.do(t, "POST", "/api/weddings/c1/erase", `{}`); a.code(t) != problem.LogUnavailable {
 		t.Errorf("without the log: %d %s", a.status, a.body)
+	}
+}
+
+// letters is a list of dead letters.
+type letters struct {
+	Items []struct {
+		Seq    uint64
+		Letter event.DeadLetter
+	}
+	Next uint64
+}
+
+// Dead letters are found, and replayed in bulk, by integration, reason and time.
+func TestReplayMany(t *testing.T) {
+	t.Parallel()
+	n := start(t, nil)
+	now := time.Now().UTC()
+	for i, l := range []struct {
+		integration, reason string
+		age                 time.Duration
+	}{
+		{"a", "132001", 3 * time.Hour}, {"a", "132001", 2 * time.Hour}, {"a", "park_limit", time.Hour}, {"b", "132001", time.Hour}, {"a", "132001", time.Minute},
+	} {
+		must(t, n.journal.Bury(t.Context(), &event.DeadLetter{
+			V: 1, Delivery: event.Delivery{V: 1, ID: fmt.Sprint("dlv_", i), Integration: l.integration, Body: json.RawMessage("{}")},
+			Event: event.Event{V: 1, ID: fmt.Sprint("e", i), Payload: json.RawMessage("{}")}, Reason: l.reason, DiedAt: now.Add(-l.age),
+		}))
+	}
+	type found struct {
+		DryRun bool
+		Items  []struct {
+			Seq              uint64
+			Delivery, Reason string
+			Problem          string
+		}
+		Next uint64
+	}
+	seqs := func(f found) (all []uint64) {
+		for _, i := range f.Items {
+			all = append(all, i.Seq)
+		}
+		return all
+	}
+	for body, want := range map[string][]uint64{
+		`{"dryRun":true}`: {1, 2, 3, 4, 5}, `{"dryRun":true,"integration":"a"}`: {1, 2, 3, 5}, `{"dryRun":true,"reason":"132001"}`: {1, 2, 4, 5},
+		`{"dryRun":true,"since":"150m","until":"30m"}`: {2, 3, 4}, `{"dryRun":true,"reason":"132001","limit":2}`: {1, 2},
+		`{"dryRun":true,"reason":"132001","limit":2,"after":2}`: {4, 5}, `{"dryRun":true,"integration":"nobody"}`: nil,
+	} {
+		got := into[found](t, n.do(t, "POST", "/api/dead-letters/replay", body))
+		if !got.DryRun || !slices.Equal(seqs(got), want) || (got.Next != 0) != (strings.Contains(body, "limit") && len(want) == 2) {
+			t.Errorf("%s finds %+v, want %v", body, got, want)
+		}
+	}
+	if got := into[letters](t, n.do(t, "GET", "/api/dead-letters?reason=132001&since=150m&limit=10", "")); len(got.Items) != 3 || got.Items[0].Seq != 2 {
+		t.Errorf("listed are %+v", got)
+	}
+	if told := n.engine.told; len(told) != 0 {
+		t.Errorf("a dry run told the engine %v", told)
+	}
+	if got := into[found](t, n.do(t, "POST", "/api/dead-letters/replay", `{"integration":"a","reason":"132001"}`)); !slices.Equal(seqs(got), []uint64{1, 2, 5}) || got.Items[0].Problem != "" {
+		t.Errorf("replayed are %+v", got)
+	}
+	if told := n.engine.told; !slices.Equal(told, []string{"replay 1", "replay 2", "replay 5"}) {
+		t.Errorf("the engine was told %v", told)
+	}
+	if a := n.audited(); len(a) != 1 || a[0].Action != "dead.replay_many" || !strings.Contains(a[0].Detail, "3 dead letters") {
+		t.Errorf("audited is %+v", a)
+	}
+	for body, code := range map[string]string{
+		`{"since":"noon"}`: problem.FieldInvalid, `{"until":"noon"}`: problem.FieldInvalid, `{"integration":"a b"}`: problem.FieldInvalid, `{"limit":0}`: problem.FieldInvalid,
+	} {
+		if a := n.do(t, "POST", "/api/dead-letters/replay", body); a.code(t) != code {
+			t.Errorf("%s: %d %s", body, a.status, a.body)
+		}
+	}
+}
+
+func TestTryIntegration(t *testing.T) {
+	t.Parallel()
+	n := start(t, nil)
+	into[integration](t, n.do(t, "PUT", "/api/integrations/crm", crm))
+	n.audited()
+	if got := into[event.Attempt](t, n.do(t, "POST", "/api/integrations/crm/test", `{"type":"timeline.updated"}`)); got.Verdict != "delivered" || got.Status != 200 {
+		t.Errorf("came %+v", got)
+	}
+	if a := n.audited(); len(a) != 1 || a[0].Action != "integration.test" || a[0].Target != "crm" || a[0].Detail != "delivered" {
+		t.Errorf("audited is %+v", a)
+	}
+	if a := n.do(t, "POST", "/api/integrations/crm/test", `{"type":"odd"}`); a.code(t) != problem.FieldInvalid {
+		t.Errorf("an odd type: %d %s", a.status, a.body)
+	}
+	if a := n.do(t, "POST", "/api/integrations/nobody/test", `{}`); a.code(t) != problem.IntegrationUnknown {
+		t.Errorf("an unknown one: %d %s", a.status, a.body)
 	}
 }
