@@ -100,6 +100,7 @@ type Field struct {
 	Required bool   `json:"required"`
 	Default  string `json:"default,omitempty"`
 	Example  string `json:"example,omitempty"`
+	Makeable bool   `json:"makeable,omitempty"` // a secret whose form is ours, so that NewSecret makes one
 }
 
 // Kind is what becomes of a delivery after an attempt.

@@ -3,6 +3,7 @@ package adapter
 import (
 	"bytes"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -87,9 +88,16 @@ func signedSettings(example string) []Field {
 func signedSecrets() []Field {
 	const format = "whsec_ and base64 of 24 to 64 random bytes"
 	return []Field{
-		{Name: "signing", Label: "Signing secret", Required: true, Help: "signs what is sent; " + format, Example: "whsec_..."},
-		{Name: "webhook", Label: "Webhook secret", Help: "verifies what the vendor sends; " + format + "; without it every webhook is refused", Example: "whsec_..."},
+		{Name: "signing", Label: "Signing secret", Required: true, Help: "signs what is sent; " + format, Example: "whsec_...", Makeable: true},
+		{Name: "webhook", Label: "Webhook secret", Help: "verifies what the vendor sends; " + format + "; without it every webhook is refused", Example: "whsec_...", Makeable: true},
 	}
+}
+
+// NewSecret makes a secret of Standard Webhooks: 32 random bytes.
+func NewSecret() event.Secret {
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // it never fails
+	return event.Secret(secretPrefix + base64.StdEncoding.EncodeToString(key[:]))
 }
 
 // checkSecret says what is wrong with a Standard Webhooks secret, or "".

@@ -159,6 +159,8 @@ func TestEveryCommandNeedsANode(t *testing.T) {
 		{"integrations", "health", "a"},
 		{"integrations", "preview", "a", "b:c", "x.y"},
 		{"integrations", "test", "a"},
+		{"integrations", "secrets", "rotate", "a", "signing"},
+		{"integrations", "secrets", "retire", "a"},
 		{"dead", "replay", "--all"},
 		{"mappings"},
 		{"mappings", "show", "a"},

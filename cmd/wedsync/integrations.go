@@ -200,7 +200,45 @@ func (c integrationsReinstateCmd) Run(ctx context.Context, p printer) error {
 }
 
 type integrationsSecretsCmd struct {
-	Set integrationsSecretsSetCmd `cmd:"" help:"Set secrets of an integration; they cannot be read again."`
+	Set    integrationsSecretsSetCmd    `cmd:"" help:"Set secrets of an integration; they cannot be read again."`
+	Rotate integrationsSecretsRotateCmd `cmd:"" help:"Make a new signing or webhook secret, and show it once."`
+	Retire integrationsSecretsRetireCmd `cmd:"" help:"End a rotation: secrets from before neither sign nor verify."`
+}
+
+type integrationsSecretsRotateCmd struct {
+	nodeFlags
+	ID   string `arg:"" help:"The integration."`
+	Name string `arg:"" help:"The secret, such as signing."`
+}
+
+func (integrationsSecretsRotateCmd) Help() string {
+	return `Until "wedsync integrations secrets retire" the old secret works beside the new one: what is sent has both
+signatures, and what comes in may have either. So: rotate, enter the new one at the vendor's, retire.`
+}
+
+func (c integrationsSecretsRotateCmd) Run(ctx context.Context, p printer) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	made, text, err := ask[struct{ Secret string }](ctx, node, http.MethodPost, integrationPath(c.ID, "secrets/"+url.PathEscape(c.Name)+"/rotate"), nil, nil)
+	switch {
+	case err != nil:
+		return err
+	case p.json:
+		return p.object(text)
+	}
+	p.say("%s", made.Secret)
+	return nil
+}
+
+type integrationsSecretsRetireCmd struct {
+	nodeFlags
+	ID string `arg:"" help:"The integration."`
+}
+
+func (c integrationsSecretsRetireCmd) Run(ctx context.Context, p printer) error {
+	return act(ctx, p, c.nodeFlags, http.MethodPost, c.ID, "secrets/retire", nil, "has its new secrets alone")
 }
 
 type integrationsSecretsSetCmd struct {

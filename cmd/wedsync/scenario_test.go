@@ -321,3 +321,42 @@ func TestManyDeadLettersAreReplayedByCommand(t *testing.T) {
 		t.Errorf("they came as %v", order)
 	}
 }
+
+// A rotation has an overlap in which the old secret works beside the new one, in both directions.
+func TestSecretsAreRotatedByCommand(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	sends := func() int { // what the venue is answered that knows the old secret
+		t.Helper()
+		sent, err := d.sims.VenueMaster.Send(t.Context(), d.node.URL()+"/api/webhooks/venuemaster/sim-venuemaster", d.sims.VenueMaster.Webhooks()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sent[0].Status
+	}
+	for _, name := range []string{"signing", "webhook"} {
+		made := strings.TrimSpace(d.do("integrations", "secrets", "rotate", "sim-venuemaster", name))
+		if !strings.HasPrefix(made, "whsec_") || strings.Contains(d.do("integrations", "show", "sim-venuemaster"), made) {
+			t.Errorf("rotated to %s", made)
+		}
+	}
+	if out := d.do("integrations", "test", "sim-venuemaster"); !strings.Contains(out, "delivered") {
+		t.Errorf("within the overlap, what is sent: %s", out)
+	}
+	if status := sends(); status != http.StatusAccepted {
+		t.Errorf("within the overlap, what comes in is answered %d", status)
+	}
+	d.do("integrations", "secrets", "retire", "sim-venuemaster")
+	if got := d.run("integrations", "test", "sim-venuemaster"); got.code != exitFailed || !strings.Contains(got.out, "401") {
+		t.Errorf("after it, what is sent: %+v", got)
+	}
+	if status := sends(); status != http.StatusUnauthorized {
+		t.Errorf("after it, what comes in is answered %d", status)
+	}
+	if got := d.run("integrations", "secrets", "rotate", "sim-slack", "bot_token"); got.code != exitFailed || !strings.Contains(got.errors, "secrets_invalid") {
+		t.Errorf("a secret of the vendor's making: %+v", got)
+	}
+	if got := d.run("integrations", "secrets", "retire", "nobody"); got.code != exitFailed || !strings.Contains(got.errors, "integration_unknown") {
+		t.Errorf("nobody's: %+v", got)
+	}
+}

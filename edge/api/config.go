@@ -52,6 +52,7 @@ type (
 	// Controls change integrations in part; *registry.Registry is one.
 	Controls interface {
 		SetSecrets(ctx context.Context, id string, values map[string]event.Secret) error
+		RetireSecrets(ctx context.Context, id string) error
 		Pause(ctx context.Context, id string, p event.Pause) error
 		Resume(ctx context.Context, id string) error
 	}

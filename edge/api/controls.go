@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/wedsync/wedsync/actors"
+	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/edge/access"
@@ -36,6 +37,16 @@ type secretsInput struct {
 	Body map[string]event.Secret `doc:"New values by name. Names left out keep theirs; an empty value removes the secret."`
 }
 
+type rotateInput struct {
+	ID   string `path:"id" doc:"The integration."`
+	Name string `path:"name" doc:"The secret, such as signing."`
+}
+
+type madeSecret struct {
+	Name   string `json:"name"`
+	Secret string `json:"secret" doc:"To be entered at the vendor's. It cannot be read again."`
+}
+
 type healthsInput struct {
 	After string      `query:"after" doc:"Cursor: the next of the page before."`
 	Limit int         `query:"limit" default:"1000" minimum:"1" maximum:"20000" doc:"At most so many."`
@@ -59,6 +70,12 @@ func (a *API) routeControls(h huma.API) {
 	secrets := op("set-secrets", http.MethodPut, "{id}/secrets", "Set secrets", access.SecretsWrite)
 	secrets.Description = "They cannot be read again. What was in force until now goes on verifying what comes in, until the next change."
 	handle(h, secrets, a.setSecrets)
+	rotate := op("rotate-secret", http.MethodPost, "{id}/secrets/{name}/rotate", "Make a new secret, and show it once", access.SecretsWrite)
+	rotate.Description = "For secrets that are makeable, see /api/vendors. What is sent is signed with the new and the old one, and both verify what comes in, " +
+		"until the next change or until the old ones are retired."
+	rotate.Metadata = map[string]any{shownOnce: true}
+	handle(h, rotate, a.rotateSecret)
+	handle(h, op("retire-secrets", http.MethodPost, "{id}/secrets/retire", "End a rotation: secrets from before neither sign nor verify any more", access.SecretsWrite), a.retireSecrets)
 	handle(h, op("integration-health", http.MethodGet, "{id}/health", "How an integration does", access.IntegrationsRead), a.health)
 	handle(h, op("integrations-health", http.MethodGet, "health", "How all integrations do", access.IntegrationsRead), a.healths)
 }
@@ -143,6 +160,37 @@ func (a *API) setSecrets(ctx context.Context, in *secretsInput) (_ *integrationO
 		return nil, a.known(err, in.ID)
 	}
 	return a.getIntegration(ctx, &idInput{in.ID})
+}
+
+func (a *API) rotateSecret(ctx context.Context, in *rotateInput) (_ *body[madeSecret], err error) {
+	defer func() { a.audit(ctx, "integration.rotate_secret", in.ID, cutText(in.Name, 100), err) }()
+	e, err := a.entry(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	vendor, err := adapter.Lookup(e.Integration.Vendor)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(vendor.Describe().Secrets, func(f adapter.Field) bool { return f.Name == in.Name && f.Makeable }) {
+		return nil, problem.New(problem.SecretsInvalid, "%s has no secret %.80q that can be made here; the vendor gives it, so set it", e.Integration.Vendor, in.Name)
+	}
+	made := adapter.NewSecret()
+	if err := a.cfg.Controls.SetSecrets(ctx, in.ID, map[string]event.Secret{in.Name: made}); err != nil {
+		return nil, a.known(err, in.ID)
+	}
+	return &body[madeSecret]{madeSecret{in.Name, made.Reveal()}}, nil
+}
+
+func (a *API) retireSecrets(ctx context.Context, in *idInput) (_ *integrationOutput, err error) {
+	defer func() { a.audit(ctx, "integration.retire_secrets", in.ID, "", err) }()
+	if _, err := a.entry(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	if err := a.cfg.Controls.RetireSecrets(ctx, in.ID); err != nil {
+		return nil, a.known(err, in.ID)
+	}
+	return a.getIntegration(ctx, in)
 }
 
 func cutText(s string, n int) string { return s[:min(len(s), n)] }

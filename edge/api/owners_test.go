@@ -64,6 +64,8 @@ func crossings(dead uint64, key string) map[string]crossing {
 		"get-integration":       item("", ""),
 		"put-integration":       item("", putBody),
 		"set-secrets":           item("/secrets", `{"signing":"`+secretA+`"}`),
+		"rotate-secret":         item("/secrets/webhook/rotate", ""),
+		"retire-secrets":        item("/secrets/retire", ""),
 		"pause-integration":     item("/pause", `{"reason":"x"}`),
 		"resume-integration":    item("/resume", ""),
 		"test-integration":      item("/test", `{}`),
