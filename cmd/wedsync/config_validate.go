@@ -122,6 +122,8 @@ func (c ClickHouseConfig) validate(v *validator) {
 		shown := c.DSN
 		if err == nil {
 			shown = u.Redacted()
+		} else if at := strings.LastIndexByte(shown, '@'); at >= 0 {
+			shown = "..." + shown[at:] // what cannot be parsed may hold a password all the same
 		}
 		v.wrong("clickhouse.dsn", shown, "is no address; use auto, embedded, off or clickhouse://user:password@host:9000/database")
 	}
