@@ -39,6 +39,8 @@ func ways() map[string][]way {
 		"venuemaster":   signed,
 		"partyrental":   signed,
 		"eventplanning": signed,
+		"irisworks":     signed,
+		"shootq":        signed,
 		"tripleseat":    {{name: "rest", connect: plain, outgoing: "client_secret", faults: tripleseatFaults()}},
 		"webhook": {
 			{name: "standard", connect: plain, outgoing: "signing", faults: httpFaults()},

@@ -64,6 +64,8 @@ func fuzzDecode(f *testing.F, vendor string) {
 func FuzzDecodeStudioCloud(f *testing.F)   { fuzzDecode(f, "studiocloud") }
 func FuzzDecodeVenueMaster(f *testing.F)   { fuzzDecode(f, "venuemaster") }
 func FuzzDecodePartyRental(f *testing.F)   { fuzzDecode(f, "partyrental") }
+func FuzzDecodeIrisWorks(f *testing.F)     { fuzzDecode(f, "irisworks") }
+func FuzzDecodeShootQ(f *testing.F)        { fuzzDecode(f, "shootq") }
 func FuzzDecodeEventPlanning(f *testing.F) { fuzzDecode(f, "eventplanning") }
 func FuzzDecodeTripleseat(f *testing.F)    { fuzzDecode(f, "tripleseat") }
 func FuzzDecodeWebhook(f *testing.F)       { fuzzDecode(f, "webhook") }

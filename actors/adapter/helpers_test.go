@@ -33,7 +33,7 @@ const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 // settled gives settings and secrets that connect.
 func settled(vendor string) (settings string, secrets event.Secrets) {
 	switch vendor {
-	case "studiocloud", "venuemaster", "partyrental", "eventplanning", "webhook":
+	case "studiocloud", "irisworks", "shootq", "venuemaster", "partyrental", "eventplanning", "webhook":
 		return `{"url":"https://vendor.example.com/hook"}`, event.Secrets{"signing": {testSecret}, "webhook": {testSecret}}
 	case "tripleseat":
 		return `{"client_id":"uid","event_id":"61680687"}`, event.Secrets{"client_secret": {"secret"}, "signing_key": {"key"}}

@@ -20,7 +20,7 @@ func planted(vendor string) (sets map[string]event.Secrets) {
 	key := event.Secret("whsec_" + base64.StdEncoding.EncodeToString([]byte(plantedSecret)))
 	plain := event.Secret(plantedSecret)
 	switch vendor {
-	case "studiocloud", "venuemaster", "partyrental", "eventplanning", "webhook":
+	case "studiocloud", "irisworks", "shootq", "venuemaster", "partyrental", "eventplanning", "webhook":
 		settings, _ := settled(vendor)
 		return map[string]event.Secrets{settings: {"signing": {key, key}, "webhook": {key}}}
 	case "tripleseat":

@@ -46,6 +46,8 @@ func TestSettingsNothing(t *testing.T) {
 		"venuemaster":   {"secrets.signing", "settings.url"},
 		"partyrental":   {"secrets.signing", "settings.url"},
 		"eventplanning": {"secrets.signing", "settings.url"},
+		"irisworks":     {"secrets.signing", "settings.url"},
+		"shootq":        {"secrets.signing", "settings.url"},
 		"tripleseat":    {"secrets.client_secret", "settings.client_id"},
 		"webhook":       {"secrets.signing", "settings.url"},
 		"whatsapp":      {"secrets.access_token", "settings.phone_number_id", "settings.to"},
@@ -249,7 +251,7 @@ func TestEmailCredentials(t *testing.T) {
 func TestLookup(t *testing.T) {
 	t.Parallel()
 	want := []string{
-		"client-communications", "email", "eventplanning", "partyrental", "project-management", "slack", "studiocloud", "supplier-dashboards",
+		"client-communications", "email", "eventplanning", "irisworks", "partyrental", "project-management", "shootq", "slack", "studiocloud", "supplier-dashboards",
 		"timeline-coordination", "tripleseat", "venuemaster", "webhook", "whatsapp",
 	}
 	if got := adapter.Vendors(); !slices.Equal(got, want) {

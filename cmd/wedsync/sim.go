@@ -94,7 +94,7 @@ func simSeason(set *vendors.Set) ([]byte, error) {
 		}
 		entry := m{"id": in.ID, "vendor": in.Vendor, "category": string(in.Category), "settings": settings, "secrets": open}
 		switch v {
-		case set.StudioCloud, set.VenueMaster, set.PartyRental, set.EventPlanning, set.AnySystem:
+		case set.StudioCloud, set.VenueMaster, set.PartyRental, set.EventPlanning, set.AnySystem, set.IrisWorks, set.ShootQ:
 			entry["channel"] = "couple:updates:{coupleId}"
 		case set.Tripleseat:
 			entry["channel"] = "venue:updates:{venueId}"

@@ -1,66 +1,13 @@
 package vendors
 
-import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
+import "context"
 
-	"github.com/wedsync/wedsync/actors/event"
-)
-
-// StudioCloud simulates the service before a studio's Studio Cloud account. It takes the photo-CRM
-// body {client_id, shoot_date, location, timeline, special_requests} and nothing else, and sends
-// bookings.
-type StudioCloud struct{ *signed }
+// StudioCloud simulates the service before a studio's Studio Cloud account.
+type StudioCloud struct{ *photoCRM }
 
 var _ Sender = (*StudioCloud)(nil)
 
 // StartStudioCloud starts the simulator. ctx bounds the start only.
 func StartStudioCloud(ctx context.Context, cfg Config) (*StudioCloud, error) {
-	v := &StudioCloud{}
-	err := startSigned(ctx, "studiocloud", "Studio Cloud", event.PhotographyCRM, cfg, checkShoot, func(s *signed) Vendor {
-		v.signed = s
-		return v
-	})
-	if err != nil {
-		return nil, err
-	}
-	return v, nil
-}
-
-func checkShoot(body []byte) error {
-	var b map[string]any
-	if err := json.Unmarshal(body, &b); err != nil {
-		return err
-	}
-	fields := []string{"client_id", "location", "shoot_date", "special_requests", "timeline"}
-	if got := slices.Sorted(maps.Keys(b)); !slices.Equal(got, fields) {
-		return fmt.Errorf("the fields must be %v, not %v", fields, got)
-	}
-	if _, ok := b["location"].(string); b["location"] != nil && !ok {
-		return errors.New("location must be a text or null")
-	}
-	if err := missing(b, "client_id", "shoot_date"); err != nil {
-		return err
-	}
-	return isTime(b, "shoot_date")
-}
-
-// Webhooks gives a realistic webhook of each type that the vendor sends.
-func (v *StudioCloud) Webhooks() []Webhook {
-	data := func(status string) map[string]any {
-		return map[string]any{
-			"client_id": "cpl_7Qm2x", "booking_id": "bkg_9931", "shoot_date": "2026-06-20T14:30:00+02:00",
-			"location": "Château de Vaux, Orangerie", "package": "Full day", "photographer": "Léa Martin",
-			"status": status, "notes": "Second photographer <confirmed> & briefed",
-		}
-	}
-	return []Webhook{
-		{Type: "booking.confirmed", Data: data("confirmed")},
-		{Type: "booking.updated", Data: data("rescheduled")},
-		{Type: "booking.cancelled", Data: data("cancelled")},
-	}
+	return startPhotoCRM(ctx, "studiocloud", "Studio Cloud", cfg, func(s *photoCRM) *StudioCloud { return &StudioCloud{s} })
 }

@@ -139,6 +139,8 @@ type Set struct {
 	EventPlanning *EventPlanning
 	Tripleseat    *Tripleseat
 	AnySystem     *AnySystem
+	IrisWorks     *IrisWorks
+	ShootQ        *ShootQ
 
 	started []Vendor
 }
@@ -158,6 +160,8 @@ func StartAll(ctx context.Context, cfg Config) (*Set, error) {
 		func(c Config) error { return begin(ctx, s, c, StartEventPlanning, &s.EventPlanning) },
 		func(c Config) error { return begin(ctx, s, c, StartTripleseat, &s.Tripleseat) },
 		func(c Config) error { return begin(ctx, s, c, StartAnySystem, &s.AnySystem) },
+		func(c Config) error { return begin(ctx, s, c, StartIrisWorks, &s.IrisWorks) },
+		func(c Config) error { return begin(ctx, s, c, StartShootQ, &s.ShootQ) },
 	} {
 		if err := start(cfg); err != nil {
 			return nil, errors.Join(err, s.Close())

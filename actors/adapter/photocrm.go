@@ -1,0 +1,89 @@
+package adapter
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// newPhotoCRM connects a CRM for photography studios that has no API for what we send: generic signed
+// webhooks (see signed.go) for a service that the studio puts before its account. The body is the
+// photo-CRM body of VENDORS.md, always with its five fields; those that an event says nothing about are
+// null. Documented says what of it is the vendor's own.
+//
+// Settings: url. Secrets: signing, webhook.
+func newPhotoCRM(vendor, name, documented string) *signedVendor {
+	sends := []string{TypeTimelineUpdated, TypeWeddingDateChanged, TypeBookingConfirmed}
+	rules := photoRules()
+	return &signedVendor{
+		desc: Description{
+			Vendor:     vendor,
+			Name:       name,
+			Category:   event.PhotographyCRM,
+			Documented: documented,
+			Sends:      sends,
+			Receives:   sortedKeys(rules),
+			Settings:   signedSettings("https://studio.example.com/webhooks/wedding"),
+			Secrets:    signedSecrets(),
+			Samples:    samples(sends...),
+		},
+		encode: encodePhoto,
+		decode: func(body []byte) (Message, error) { return incoming(body, rules) },
+	}
+}
+
+// photoBody is the photo-CRM body. Its order of fields is the order on the wire.
+type photoBody struct {
+	ClientID        string          `json:"client_id"`  // coupleId
+	ShootDate       string          `json:"shoot_date"` // ceremonyTime, RFC 3339 with its offset kept
+	Location        *string         `json:"location"`   // venue
+	Timeline        json.RawMessage `json:"timeline"`   // schedule, as it stands
+	SpecialRequests json.RawMessage `json:"special_requests"`
+}
+
+func encodePhoto(ev *event.Event) (json.RawMessage, error) {
+	p, err := readPayload(ev)
+	if err != nil {
+		return nil, err
+	}
+	b := photoBody{Timeline: p.raw(fieldSchedule), SpecialRequests: p.raw(fieldNotes)}
+	if b.ClientID, err = p.need(fieldCoupleID); err != nil {
+		return nil, err
+	}
+	if b.ShootDate, _, err = p.needTime(fieldCeremonyTime); err != nil {
+		return nil, err
+	}
+	venue, err := p.text(fieldVenue)
+	if err != nil {
+		return nil, err
+	}
+	if venue != "" {
+		b.Location = &venue
+	}
+	raw, err := json.Marshal(b)
+	if err != nil {
+		return nil, fmt.Errorf("write the body of %s: %w", ev.Type, err)
+	}
+	return raw, nil
+}
+
+// photoRules are the webhooks taken from a studio: bookings, by the type of the event that
+// they become.
+func photoRules() map[string][]rule {
+	booking := []rule{
+		{theirs: "client_id", ours: fieldCoupleID, read: readID, required: true},
+		{theirs: "booking_id", ours: "bookingId", read: readID, required: true},
+		{theirs: "shoot_date", ours: fieldCeremonyTime, read: readTime},
+		{theirs: "location", ours: fieldVenue, read: readText},
+		{theirs: "package", ours: "package", read: readText},
+		{theirs: "photographer", ours: "photographer", read: readText},
+		{theirs: "status", ours: "status", read: readText},
+		{theirs: "notes", ours: fieldNotes, read: readText},
+	}
+	return map[string][]rule{
+		TypeBookingConfirmed: booking,
+		TypeBookingUpdated:   booking,
+		TypeBookingCancelled: booking,
+	}
+}
