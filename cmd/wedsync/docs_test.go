@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/wedsync/wedsync/actors/adapter"
 )
 
 // asCommand makes the test's binary the wedsync that a document's commands run; see TestMain.
@@ -235,5 +237,31 @@ func TestEmbeddingExamplesExist(t *testing.T) {
 	}
 	if found < 10 {
 		t.Errorf("the document names %d examples", found)
+	}
+}
+
+// TestEveryVendorHasAPage looks for what has to be entered on each vendor's page.
+func TestEveryVendorHasAPage(t *testing.T) {
+	t.Parallel()
+	for _, vendor := range adapter.Vendors() {
+		a, err := adapter.Lookup(vendor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := a.Describe()
+		name := vendor
+		if d.Internal {
+			name = "channels"
+		}
+		text, err := os.ReadFile("../../docs/vendors/" + name + ".md")
+		if err != nil {
+			t.Errorf("%s: %v", vendor, err)
+			continue
+		}
+		for _, field := range append(d.Settings, d.Secrets...) {
+			if !strings.Contains(string(text), "`"+field.Name+"`") {
+				t.Errorf("docs/vendors/%s.md does not tell of %s", name, field.Name)
+			}
+		}
 	}
 }
