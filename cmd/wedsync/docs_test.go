@@ -76,7 +76,7 @@ func narrow(text string) string {
 }
 
 // asks matches commands that change nothing; what they ask for may take a moment to come.
-var asks = regexp.MustCompile(`^(wedsync (tail .*|dead|integrations health .*)|curl -s http\S+( \| .*)?)$`)
+var asks = regexp.MustCompile(`^(wedsync (tail .*|dead|integrations health .*)|curl -s( -H @auth)? http\S+( \| .*)?)$`)
 
 // shell runs a document's commands in a folder of its own.
 type shell struct {
@@ -197,23 +197,28 @@ func (s *shell) do(c typed) {
 	}
 }
 
-// TestWorkflowsAsWritten types what docs/workflows.md says, and compares what comes.
-func TestWorkflowsAsWritten(t *testing.T) {
+// TestDocumentsAsWritten types what the documents say, and compares what comes.
+func TestDocumentsAsWritten(t *testing.T) {
 	t.Parallel()
-	s := newShell(t)
-	commands := commandsOf(t, "../../docs/workflows.md")
-	if len(commands) < 20 {
-		t.Fatalf("the document has %d commands", len(commands))
-	}
-	for _, c := range commands {
-		switch {
-		case strings.HasPrefix(c.command, "wedsync sim "):
-			s.startSims(c.command)
-		case strings.HasPrefix(c.command, "wedsync serve "):
-			s.startNode(c.command)
-		default:
-			s.do(c)
-		}
+	for _, name := range []string{"workflows", "api"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShell(t)
+			commands := commandsOf(t, "../../docs/"+name+".md")
+			if len(commands) < 20 {
+				t.Fatalf("the document has %d commands", len(commands))
+			}
+			for _, c := range commands {
+				switch {
+				case strings.HasPrefix(c.command, "wedsync sim "):
+					s.startSims(c.command)
+				case strings.HasPrefix(c.command, "wedsync serve "):
+					s.startNode(c.command)
+				default:
+					s.do(c)
+				}
+			}
+		})
 	}
 }
 
