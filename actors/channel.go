@@ -195,6 +195,10 @@ func (s *System) receiptOf(ev *event.Event) *event.Receipt {
 	if !ok {
 		return nil
 	}
+	a, err := adapter.Lookup(entry.Integration.Vendor)
+	if err != nil || !slices.Contains(a.Describe().Receives, adapter.TypeDeliveryStatus) {
+		return nil // whoever may send events of any type has no word on deliveries
+	}
 	r.Vendor = entry.Integration.Vendor
 	return &r
 }

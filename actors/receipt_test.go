@@ -33,10 +33,15 @@ func TestReceiptsAreRecorded(t *testing.T) {
 	t.Parallel()
 	n, s := start(t), newSink(t)
 	n.connect("studio", s)
+	if _, err := n.registry.Put(t.Context(), event.Integration{
+		ID: "phone", Vendor: "whatsapp", Settings: json.RawMessage(`{"phone_number_id":"106540352242922","to":"+33612345678"}`),
+	}); err != nil {
+		t.Fatal(err)
+	}
 	const id = "dlv_089318c064e34e185cf701a2f985e98e"
 	at := time.Date(2026, 6, 20, 13, 0, 0, 0, time.UTC)
 	for i, said := range []struct{ source, status string }{ // one channel, so they are routed in this order
-		{"webhook:studio", "delivered"}, {"webhook:gone", "read"}, {"client:anna", "read"}, {"webhook:studio", "read"},
+		{"webhook:phone", "delivered"}, {"webhook:gone", "read"}, {"client:anna", "read"}, {"webhook:studio", "read"}, {"webhook:phone", "read"},
 	} {
 		if _, err := n.journal.Append(t.Context(), &event.Event{
 			V: event.Version, ID: fmt.Sprint("whk_", i), Channel: "status", Type: "delivery.status", OccurredAt: at, AcceptedAt: at, Source: said.source,
@@ -47,8 +52,8 @@ func TestReceiptsAreRecorded(t *testing.T) {
 	}
 	got := n.receipts(2)
 	want := []event.Receipt{
-		{DeliveryID: id, Integration: "studio", Vendor: "studiocloud", EventID: "whk_0", Status: event.ReceiptDelivered, At: at},
-		{DeliveryID: id, Integration: "studio", Vendor: "studiocloud", EventID: "whk_3", Status: event.ReceiptRead, At: at},
+		{DeliveryID: id, Integration: "phone", Vendor: "whatsapp", EventID: "whk_0", Status: event.ReceiptDelivered, At: at},
+		{DeliveryID: id, Integration: "phone", Vendor: "whatsapp", EventID: "whk_4", Status: event.ReceiptRead, At: at},
 	}
 	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("receipts %+v, want %+v", got, want)
