@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,10 @@ const sealedV1 = 1
 var ErrSeal = errors.New("the sealed secrets do not open with this node's key; start it with the key that sealed them")
 
 // Sealer seals integrations' secrets with the master key. It is safe for concurrent use.
-type Sealer struct{ aead tink.AEAD }
+type Sealer struct {
+	aead    tink.AEAD
+	primary uint32 // id of the key that seals
+}
 
 // GenerateKey returns a new master key for NewSealer: a tink keyset of one AES-256-GCM key, in
 // JSON. Whoever reads it reads every secret: store it with mode 0600.
@@ -31,27 +35,100 @@ func GenerateKey() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("generate master key: %w", err)
 	}
+	return writeKeyset(handle)
+}
+
+// RotateKey returns a master key with a new primary one, beside those that it had, which go on opening.
+// A node that starts with it seals everything anew; see [Registry.Reseal].
+func RotateKey(keysetJSON []byte) ([]byte, error) {
+	handle, err := readKeyset(keysetJSON)
+	if err != nil {
+		return nil, err
+	}
+	m := keyset.NewManagerFromHandle(handle)
+	id, err := m.Add(aead.AES256GCMKeyTemplate())
+	if err == nil {
+		err = m.SetPrimary(id)
+	}
+	if err == nil {
+		handle, err = m.Handle()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rotate master key: %w", err)
+	}
+	return writeKeyset(handle)
+}
+
+// RetireKeys returns a master key with its primary one alone, and how many others are gone: what is
+// still sealed with those opens no more.
+func RetireKeys(keysetJSON []byte) (alone []byte, gone int, err error) {
+	handle, err := readKeyset(keysetJSON)
+	if err != nil {
+		return nil, 0, err
+	}
+	info := handle.KeysetInfo()
+	m := keyset.NewManagerFromHandle(handle)
+	for _, k := range info.GetKeyInfo() {
+		if k.GetKeyId() == info.GetPrimaryKeyId() {
+			continue
+		}
+		if err := m.Delete(k.GetKeyId()); err != nil {
+			return nil, 0, fmt.Errorf("retire master keys: %w", err)
+		}
+		gone++
+	}
+	if handle, err = m.Handle(); err != nil {
+		return nil, 0, fmt.Errorf("retire master keys: %w", err)
+	}
+	alone, err = writeKeyset(handle)
+	return alone, gone, err
+}
+
+// PrimaryKey returns the id of the key of a master key that seals.
+func PrimaryKey(keysetJSON []byte) (uint32, error) {
+	handle, err := readKeyset(keysetJSON)
+	if err != nil {
+		return 0, err
+	}
+	return handle.KeysetInfo().GetPrimaryKeyId(), nil
+}
+
+func writeKeyset(handle *keyset.Handle) ([]byte, error) {
 	var b bytes.Buffer
 	// The text is the master key itself: there is no key above it to encrypt it with.
 	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&b)); err != nil {
-		return nil, fmt.Errorf("generate master key: %w", err)
+		return nil, fmt.Errorf("write master key: %w", err)
 	}
 	return b.Bytes(), nil
 }
 
-// NewSealer reads a master key that GenerateKey made, or tinkey. A keyset with several keys seals
-// with its primary one and opens with each, so a key can be replaced without opening anything first.
-func NewSealer(keysetJSON []byte) (*Sealer, error) {
+func readKeyset(keysetJSON []byte) (*keyset.Handle, error) {
 	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(keysetJSON)))
 	if err != nil {
 		// The parser's own words may quote the key.
 		return nil, errors.New("master key: not a tink keyset in JSON; generate one, or check the file or variable it comes from")
 	}
+	return handle, nil
+}
+
+// NewSealer reads a master key that GenerateKey made, or tinkey. A keyset with several keys seals
+// with its primary one and opens with each, so a key can be replaced without opening anything first.
+func NewSealer(keysetJSON []byte) (*Sealer, error) {
+	handle, err := readKeyset(keysetJSON)
+	if err != nil {
+		return nil, err
+	}
 	a, err := aead.New(handle)
 	if err != nil {
 		return nil, errors.New("master key: the keyset has no usable AEAD key; it must be of AES256-GCM or another AEAD type")
 	}
-	return &Sealer{aead: a}, nil
+	return &Sealer{a, handle.KeysetInfo().GetPrimaryKeyId()}, nil
+}
+
+// current reports whether a sealed value was sealed with the primary key. Tink's ciphertext begins with
+// the byte 1 and the key's id (developers.google.com/tink/wire-format).
+func (s *Sealer) current(sealed []byte) bool {
+	return len(sealed) > 6 && sealed[1] == 1 && binary.BigEndian.Uint32(sealed[2:6]) == s.primary
 }
 
 // Seal encrypts the secrets of an integration. What it returns opens for the same id only.

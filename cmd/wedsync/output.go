@@ -38,6 +38,15 @@ func (p printer) say(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
+// told writes what was done: v for programs, a sentence for people.
+func (p printer) told(v any, format string, args ...any) error {
+	if p.json {
+		return p.object(v)
+	}
+	p.say(format, args...)
+	return nil
+}
+
 // table writes rows in columns below a head.
 func (p printer) table(head []string, rows [][]string) error {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)

@@ -16,6 +16,8 @@ type nodeStatus struct {
 	Node      string         `json:"node"`
 	Version   string         `json:"version"`
 	Analytics bool           `json:"analytics" doc:"Whether there is a ClickHouse."`
+	MasterKey uint32         `json:"masterKey" doc:"Id of the key that seals secrets; not the key."`
+	Stale     int            `json:"sealedWithOldKeys" doc:"Integrations whose secrets an old master key is still needed for."`
 	Log       journal.Status `json:"log"`
 }
 
@@ -40,7 +42,8 @@ func (a *API) status(ctx context.Context, _ *struct{}) (*body[nodeStatus], error
 	if err != nil {
 		return nil, err
 	}
-	return &body[nodeStatus]{nodeStatus{a.cfg.Node, a.cfg.Version, a.cfg.Analytics() != nil, log}}, nil
+	key, stale := a.cfg.Controls.MasterKey()
+	return &body[nodeStatus]{nodeStatus{a.cfg.Node, a.cfg.Version, a.cfg.Analytics() != nil, key, stale, log}}, nil
 }
 
 func vendors(context.Context, *struct{}) (*body[page[adapter.Description]], error) {
