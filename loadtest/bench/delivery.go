@@ -81,13 +81,18 @@ func floodTo(ctx context.Context, n *node, prefix string, count int64, to func(i
 	g, ctx := errgroup.WithContext(ctx)
 	for range 64 {
 		g.Go(func() error {
-			for i := next.Add(1); i <= count; i = next.Add(1) {
+			p, err := n.publisher()
+			if err != nil {
+				return err
+			}
+			defer func() { _ = p.conn.Close() }()
+			for i := next.Add(1); i <= count && ctx.Err() == nil; i = next.Add(1) {
 				supplier, lane := to(i)
-				if err := n.publish(ctx, supplier, lane, prefix+strconv.FormatInt(i, 10)); err != nil {
+				if err := p.publish(supplier, lane, prefix+strconv.FormatInt(i, 10)); err != nil {
 					return err
 				}
 			}
-			return nil
+			return ctx.Err()
 		})
 	}
 	return g.Wait()

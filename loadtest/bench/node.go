@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -70,12 +71,25 @@ func (n *node) mapAll(ctx context.Context) error {
 	})
 }
 
-// publish appends an event of some 300 bytes for a supplier.
-func (n *node) publish(ctx context.Context, supplier, lane, id string) error {
-	body := fmt.Sprintf(`{"id":%q,"type":"timeline.updated","payload":{"coupleId":"cpl_7Qm2x","coupleName":"Amélie & Jonas",`+
+// eventBody is an event of some 300 bytes.
+func eventBody(id string) string {
+	return fmt.Sprintf(`{"id":%q,"type":"timeline.updated","payload":{"coupleId":"cpl_7Qm2x","coupleName":"Amélie & Jonas",`+
 		`"venue":"Château de Vaux, Orangerie","ceremonyTime":"2027-06-19T16:00:00+02:00","previousCeremonyTime":"2027-06-19T15:00:00+02:00",`+
 		`"notes":"Grandmother Odile needs step-free access."}}`, id)
-	return n.api.Publish(ctx, "supplier:dashboard:"+supplier+":"+lane, []byte(body))
+}
+
+// publish appends an event for a supplier.
+func (n *node) publish(ctx context.Context, supplier, lane, id string) error {
+	return n.api.Publish(ctx, "supplier:dashboard:"+supplier+":"+lane, []byte(eventBody(id)))
+}
+
+// address is where the node listens.
+func (n *node) address() (string, error) {
+	u, err := url.Parse(n.URL())
+	if err != nil {
+		return "", err
+	}
+	return u.Host, nil
 }
 
 // rss is the node's resident memory in MB.
