@@ -41,6 +41,7 @@ func ways() map[string][]way {
 		"eventplanning": signed,
 		"irisworks":     signed,
 		"shootq":        signed,
+		"vsco":          {{name: "rest", connect: plain, outgoing: "api_key", faults: httpFaults()}},
 		"tripleseat":    {{name: "rest", connect: plain, outgoing: "client_secret", faults: tripleseatFaults()}},
 		"webhook": {
 			{name: "standard", connect: plain, outgoing: "signing", faults: httpFaults()},

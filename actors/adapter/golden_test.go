@@ -52,8 +52,11 @@ func (c *conformance) callText(call *event.Call) string {
 	fmt.Fprintf(&b, "%s %s\n", h.Method, url)
 	for _, name := range slices.Sorted(maps.Keys(h.Header)) {
 		value := strings.Join(h.Header[name], ", ")
-		if name == "Authorization" {
+		switch name {
+		case "Authorization":
 			value = "Bearer {secret}"
+		case "X-Api-Key":
+			value = "{secret}"
 		}
 		fmt.Fprintf(&b, "%s: %s\n", name, value)
 	}

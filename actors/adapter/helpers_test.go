@@ -37,6 +37,8 @@ func settled(vendor string) (settings string, secrets event.Secrets) {
 		return `{"url":"https://vendor.example.com/hook"}`, event.Secrets{"signing": {testSecret}, "webhook": {testSecret}}
 	case "tripleseat":
 		return `{"client_id":"uid","event_id":"61680687"}`, event.Secrets{"client_secret": {"secret"}, "signing_key": {"key"}}
+	case "vsco":
+		return `{"link":"https://weddings.example.com/couples","job_id":"01h35ccwymj5ctckp8px1azhg6"}`, event.Secrets{"api_key": {"key"}}
 	case "whatsapp":
 		return `{"phone_number_id":"106540352242922","to":"+33612345678"}`,
 			event.Secrets{"access_token": {"token"}, "app_secret": {"app"}, "verify_token": {"verify me"}}

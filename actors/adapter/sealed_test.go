@@ -26,6 +26,9 @@ func planted(vendor string) (sets map[string]event.Secrets) {
 	case "tripleseat":
 		settings, _ := settled(vendor)
 		return map[string]event.Secrets{settings: {"client_secret": {plain}, "signing_key": {plain, plain}}}
+	case "vsco":
+		settings, _ := settled(vendor)
+		return map[string]event.Secrets{settings: {"api_key": {plain}}}
 	case "whatsapp":
 		settings, _ := settled(vendor)
 		return map[string]event.Secrets{settings: {"access_token": {plain}, "app_secret": {plain, plain}, "verify_token": {plain}}}

@@ -49,6 +49,7 @@ func TestSettingsNothing(t *testing.T) {
 		"irisworks":     {"secrets.signing", "settings.url"},
 		"shootq":        {"secrets.signing", "settings.url"},
 		"tripleseat":    {"secrets.client_secret", "settings.client_id"},
+		"vsco":          {"secrets.api_key", "settings.link"},
 		"webhook":       {"secrets.signing", "settings.url"},
 		"whatsapp":      {"secrets.access_token", "settings.phone_number_id", "settings.to"},
 		"slack":         {"secrets.webhook_url"},
@@ -115,6 +116,9 @@ func TestSettingsOne(t *testing.T) {
 		{"studiocloud", "url", "https://x.example/#a", "fragment"},
 		{"studiocloud", "url", "https://x.example/\u0000", "control character"},
 		{"studiocloud", "url", "https://x example:99/", "not a URL"},
+		{"vsco", "link", "http://a.b", "12 to 255"},
+		{"vsco", "job_id", "42", "26"},
+		{"vsco", "base_url", "workspace.vsco.co", "https://"},
 		{"tripleseat", "client_id", "u i d", "UID"},
 		{"tripleseat", "event_id", "evt_1", "digits"},
 		{"tripleseat", "base_url", "api.tripleseat.com", "https://"},
@@ -252,7 +256,7 @@ func TestLookup(t *testing.T) {
 	t.Parallel()
 	want := []string{
 		"client-communications", "email", "eventplanning", "irisworks", "partyrental", "project-management", "shootq", "slack", "studiocloud", "supplier-dashboards",
-		"timeline-coordination", "tripleseat", "venuemaster", "webhook", "whatsapp",
+		"timeline-coordination", "tripleseat", "venuemaster", "vsco", "webhook", "whatsapp",
 	}
 	if got := adapter.Vendors(); !slices.Equal(got, want) {
 		t.Errorf("vendors %v, want %v", got, want)

@@ -116,6 +116,49 @@ func TestWhatsAppRates(t *testing.T) {
 	}
 }
 
+func TestVSCORefuses(t *testing.T) {
+	t.Parallel()
+	v := start(t, vendors.StartVSCO, vendors.Config{})
+	_, secrets := v.Integration("i")
+	key := http.Header{"X-Api-Key": {secrets.Current("api_key").Reveal()}}
+	const entry = `{"startDate":"2026-06-20","startTime":"16:00:00","descriptionHtml":"x"`
+	for _, c := range []struct {
+		name, method, path string
+		header             http.Header
+		body               string
+		status             int
+		words              string
+	}{
+		{"no key", "POST", "/event", http.Header{}, entry + `}`, 401, "Unauthorized"},
+		{"no key to look up", "GET", "/event?externalMappingId=c&pageSize=10", http.Header{}, ``, 401, "Unauthorized"},
+		{"no key to update", "PUT", "/event/x", http.Header{}, entry + `}`, 401, "Unauthorized"},
+		{"a small page", "GET", "/event?pageSize=1", key, ``, 400, "from 10 to 100"},
+		{"no JSON", "POST", "/event", key, `{`, 400, "unexpected end"},
+		{"a time with an offset", "POST", "/event", key, `{"startTime":"16:00:00+02:00"}`, 400, "startTime"},
+		{"a date with a time", "POST", "/event", key, `{"startDate":"2026-06-20T16:00:00Z"}`, 400, "startDate"},
+		{"no description", "POST", "/event", key, `{"startDate":"2026-06-20","startTime":"16:00:00"}`, 400, "descriptionHtml is missing"},
+		{"a long name", "POST", "/event", key, `{"name":"` + strings.Repeat("x", 256) + `"}`, 400, "255"},
+		{"a field it has not", "POST", "/event", key, `{"shoot_date":"x"}`, 400, "shoot_date: is not known"},
+		{"a mapping updated", "PUT", "/event/x", key, `{"externalMappings":[]}`, 400, "can not be updated"},
+		{"no such entry", "PUT", "/event/x", key, entry + `}`, 404, "Not Found"},
+	} {
+		if status, _, answer := do(t, c.method, v.URL()+c.path, c.header, c.body); status != c.status || !strings.Contains(answer, c.words) {
+			t.Errorf("%s: answered %d %s, want %d with %q", c.name, status, answer, c.status, c.words)
+		}
+	}
+	if n := v.Counts().Taken; n != 0 || len(v.Entries()) != 0 {
+		t.Errorf("%d calls were taken", n)
+	}
+	for range 2 { // it has no idempotency key
+		if status, _, answer := do(t, "POST", v.URL()+"/event", key, entry+`}`); status != 201 {
+			t.Errorf("answered %d %s", status, answer)
+		}
+	}
+	if n := len(v.Entries()); n != 2 {
+		t.Errorf("%d entries, want 2", n)
+	}
+}
+
 func TestTripleseatRefuses(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

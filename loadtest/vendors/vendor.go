@@ -141,6 +141,7 @@ type Set struct {
 	AnySystem     *AnySystem
 	IrisWorks     *IrisWorks
 	ShootQ        *ShootQ
+	VSCO          *VSCO
 
 	started []Vendor
 }
@@ -162,6 +163,7 @@ func StartAll(ctx context.Context, cfg Config) (*Set, error) {
 		func(c Config) error { return begin(ctx, s, c, StartAnySystem, &s.AnySystem) },
 		func(c Config) error { return begin(ctx, s, c, StartIrisWorks, &s.IrisWorks) },
 		func(c Config) error { return begin(ctx, s, c, StartShootQ, &s.ShootQ) },
+		func(c Config) error { return begin(ctx, s, c, StartVSCO, &s.VSCO) },
 	} {
 		if err := start(cfg); err != nil {
 			return nil, errors.Join(err, s.Close())
