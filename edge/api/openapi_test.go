@@ -5,7 +5,40 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
 )
+
+// TestDocumentIsValid holds the document against the schema of OpenAPI 3.1 by a public validator, which has
+// to refuse one with a defect.
+func TestDocumentIsValid(t *testing.T) {
+	t.Parallel()
+	n := start(t, nil)
+	text := n.do(t, "GET", "/api/openapi.json", "", "Authorization", "").body
+	for _, c := range []struct {
+		text  string
+		valid bool
+	}{
+		{text, true},
+		{strings.Replace(text, `"in":"query"`, `"in":"somewhere"`, 1), false},
+	} {
+		doc, err := libopenapi.NewDocument([]byte(c.text))
+		must(t, err)
+		v, errs := validator.NewValidator(doc)
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		valid, failures := v.ValidateDocument()
+		if valid != c.valid {
+			t.Errorf("valid: %v", valid)
+			for _, f := range failures {
+				t.Errorf("%s: %s %+v", f.Message, f.Reason, f.SchemaValidationErrors)
+			}
+		}
+		v.Release()
+	}
+}
 
 // TestDocument: the document describes what is served, and its references lead somewhere.
 func TestDocument(t *testing.T) {
