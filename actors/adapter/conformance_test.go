@@ -39,8 +39,31 @@ type report struct {
 	rows []string
 }
 
+// asked names the operations that planners ask for, by category and as the table has them.
+func asked() map[event.Category]map[string]string {
+	return map[event.Category]map[string]string{
+		event.PhotographyCRM: {
+			"send " + adapter.TypeTimelineUpdated:     "SendTimelineUpdate",
+			"webhook " + adapter.TypeBookingConfirmed: "ReceiveBookingUpdate",
+			"webhook " + adapter.TypeBookingUpdated:   "ReceiveBookingUpdate",
+			"webhook " + adapter.TypeBookingCancelled: "ReceiveBookingUpdate",
+		},
+		event.VenueManagement: {
+			"send " + adapter.TypeGuestCountChanged:  "SendGuestCountUpdate",
+			"webhook " + adapter.TypeCapacityChanged: "ReceiveCapacityAlert",
+			"send " + adapter.TypeEventDetails:       "SyncEventDetails",
+			"webhook " + adapter.TypeEventDetails:    "SyncEventDetails",
+		},
+	}
+}
+
 func (r *report) add(t *testing.T, vendor, way, operation, result string) {
 	t.Helper()
+	if a, err := adapter.Lookup(vendor); err == nil {
+		if name := asked()[a.Describe().Category][operation]; name != "" {
+			operation += " (" + name + ")"
+		}
+	}
 	if t.Failed() {
 		result = "FAILED"
 	}
