@@ -3,6 +3,7 @@ package journal_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -80,6 +81,11 @@ func TestErase(t *testing.T) {
 	if err != nil || len(entries) != 3 || entries[0].Seq != seqs[1] || entries[2].Seq != seqs[5] {
 		t.Errorf("left of the channel are %+v, %v", entries, err)
 	}
+	for i, seq := range seqs {
+		if there, err := j.HasEvent(t.Context(), seq); there != (i%2 == 1) || err != nil {
+			t.Errorf("HasEvent(%d): %v, %v", seq, there, err)
+		}
+	}
 	// History goes on over the holes, also from what is gone.
 	if entries, err = j.History(t.Context(), "couple:updates:c1", seqs[2], 100); err != nil || len(entries) != 2 {
 		t.Errorf("behind an erased event are %d, %v; want 2", len(entries), err)
@@ -94,6 +100,9 @@ func TestErase(t *testing.T) {
 	nothing(t, s.NextDeliveries)
 	if err := j.Close(context.Background()); err != nil {
 		t.Fatal(err)
+	}
+	if there, err := j.HasEvent(t.Context(), seqs[1]); there || !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("HasEvent of a closed log: %v, %v", there, err)
 	}
 	if where := holds(t, dir, mark); where != "" {
 		t.Errorf("%s still holds what was erased", where)

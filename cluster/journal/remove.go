@@ -20,12 +20,9 @@ func (j *Journal) remove(ctx context.Context, stream string, seq uint64) error {
 const overwrite = ""
 
 func (j *Journal) removeAs(ctx context.Context, stream string, seq uint64, how string) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	body := []byte(`{` + how + `"seq":` + strconv.FormatUint(seq, 10) + `}`)
-	m, err := j.query.RequestWithContext(ctx, "$JS.API.STREAM.MSG.DELETE."+stream, body)
+	answer, err := j.ofMessage(ctx, "DELETE", stream, how, seq)
 	if err == nil {
-		err = removed(m.Data)
+		err = removed(answer)
 	}
 	if errors.Is(kindOf(err), ErrNotFound) {
 		return nil
@@ -35,17 +32,55 @@ func (j *Journal) removeAs(ctx context.Context, stream string, seq uint64, how s
 
 func removed(answer []byte) error {
 	var a struct {
-		Error   *jetstream.APIError `json:"error"`
-		Success bool                `json:"success"`
+		Success bool `json:"success"`
+	}
+	if err := refused(answer); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(answer, &a); err != nil {
+		return err
+	}
+	if !a.Success {
+		return errors.New("the log did not delete it")
+	}
+	return nil
+}
+
+// HasEvent reports whether the log still holds the event with that sequence. It asks the stream's leader,
+// which is never behind.
+func (j *Journal) HasEvent(ctx context.Context, seq uint64) (bool, error) {
+	answer, err := j.ofMessage(ctx, "GET", streamEvents, "", seq)
+	if err == nil {
+		err = refused(answer)
+	}
+	if errors.Is(kindOf(err), ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, j.fail(fmt.Sprintf("looking for %s %d", streamEvents, seq), err)
+}
+
+// ofMessage has the leader of a stream do something with one message, by JetStream's API of that name.
+func (j *Journal) ofMessage(ctx context.Context, api, stream, how string, seq uint64) (answer []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	body := []byte(`{` + how + `"seq":` + strconv.FormatUint(seq, 10) + `}`)
+	m, err := j.query.RequestWithContext(ctx, "$JS.API.STREAM.MSG."+api+"."+stream, body)
+	if err != nil {
+		return nil, err
+	}
+	return m.Data, nil
+}
+
+// refused is the error in an answer of JetStream's API.
+func refused(answer []byte) error {
+	var a struct {
+		Error *jetstream.APIError `json:"error"`
 	}
 	if err := json.Unmarshal(answer, &a); err != nil {
 		return err
 	}
 	if a.Error != nil {
 		return a.Error
-	}
-	if !a.Success {
-		return errors.New("the log did not delete it")
 	}
 	return nil
 }

@@ -26,11 +26,12 @@ type Feed interface {
 }
 
 // History is the stored side of the log. Bounds returns the first sequence that the log still holds
-// and its last one; first is last+1 when it holds none.
+// and its last one; first is last+1 when it holds none. HasEvent reports whether it still holds one.
 type History interface {
 	Bounds(ctx context.Context) (first, last uint64, err error)
 	History(ctx context.Context, channel string, after uint64, limit int) ([]journal.Entry, error)
 	HistoryLast(ctx context.Context, channel string, limit int) ([]journal.Entry, error)
+	HasEvent(ctx context.Context, seq uint64) (bool, error)
 }
 
 // Log is the event log.

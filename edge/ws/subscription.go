@@ -201,7 +201,7 @@ func (h *hub) recoverFrom(ctx context.Context, channel string, req *protocol.Sub
 	return r, nil
 }
 
-// missed reads what came after a position, at least up to newest.
+// missed reads what came after a position, at least up to newest, unless that was erased.
 func (h *hub) missed(ctx context.Context, channel string, seq, newest uint64) ([]journal.Entry, error) {
 	pause := repairPause
 	for try := 1; ; try++ {
@@ -211,6 +211,9 @@ func (h *hub) missed(ctx context.Context, channel string, seq, newest uint64) ([
 		}
 		if n := len(entries); n > 0 && entries[n-1].Seq >= newest {
 			return entries, nil
+		}
+		if there, err := h.journal.HasEvent(ctx, newest); err != nil || !there {
+			return entries, err
 		}
 		if try == repairTries {
 			return nil, errNotThere
