@@ -1,6 +1,12 @@
 package analytics_test
 
 import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +27,11 @@ func TestErase(t *testing.T) {
 				rows++
 			}
 			theirs[d.ID] = true
+		}
+	}
+	for _, r := range records {
+		if r.Receipt != nil && theirs[r.Receipt.DeliveryID] {
+			rows++
 		}
 	}
 	before, err := store.SLO(t.Context(), analytics.SLOQuery{Now: time.Now()})
@@ -61,5 +72,75 @@ func TestErase(t *testing.T) {
 	}
 	if n, _, err := store.Erase(t.Context(), wedding); n != 0 || err != nil {
 		t.Errorf("once more: %d, %v", n, err)
+	}
+}
+
+// holds reports in which file of a folder a text stands, other than below some paths. Files may go while
+// it looks.
+func holds(t *testing.T, dir, text string, except ...string) (where string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, _ error) error {
+		if slices.ContainsFunc(except, func(old string) bool { return strings.HasPrefix(path, old) }) {
+			return nil
+		}
+		if data, err := os.ReadFile(path); err == nil && bytes.Contains(data, []byte(text)) {
+			where = path
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return where
+}
+
+// Nothing that ClickHouse stores tells the wedding any more, its notes on the erasure included; nor does
+// what vendors say of deliveries that have not ended.
+func TestErasedFromClickHouseFiles(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	store, conn, log := openStore(t, dsn), connect(t, dsn), newLog()
+	wedding, words := "couple-"+name(), "no such guest "+name()
+	now := time.Now()
+	of := func(id, wedding string) *event.Record {
+		return &event.Record{Delivery: &event.DeliveryRecord{
+			ID: id, EventID: "event-" + wedding, Channel: "couple:updates:" + wedding, WeddingID: wedding, AcceptedAt: now, RoutedAt: now,
+			Attempts: []event.Attempt{{Number: 1, StartedAt: now, Verdict: "retry", Detail: words}}, // it goes on
+		}}
+	}
+	said := func(id string) *event.Record {
+		return &event.Record{Receipt: &event.Receipt{DeliveryID: id, EventID: "whk_" + id, Status: event.ReceiptFailed, At: now, Detail: words}}
+	}
+	other := of("dlv_2", "other")
+	other.Delivery.Attempts[0].Detail = ""
+	log.append(of("dlv_1", wedding), other, said("dlv_1"), &event.Record{Receipt: &event.Receipt{
+		DeliveryID: "dlv_2", EventID: "whk_2", Status: event.ReceiptFailed, At: now, Detail: "theirs",
+	}})
+	r := run(t, store, log, analytics.RecorderConfig{BatchWait: time.Millisecond})
+	r.reaches(t, 4, time.Minute)
+	for _, text := range []string{wedding, words} {
+		if holds(t, engine.dir, text) == "" {
+			t.Fatalf("%q cannot be found: the test looks in the wrong place", text)
+		}
+	}
+	if n, left, err := store.Erase(t.Context(), wedding); n != 2 || left != 0 || err != nil {
+		t.Fatalf("erased %d, left %d, %v; want the call and the receipt", n, left, err)
+	}
+	log.append(said("dlv_1")) // it comes late: the delivery is nobody's already
+	r.reaches(t, 5, time.Minute)
+	if n, left, err := store.Erase(t.Context(), wedding); n != 1 || left != 0 || err != nil {
+		t.Fatalf("once more: erased %d, left %d, %v; want the late receipt", n, left, err)
+	}
+	if got, err := store.Receipts(t.Context(), "dlv_2"); err != nil || len(got) != 1 || got[0].Detail != "theirs" {
+		t.Errorf("another wedding's receipt is %+v, %v", got, err)
+	}
+	var old []string // ClickHouse removes them after some minutes; see Erase
+	if err := conn.QueryRow(t.Context(), "SELECT groupArray(path) FROM system.parts WHERE database = currentDatabase() AND NOT active").Scan(&old); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{wedding, words} {
+		if where := holds(t, engine.dir, text, old...); where != "" {
+			t.Errorf("%s still holds %s", where, text)
+		}
 	}
 }
