@@ -161,10 +161,11 @@ func (s *System) plan(ev *event.Event) *plan {
 	return p
 }
 
-// route makes the delivery of an event to one integration. It tells why there is none where it is
+// route makes the delivery of an event to one integration and recipient. It tells why there is none where it is
 // skipped, and fails where it cannot be made.
 func (s *System) route(match registry.Match, ev *event.Event, now time.Time) (d *event.Delivery, skipped string, err error) {
 	d = deliveryOf(ev, &match.Entry.Integration, match.Vars, now)
+	d.Recipient, d.ID = match.Recipient, event.AddressedID(d.ID, match.Recipient)
 	if reason := s.passOver(ev, &match.Entry.Integration); reason != "" {
 		return d, reason, nil
 	}

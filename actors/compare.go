@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/wI2L/jsondiff"
 
@@ -47,6 +48,7 @@ type Difference struct {
 	Channel     string          `json:"channel"`
 	Type        string          `json:"type"`
 	Integration string          `json:"integration"`
+	Recipient   string          `json:"recipient,omitempty" doc:"Whom the mapping names."`
 	Change      string          `json:"change" enum:"more,fewer,other,dead"`
 	Before      Fate            `json:"before"`
 	After       Fate            `json:"after"`
@@ -91,15 +93,15 @@ func (s *System) Compare(ctx context.Context, m event.Mapping, events []*event.E
 		}
 		c.LastSeq = ev.Seq
 		before, after := s.fates(s.cfg.Registry.Resolve(ev), ev), s.fates(trial.Resolve(ev), ev)
-		ids := slices.Sorted(maps.Keys(before))
-		for id := range after {
-			if _, known := before[id]; !known {
-				ids = append(ids, id)
+		all := slices.Collect(maps.Keys(before))
+		for to := range after {
+			if _, known := before[to]; !known {
+				all = append(all, to)
 			}
 		}
-		slices.Sort(ids)
-		for _, id := range ids {
-			c.add(changes, ev, id, before[id], after[id])
+		slices.SortFunc(all, addressee.compare)
+		for _, to := range all {
+			c.add(changes, ev, to, before[to], after[to])
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(changes)) {
@@ -108,9 +110,16 @@ func (s *System) Compare(ctx context.Context, m event.Mapping, events []*event.E
 	return c, nil
 }
 
-// fates says what becomes of an event for each integration that it goes to.
-func (s *System) fates(matches []registry.Match, ev *event.Event) map[string]Fate {
-	all := make(map[string]Fate, len(matches))
+// addressee is whom an event is delivered to.
+type addressee struct{ integration, recipient string }
+
+func (a addressee) compare(b addressee) int {
+	return cmp.Or(strings.Compare(a.integration, b.integration), strings.Compare(a.recipient, b.recipient))
+}
+
+// fates says what becomes of an event for each integration and recipient that it goes to.
+func (s *System) fates(matches []registry.Match, ev *event.Event) map[addressee]Fate {
+	all := make(map[addressee]Fate, len(matches))
 	for _, m := range matches {
 		d, skipped, err := s.route(m, ev, s.cfg.Now().UTC())
 		f := Fate{Mapping: m.Mapping, Outcome: fateSent, body: d.Body}
@@ -120,17 +129,17 @@ func (s *System) fates(matches []registry.Match, ev *event.Event) map[string]Fat
 		case skipped != "":
 			f.Outcome, f.Reason, f.Detail = fateSkipped, skipped, inWords(skipped)
 		}
-		all[m.Entry.Integration.ID] = f
+		all[addressee{m.Entry.Integration.ID, m.Recipient}] = f
 	}
 	return all
 }
 
-// add counts what becomes of one event for one integration before and after, and keeps it if it changes.
-func (c *Comparison) add(changes map[string]*Changes, ev *event.Event, id string, before, after Fate) {
+// add counts what becomes of one event for one addressee before and after, and keeps it if it changes.
+func (c *Comparison) add(changes map[string]*Changes, ev *event.Event, to addressee, before, after Fate) {
 	before.Outcome, after.Outcome = cmp.Or(before.Outcome, fateNone), cmp.Or(after.Outcome, fateNone)
-	d := Difference{Seq: ev.Seq, EventID: ev.ID, Channel: ev.Channel, Type: ev.Type, Integration: id, Before: before, After: after}
-	change := &Changes{Integration: id}
-	if known := changes[id]; known != nil {
+	d := Difference{Seq: ev.Seq, EventID: ev.ID, Channel: ev.Channel, Type: ev.Type, Integration: to.integration, Recipient: to.recipient, Before: before, After: after}
+	change := &Changes{Integration: to.integration}
+	if known := changes[to.integration]; known != nil {
 		change = known
 	}
 	sent, sends := before.Outcome == fateSent, after.Outcome == fateSent
@@ -153,7 +162,7 @@ func (c *Comparison) add(changes map[string]*Changes, ev *event.Event, id string
 		}
 		return
 	}
-	changes[id] = change
+	changes[to.integration] = change
 	if len(c.Differences) == maxDifferences {
 		c.More++
 		return

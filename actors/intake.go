@@ -47,7 +47,7 @@ func (in *integration) takeIn() {
 	w := in.bag.arrived[0]
 	in.bag.arrived[0] = nil
 	in.bag.arrived = in.bag.arrived[1:]
-	in.lanes.Push(w.Delivery.Channel, in.bag.add(&task{d: w.Delivery, work: w}))
+	in.lanes.Push(w.Delivery.Lane(), in.bag.add(&task{d: w.Delivery, work: w}))
 	in.t.works.give(1)
 }
 
@@ -82,7 +82,7 @@ func (in *integration) returned() bool {
 
 func (in *integration) takeParked(items []journal.Parked) {
 	for _, item := range items {
-		in.lanes.Push(item.Delivery.Channel, in.bag.add(&task{d: item.Delivery, parkSeq: item.Seq}))
+		in.lanes.Push(item.Delivery.Lane(), in.bag.add(&task{d: item.Delivery, parkSeq: item.Seq}))
 		in.bag.loaded = item.Seq
 	}
 }

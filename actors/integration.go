@@ -168,7 +168,7 @@ func (in *integration) command(c actor.Context, message any) {
 func (in *integration) start() {
 	in.configure()
 	for _, t := range in.bag.inOrder() {
-		in.lanes.Push(t.d.Channel, t)
+		in.lanes.Push(t.d.Lane(), t)
 	}
 	in.nextAlive = in.sys.cfg.Now().Add(keepAlive)
 	in.proceed()

@@ -28,7 +28,7 @@ func (s *System) Replay(ctx context.Context, seq uint64) (*event.Delivery, error
 	d.RoutedAt = s.cfg.Now().UTC()
 	if letter.Event.ID != "" {
 		letter.Event.Seq = letter.EventSeq
-		if d.Body, err = s.encode(s.match(entry, &letter.Event), &letter.Event); err != nil {
+		if d.Body, err = s.encode(s.match(entry, d.Recipient, &letter.Event), &letter.Event); err != nil {
 			return nil, fmt.Errorf("actors: dead letter %d still cannot be encoded: %w", seq, err)
 		}
 	}
@@ -41,10 +41,11 @@ func (s *System) Replay(ctx context.Context, seq uint64) (*event.Delivery, error
 	return &d, nil
 }
 
-// match returns how an event comes to an integration that it goes to whatever the mappings say.
-func (s *System) match(entry *registry.Entry, ev *event.Event) registry.Match {
+// match returns how an event comes to an integration and recipient that it goes to whatever the mappings
+// say.
+func (s *System) match(entry *registry.Entry, recipient string, ev *event.Event) registry.Match {
 	for _, m := range s.cfg.Registry.Resolve(ev) {
-		if m.Entry.Integration.ID == entry.Integration.ID {
+		if m.Entry.Integration.ID == entry.Integration.ID && m.Recipient == recipient {
 			return m
 		}
 	}

@@ -37,7 +37,7 @@ func (in *integration) attempted(m attempted) {
 	case adapter.KindDead:
 		in.settle(t, event.Dead, v.Reason, v.Detail)
 	case adapter.KindPause:
-		in.lanes.Hold(t.d.Channel, time.Time{})
+		in.lanes.Hold(t.d.Lane(), time.Time{})
 		in.pauseItself(v)
 	case adapter.KindInstead:
 		in.instead(t, v)
@@ -70,7 +70,7 @@ func (in *integration) retry(now time.Time, t *task, v adapter.Verdict) {
 		until = now.Add(v.RetryAfter)
 	}
 	if in.breaker.State() != delivery.Closed {
-		in.lanes.Hold(t.d.Channel, until) // it waits with the rest; the attempt is not spent
+		in.lanes.Hold(t.d.Lane(), until) // it waits with the rest; the attempt is not spent
 		return
 	}
 	t.spent++
@@ -84,7 +84,7 @@ func (in *integration) retry(now time.Time, t *task, v adapter.Verdict) {
 		wait, ok = in.sys.cfg.Retry.Next(t.spent, v.RetryAfter, jitter)
 	}
 	if ok {
-		in.lanes.Hold(t.d.Channel, now.Add(wait))
+		in.lanes.Hold(t.d.Lane(), now.Add(wait))
 		return
 	}
 	in.settle(t, event.Dead, event.ReasonExhausted, v.Reason+": "+v.Detail)
@@ -99,7 +99,7 @@ func (in *integration) instead(t *task, v adapter.Verdict) {
 	other := *t.d
 	other.Body = v.Instead
 	t.d, t.instead = &other, true
-	in.lanes.Hold(t.d.Channel, time.Time{})
+	in.lanes.Hold(t.d.Lane(), time.Time{})
 }
 
 // pauseItself stops sending until an admin resumes; the registry is told, so that it lasts.
@@ -146,7 +146,7 @@ func (in *integration) settle(t *task, outcome event.Outcome, reason, detail str
 // forget lets go of a delivery that has left the log.
 func (in *integration) forget(t *task) {
 	if !t.out {
-		in.lanes.Done(t.d.Channel)
+		in.lanes.Done(t.d.Lane())
 	}
 	delete(in.bag.tasks, t.n)
 	if t.work == nil && in.parkCount > 0 {

@@ -21,6 +21,12 @@ type Adapter interface {
 	Connect(in event.Integration, secrets event.Secrets) (Connection, error)
 }
 
+// Addresser is an Adapter whose deliveries go to a recipient that a mapping names, where it names one.
+type Addresser interface {
+	// CheckRecipient returns an error unless the address is in the form that the service has.
+	CheckRecipient(address string) error
+}
+
 // Connection is an adapter bound to the settings of one integration: immutable but for an access token
 // that it may hold, and safe for concurrent use. It may also be a [Receiver], a [Handshaker], a [Prober]
 // or an [Exchanger].

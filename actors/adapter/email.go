@@ -25,6 +25,7 @@ type email struct {
 
 var (
 	_ Adapter    = (*email)(nil)
+	_ Addresser  = (*email)(nil)
 	_ Connection = (*emailConn)(nil)
 )
 
@@ -55,6 +56,14 @@ func newEmail() *email {
 }
 
 func (e *email) Describe() Description { return e.desc }
+
+// CheckRecipient takes addresses, with or without a name.
+func (e *email) CheckRecipient(address string) error {
+	if _, err := mail.ParseAddress(address); err != nil {
+		return fmt.Errorf("%.80q is not an address such as amelie@example.com", address)
+	}
+	return nil
+}
 
 // Connect checks the server and the addresses; it does not ask whether they exist.
 func (e *email) Connect(in event.Integration, secrets event.Secrets) (Connection, error) {
@@ -143,13 +152,21 @@ func (e *email) Encode(ev *event.Event) (json.RawMessage, error) {
 	return raw, nil
 }
 
-// Call addresses the mail: a delivery that waited, or was replayed, goes to the addresses that are
-// set when it is sent. Message-ID and Date come from the delivery, so that they are the same in
+// Call addresses the mail: to the address that the mapping names, else to those that are set when it is
+// sent, also where the delivery waited or is replayed. Message-ID and Date come from the delivery, so that they are the same in
 // every try.
 func (c *emailConn) Call(d *event.Delivery, now time.Time) (*event.Call, error) {
 	var b emailBody
 	if err := json.Unmarshal(d.Body, &b); err != nil {
 		return nil, fmt.Errorf("the stored body was not written by this adapter: %w", err)
+	}
+	to := c.to
+	if d.Recipient != "" {
+		a, err := mail.ParseAddress(d.Recipient)
+		if err != nil {
+			return nil, c.CheckRecipient(d.Recipient)
+		}
+		to = []*mail.Address{a}
 	}
 	domain := c.from.Address[strings.LastIndexByte(c.from.Address, '@')+1:]
 	m := &event.Mail{
@@ -160,14 +177,14 @@ func (c *emailConn) Call(d *event.Delivery, now time.Time) (*event.Call, error) 
 	if m.Date.IsZero() {
 		m.Date = now
 	}
-	for _, a := range c.to {
+	for _, a := range to {
 		m.To = append(m.To, a.String())
 	}
 	if b.Thread != "" {
 		m.References = b.Thread + "@" + domain
 	}
 	if b.Calendar != nil {
-		m.Calendar, m.CalMethod = b.Calendar.text(c.from, c.to), b.Calendar.Method
+		m.Calendar, m.CalMethod = b.Calendar.text(c.from, to), b.Calendar.Method
 	}
 	return &event.Call{Mail: m}, nil
 }

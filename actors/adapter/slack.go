@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type slack struct {
 
 var (
 	_ Adapter    = (*slack)(nil)
+	_ Addresser  = (*slack)(nil)
 	_ Connection = (*slackConn)(nil)
 	_ Receiver   = (*slackConn)(nil)
 	_ Prober     = (*slackBot)(nil)
@@ -51,6 +53,17 @@ func newSlack() *slack {
 }
 
 func (s *slack) Describe() Description { return s.desc }
+
+// slackChannel is a channel's name, or the id of a channel, a conversation or a user.
+var slackChannel = regexp.MustCompile(`^(#[^\s#@.A-Z]{1,80}|[CDGUW][A-Z0-9]{2,30})$`)
+
+// CheckRecipient takes channels.
+func (s *slack) CheckRecipient(address string) error {
+	if !slackChannel.MatchString(address) {
+		return fmt.Errorf("%.80q is not a channel such as #weddings or C024BE91L", address)
+	}
+	return nil
+}
 
 // Connect takes either the secret webhook_url, or the secret bot_token and the setting channel.
 func (s *slack) Connect(in event.Integration, secrets event.Secrets) (Connection, error) {
@@ -118,16 +131,21 @@ type slackMetadata struct {
 	EventPayload map[string]string `json:"event_payload"`
 }
 
-// Call posts the message. In bot mode it is addressed here, not in Encode, so that a delivery that
-// waited goes to the channel that is set when it is sent.
+// Call posts the message. In bot mode it is addressed here, not in Encode: to the channel that the mapping
+// names, else to the one that is set when it is sent, also where the delivery waited.
 func (c *slackConn) Call(d *event.Delivery, _ time.Time) (*event.Call, error) {
+	if c.hook() != "" && d.Recipient != "" {
+		return nil, &SettingsError{c.desc.Vendor, []Problem{
+			{"secrets.bot_token", "is needed to post to " + d.Recipient + ", which the mapping names; an incoming webhook posts to its own channel"},
+		}}
+	}
 	if c.hook() != "" {
 		return &event.Call{HTTP: &event.HTTPCall{Method: http.MethodPost, URL: c.hook(), Header: c.header(), Body: d.Body}}, nil
 	}
 	envelope, err := json.Marshal(struct {
 		Channel  string        `json:"channel"`
 		Metadata slackMetadata `json:"metadata"`
-	}{c.channel, slackMetadata{
+	}{firstOf(d.Recipient, c.channel), slackMetadata{
 		EventType:    "wedsync_event",
 		EventPayload: map[string]string{"event_id": d.EventID, "event_type": d.EventType, "delivery_id": d.ID},
 	}})

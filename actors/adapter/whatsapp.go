@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ type whatsApp struct {
 
 var (
 	_ Adapter    = (*whatsApp)(nil)
+	_ Addresser  = (*whatsApp)(nil)
 	_ Connection = (*whatsAppConn)(nil)
 	_ Receiver   = (*whatsAppConn)(nil)
 	_ Handshaker = (*whatsAppConn)(nil)
@@ -82,7 +84,7 @@ func (w *whatsApp) Connect(in event.Integration, secrets event.Secrets) (Connect
 	c := &whatsAppConn{
 		whatsApp:    w,
 		numberID:    f.matching("phone_number_id", `^[0-9]{5,32}$`, "digits, such as 106540352242922"),
-		to:          f.matching("to", `^\+[1-9][0-9]{6,14}$`, "a number such as +33612345678"),
+		to:          f.matching("to", whatsAppNumber, "a number such as +33612345678"),
 		textMode:    f.oneOf("mode", "template", "text") == "text",
 		language:    f.matching("language", whatsAppLanguage, "a language such as en_US or fr"),
 		base:        strings.TrimSuffix(f.address("base_url"), "/"),
@@ -105,7 +107,18 @@ func (w *whatsApp) Connect(in event.Integration, secrets event.Secrets) (Connect
 	return c, nil
 }
 
-const whatsAppLanguage = `^[a-z]{2,3}(_[A-Z]{2,4})?$`
+const (
+	whatsAppLanguage = `^[a-z]{2,3}(_[A-Z]{2,4})?$`
+	whatsAppNumber   = `^\+[1-9][0-9]{6,14}$` // E.164
+)
+
+// CheckRecipient takes numbers in E.164.
+func (w *whatsApp) CheckRecipient(address string) error {
+	if !regexp.MustCompile(whatsAppNumber).MatchString(address) {
+		return fmt.Errorf("%.80q is not a number such as +33612345678", address)
+	}
+	return nil
+}
 
 // whatsAppConn is WhatsApp bound to one integration.
 type whatsAppConn struct {
@@ -186,16 +199,17 @@ type whatsAppMessage struct {
 	CallbackData string          `json:"biz_opaque_callback_data"` // comes back in statuses
 }
 
-// Call addresses the message: a delivery that waited, or was replayed, goes to the number that is set
-// when it is sent. There is no idempotency key; biz_opaque_callback_data carries the delivery id, so
+// Call addresses the message: to the number that the mapping names, else to the one that is set when it
+// is sent, also where the delivery waited or is replayed. There is no idempotency key; biz_opaque_callback_data carries the delivery id, so
 // that statuses tell what became of a call that timed out.
 func (c *whatsAppConn) Call(d *event.Delivery, _ time.Time) (*event.Call, error) {
 	var content whatsAppContent
 	if err := json.Unmarshal(d.Body, &content); err != nil {
 		return nil, fmt.Errorf("the stored body was not written by this adapter: %w", err)
 	}
+	to := firstOf(d.Recipient, c.to)
 	m := whatsAppMessage{
-		Product: "whatsapp", RecipientTyp: "individual", To: c.to, CallbackData: d.ID,
+		Product: "whatsapp", RecipientTyp: "individual", To: to, CallbackData: d.ID,
 		Type: "text", Text: content.Text,
 	}
 	if content.Text == nil {
@@ -208,7 +222,7 @@ func (c *whatsAppConn) Call(d *event.Delivery, _ time.Time) (*event.Call, error)
 	if err != nil {
 		return nil, fmt.Errorf("address the message: %w", err)
 	}
-	return &event.Call{Recipient: c.to, HTTP: &event.HTTPCall{
+	return &event.Call{Recipient: to, HTTP: &event.HTTPCall{
 		Method: http.MethodPost, URL: c.endpoint() + "/messages", Body: body,
 		Header: http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + c.token()}},
 	}}, nil

@@ -21,12 +21,13 @@ type Delivery struct {
 	WeddingID     string            `json:"weddingId,omitempty"`
 	CorrelationID string            `json:"correlationId,omitempty"`
 	TraceParent   string            `json:"traceparent,omitempty"`
-	Vars          map[string]string `json:"vars,omitempty"`   // what the mapping's pattern captured of the channel
-	AcceptedAt    time.Time         `json:"acceptedAt"`       // the event's
-	RoutedAt      time.Time         `json:"routedAt"`         // when it was put before the integration; parkLimit counts from here
-	Replay        int               `json:"replay,omitempty"` // how often it came back from the dead letters
-	Queued        uint64            `json:"queued,omitempty"` // position in the work queue, of one that was parked
-	Body          json.RawMessage   `json:"body"`             // what the adapter encoded
+	Recipient     string            `json:"recipient,omitempty"` // whom the mapping names; "": whom the integration's settings do
+	Vars          map[string]string `json:"vars,omitempty"`      // what the mapping's pattern captured of the channel
+	AcceptedAt    time.Time         `json:"acceptedAt"`          // the event's
+	RoutedAt      time.Time         `json:"routedAt"`            // when it was put before the integration; parkLimit counts from here
+	Replay        int               `json:"replay,omitempty"`    // how often it came back from the dead letters
+	Queued        uint64            `json:"queued,omitempty"`    // position in the work queue, of one that was parked
+	Body          json.RawMessage   `json:"body"`                // what the adapter encoded
 }
 
 // DeliveryID derives the id of the delivery of an event to an integration: "dlv_" and 32 hex digits,
@@ -35,6 +36,24 @@ type Delivery struct {
 func DeliveryID(channel, eventID, integration string) string {
 	sum := sha256.Sum256([]byte(channel + "\x00" + eventID + "\x00" + integration))
 	return "dlv_" + hex.EncodeToString(sum[:16])
+}
+
+// AddressedID derives the id of a delivery to a recipient that the mapping names from the id that it has
+// without one.
+func AddressedID(id, recipient string) string {
+	if recipient == "" {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id + "\x00" + recipient))
+	return "dlv_" + hex.EncodeToString(sum[:16])
+}
+
+// Lane names the deliveries to one integration among which order holds: those of one channel and recipient.
+func (d *Delivery) Lane() string {
+	if d.Recipient == "" {
+		return d.Channel
+	}
+	return d.Channel + "\x00" + d.Recipient
 }
 
 // Outcome is how a delivery ended.

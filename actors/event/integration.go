@@ -157,12 +157,6 @@ const (
 	MaxMappingFieldBytes = 64
 )
 
-// Target is either a category or one integration.
-type Target struct {
-	Category    Category `json:"category,omitempty"`
-	Integration string   `json:"integration,omitempty"`
-}
-
 // Validate returns an error that names the first thing wrong with the mapping.
 func (m *Mapping) Validate() error {
 	if err := CheckID(m.ID); err != nil {
@@ -179,16 +173,9 @@ func (m *Mapping) Validate() error {
 	if len(m.Targets) == 0 {
 		return fmt.Errorf("mapping %s: targets: name at least one category or integration", m.ID)
 	}
-	for i, t := range m.Targets {
-		switch {
-		case (t.Category == "") == (t.Integration == ""):
-			return fmt.Errorf("mapping %s: targets[%d]: give either a category or an integration", m.ID, i)
-		case t.Category != "" && !slices.Contains(Categories(), t.Category):
-			return fmt.Errorf("mapping %s: targets[%d]: %q is no category; use one of %v", m.ID, i, t.Category, Categories())
-		case t.Integration != "":
-			if err := CheckID(t.Integration); err != nil {
-				return fmt.Errorf("mapping %s: targets[%d]: %w", m.ID, i, err)
-			}
+	for i := range m.Targets {
+		if err := m.Targets[i].check(m.Types); err != nil {
+			return fmt.Errorf("mapping %s: %w", m.ID, err.in(fmt.Sprintf("targets[%d]", i)))
 		}
 	}
 	return m.checkExpressions()

@@ -37,13 +37,19 @@ func (e *Entry) String() string {
 	return fmt.Sprintf("integration %s (%s, revision %d)", e.Integration.ID, e.Integration.Vendor, e.Revision)
 }
 
-// Match is an integration that an event goes to.
+// Match is an integration that an event goes to, and whom it tells.
 type Match struct {
-	Entry   *Entry
-	Vars    map[string]string // what the mapping's pattern captured; shared, not to be changed; nil: nothing
-	Mapping string            // id of the mapping that chose it: the first whose condition holds, where several do
+	Entry     *Entry
+	Recipient string            // whom the mapping's target names; "": whom the integration's settings do
+	Vars      map[string]string // what the mapping's pattern captured; shared, not to be changed; nil: nothing
+	Mapping   string            // id of the mapping that chose it: the first whose condition holds, where several do
 
 	outcome *outcome // what the mapping's expressions make of the event; nil: it has none
+}
+
+// same reports whether two matches are of one integration and recipient.
+func (m *Match) same(other *Match) bool {
+	return m.Entry == other.Entry && m.Recipient == other.Recipient
 }
 
 // Event returns the event, for which the match was found, as the mapping's fields make it: that is what is

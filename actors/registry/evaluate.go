@@ -28,14 +28,14 @@ type outcome struct {
 	err      error
 }
 
-// choose takes, of the matches of an event that are ordered by integration and mapping, the first of each
-// integration whose condition is not false. One whose condition cannot be evaluated is taken: whether the
+// choose takes, of the matches of an event that are ordered by integration, recipient and mapping, the
+// first of each integration and recipient whose condition is not false. One whose condition cannot be evaluated is taken: whether the
 // event was to be delivered is not known, and must not be decided in silence.
 func choose(ev *event.Event, found []Match) (chosen, passed []Match) {
 	f := &facts{ev: ev}
 	for len(found) > 0 {
 		same := 1
-		for same < len(found) && found[same].Entry == found[0].Entry {
+		for same < len(found) && found[same].same(&found[0]) {
 			same++
 		}
 		at := slices.IndexFunc(found[:same], func(m Match) bool {

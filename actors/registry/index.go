@@ -183,8 +183,8 @@ func (x *index) dropMapping(id string) bool {
 	return true
 }
 
-// resolve returns the integrations that an event may go to, by id and mapping, and reports whether
-// expressions have a say in it; if not, each integration is there once. A trial takes the place of the
+// resolve returns the integrations that an event may go to, by id, recipient and mapping, and reports
+// whether expressions have a say in it; if not, each integration and recipient is there once. A trial takes the place of the
 // stored mapping of its id.
 func (x *index) resolve(channel, eventType string, trial *Trial) (found []Match, open bool) {
 	var segmentBuf [event.MaxChannelSegments]string
@@ -202,26 +202,27 @@ func (x *index) resolve(channel, eventType string, trial *Trial) (found []Match,
 	}
 	found = make([]Match, 0, 4)
 	for _, r := range routes {
-		found = x.follow(r, segments, found)
+		found = x.follow(r, segments, eventType, found)
 		open = open || r.formulas != nil
 	}
-	slices.SortFunc(found, func(a, b Match) int {
-		return cmp.Or(strings.Compare(a.Entry.Integration.ID, b.Entry.Integration.ID), strings.Compare(a.Mapping, b.Mapping))
+	slices.SortStableFunc(found, func(a, b Match) int {
+		return cmp.Or(strings.Compare(a.Entry.Integration.ID, b.Entry.Integration.ID),
+			strings.Compare(a.Recipient, b.Recipient), strings.Compare(a.Mapping, b.Mapping))
 	})
 	if open {
 		return found, true
 	}
-	return slices.CompactFunc(found, func(a, b Match) bool { return a.Entry == b.Entry }), false
+	return slices.CompactFunc(found, func(a, b Match) bool { return a.same(&b) }), false
 }
 
-// follow appends the integrations that one mapping chooses.
-func (x *index) follow(r *route, segments []string, found []Match) []Match {
+// follow appends the integrations that one mapping chooses for events of a type.
+func (x *index) follow(r *route, segments []string, eventType string, found []Match) []Match {
 	var vars map[string]string
 	var out *outcome
 	if r.formulas != nil {
 		out = &outcome{formulas: r.formulas}
 	}
-	add := func(e *Entry) {
+	add := func(e *Entry, t *event.Target) {
 		if e == nil {
 			return
 		}
@@ -231,12 +232,22 @@ func (x *index) follow(r *route, segments []string, found []Match) []Match {
 				vars[c.name] = segments[c.at]
 			}
 		}
-		found = append(found, Match{Entry: e, Vars: vars, Mapping: r.mapping.ID, outcome: out})
+		m := Match{Entry: e, Vars: vars, Mapping: r.mapping.ID, outcome: out}
+		if len(t.Recipients) == 0 {
+			found = append(found, m)
+		}
+		for _, m.Recipient = range t.Recipients {
+			found = append(found, m)
+		}
 	}
 	var buf [128]byte
-	for _, t := range r.mapping.Targets {
+	for i := range r.mapping.Targets {
+		t := &r.mapping.Targets[i]
+		if !t.Takes(eventType) {
+			continue
+		}
 		if t.Integration != "" {
-			add(x.entry(t.Integration))
+			add(x.entry(t.Integration), t)
 			continue
 		}
 		// An integration's owner variables agree with the captured ones if they are a subset of
@@ -249,7 +260,7 @@ func (x *index) follow(r *route, segments []string, found []Match) []Match {
 				}
 			}
 			for _, s := range x.groups[string(key)] {
-				add(x.open(s))
+				add(x.open(s), t)
 			}
 		}
 	}

@@ -129,11 +129,11 @@ func (r *Registry) Close() {
 	r.watches.Wait()
 }
 
-// Resolve returns the integrations that an event goes to, each once, by id: those that a mapping of
-// its channel and type names, and those of the categories that it names whose owner variables all
+// Resolve returns the integrations that an event goes to, by id, each once, or once for each recipient that
+// the mapping's target names: those that a mapping of its channel and type names, and those of the categories that it names whose owner variables all
 // have the values that the mapping's pattern captured. Disabled and misconfigured ones are among
-// them, for the caller to skip and record. Where several mappings lead to an integration, the first by id
-// whose condition is not false chooses it, and its fields apply.
+// them, for the caller to skip and record. Where several mappings lead to an integration and recipient, the
+// first by id whose condition is not false chooses it, and its fields apply.
 func (r *Registry) Resolve(ev *event.Event) []Match {
 	chosen, _ := r.Explain(ev)
 	return chosen
@@ -195,7 +195,7 @@ func (r *Registry) Mappings() []event.Mapping {
 	all := make([]event.Mapping, 0, len(r.index.mappings))
 	for _, route := range r.index.mappings {
 		m := route.mapping
-		m.Types, m.Targets, m.Fields = slices.Clone(m.Types), slices.Clone(m.Targets), maps.Clone(m.Fields)
+		m.Types, m.Targets, m.Fields = slices.Clone(m.Types), cloneTargets(m.Targets), maps.Clone(m.Fields)
 		all = append(all, m)
 	}
 	slices.SortFunc(all, func(a, b event.Mapping) int { return strings.Compare(a.ID, b.ID) })

@@ -13,7 +13,7 @@ type Trial struct {
 // Try returns a trial of the mapping, or an *InvalidError as PutMapping does.
 func (r *Registry) Try(m event.Mapping) (*Trial, error) {
 	m.V = event.Version
-	route, err := checkMapping(m)
+	route, err := checkMapping(m, r.vendorOf)
 	if err != nil {
 		return nil, err
 	}

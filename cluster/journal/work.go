@@ -13,7 +13,7 @@ import (
 )
 
 // Enqueue puts deliveries before their integrations and returns when all are durable. It is
-// idempotent for ten minutes: a delivery of the same event, integration and replay is stored once,
+// idempotent for ten minutes: a delivery of the same event, integration, recipient and replay is stored once,
 // even after it was done, so what was taken out must not be put back with Enqueue but with Park.
 // After an error some may have been stored.
 func (j *Journal) Enqueue(ctx context.Context, ds ...*event.Delivery) error {
@@ -106,9 +106,13 @@ func encodeWork(d *event.Delivery) ([]byte, error) {
 	return encode(d)
 }
 
-// workID is the message id of a delivery: routing an event twice enqueues once, a replay anew.
+// workID is the message id of a delivery: routing an event twice enqueues once, for each recipient that
+// is named, a replay anew.
 func workID(d *event.Delivery) string {
 	id := strconv.FormatUint(d.EventSeq, 10) + ":" + d.Integration
+	if d.Recipient != "" {
+		id += ":" + d.ID
+	}
 	if d.Replay > 0 {
 		id += ":r" + strconv.Itoa(d.Replay)
 	}

@@ -18,13 +18,15 @@ func TestEnqueueTwiceStoresOnce(t *testing.T) {
 		d := newDelivery(7, "crm")
 		replay := *d
 		replay.Replay = 1
+		addressed := *newDelivery(7, "slack")
+		addressed.Recipient, addressed.ID = "#weddings", event.AddressedID(addressed.ID, "#weddings")
 		for range 2 {
-			if err := j.Enqueue(t.Context(), d, &replay, newDelivery(7, "slack"), newDelivery(8, "crm")); err != nil {
+			if err := j.Enqueue(t.Context(), d, &replay, newDelivery(7, "slack"), newDelivery(8, "crm"), &addressed); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if n := stream(t, j, "DL").Messages; n != 4 {
-			t.Errorf("%d deliveries are stored, want 4", n)
+		if n := stream(t, j, "DL").Messages; n != 5 {
+			t.Errorf("%d deliveries are stored, want 5", n)
 		}
 		got := deliveries(t, mustShard(t, j, j.ShardOf("crm")), 3)
 		for i, want := range []*event.Delivery{d, &replay, newDelivery(8, "crm")} {
@@ -36,11 +38,11 @@ func TestEnqueueTwiceStoresOnce(t *testing.T) {
 		if err := got[0].Ack(); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, func() bool { return stream(t, j, "DL").Messages == 3 })
+		waitFor(t, func() bool { return stream(t, j, "DL").Messages == 4 })
 		if err := j.Enqueue(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
-		if n := stream(t, j, "DL").Messages; n != 3 {
+		if n := stream(t, j, "DL").Messages; n != 4 {
 			t.Error("a delivery that was done was enqueued again")
 		}
 	})

@@ -63,6 +63,10 @@ func invalidProblem(invalid *registry.InvalidError) *problem.Problem {
 			Field: expression.Field, Reason: expression.Where(), Line: expression.Line, Column: expression.Column, Text: expression.Text,
 		}}
 	}
+	var field *event.FieldError
+	if errors.As(invalid, &field) {
+		p.Errors = []problem.Field{{Field: field.Field, Reason: field.Reason}}
+	}
 	var settings *adapter.SettingsError
 	if errors.As(invalid, &settings) {
 		p.Detail = "some of what " + settings.Vendor + " needs is missing or wrong"
