@@ -101,6 +101,7 @@ func (ch *channel) done() {
 type plan struct {
 	sys        *System
 	deliveries []*event.Delivery
+	ruled      []*event.Delivery // those of them that must not overtake what is held
 	letters    []*event.DeadLetter
 	records    []*event.DeliveryRecord // of those that have ended already
 	receipt    *event.Receipt          // what the event says of an earlier delivery
@@ -112,6 +113,15 @@ func (p *plan) empty() bool {
 }
 
 func (p *plan) commit(ctx context.Context) error {
+	for _, d := range p.ruled {
+		until, err := p.sys.cfg.Journal.HeldUntil(ctx, d)
+		if err != nil {
+			return err
+		}
+		if until.After(d.NotBefore) {
+			d.NotBefore = until
+		}
+	}
 	if len(p.deliveries) > 0 {
 		if err := p.sys.cfg.Journal.Enqueue(ctx, p.deliveries...); err != nil {
 			return fmt.Errorf("enqueue: %w", err)
@@ -156,6 +166,10 @@ func (s *System) plan(ev *event.Event) *plan {
 			p.end(d, event.Skipped, skipped, now)
 		default:
 			p.deliveries = append(p.deliveries, d)
+			var ruled bool
+			if d.NotBefore, ruled = match.Held(ev.Type, now); ruled {
+				p.ruled = append(p.ruled, d)
+			}
 		}
 	}
 	return p

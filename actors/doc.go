@@ -20,6 +20,6 @@
 //	   v  │
 //	  paused   by an admin, or by an answer that only an admin can mend
 //
-// Goroutines: two feeders a shard, workers bounded by what the shard holds, and those of the actor
+// Goroutines: two feeders and one that releases what is held a shard, workers bounded by what the shard holds, and those of the actor
 // system's dispatcher. All end before [System.Stop] returns.
 package actors

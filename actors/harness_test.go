@@ -76,6 +76,7 @@ type node struct {
 	keyset    []byte
 	dir       string
 	workBytes int64 // of the log; 0: plenty
+	now       func() time.Time
 }
 
 // fast are settings under which a test sees retries and breakers within milliseconds.
@@ -93,14 +94,19 @@ func start(tb testing.TB, options ...func(*actors.Config)) *node {
 // startSmall starts with room for so many bytes of deliveries only.
 func startSmall(tb testing.TB, workBytes int64, options ...func(*actors.Config)) *node {
 	tb.Helper()
+	return startAs(tb, node{workBytes: workBytes, now: time.Now}, options...)
+}
+
+func startAs(tb testing.TB, n node, options ...func(*actors.Config)) *node {
+	tb.Helper()
 	keyset, err := registry.GenerateKey()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	n := &node{t: tb, dir: tb.TempDir(), workBytes: workBytes, keyset: keyset, placement: &owner{name: "n1"}}
+	n.t, n.dir, n.keyset, n.placement = tb, tb.TempDir(), keyset, &owner{name: "n1"}
 	n.boot(options...)
 	tb.Cleanup(n.shut)
-	return n
+	return &n
 }
 
 func (n *node) boot(options ...func(*actors.Config)) {
@@ -113,7 +119,7 @@ func (n *node) boot(options ...func(*actors.Config)) {
 		log = zerolog.Nop()
 	}
 	var err error
-	if n.journal, err = journal.Open(ctx, journal.Config{Dir: n.dir, Node: "n1", Shards: 2, WorkBytes: n.workBytes, Logger: log}); err != nil {
+	if n.journal, err = journal.Open(ctx, journal.Config{Dir: n.dir, Node: "n1", Shards: 2, WorkBytes: n.workBytes, Now: n.now, Logger: log}); err != nil {
 		n.t.Fatal(err)
 	}
 	sealer, err := registry.NewSealer(n.keyset)
@@ -132,7 +138,7 @@ func (n *node) boot(options ...func(*actors.Config)) {
 		n.t.Fatal(err)
 	}
 	n.sender = delivery.NewSender(delivery.SenderConfig{Guard: delivery.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})})
-	cfg := actors.Config{Node: "n1", Journal: n.journal, Registry: n.registry, Caller: n.sender, Placement: n.placement, Logger: log}
+	cfg := actors.Config{Node: "n1", Journal: n.journal, Registry: n.registry, Caller: n.sender, Placement: n.placement, Now: n.now, Logger: log}
 	fast(&cfg)
 	for _, o := range options {
 		o(&cfg)

@@ -17,6 +17,7 @@ import (
 const (
 	ReasonNoMapping = "no_mapping"      // no mapping leads from the event to the integration
 	ReasonCondition = "condition_false" // the conditions of all that do are false
+	ReasonHeld      = "held"            // it is sent, but later: by the rules of the mapping's target
 )
 
 // Preview is what an event would become for one integration.
@@ -99,6 +100,9 @@ func (s *System) preview(p *Preview, match registry.Match, ev *event.Event) erro
 		return err
 	}
 	p.Sends = true
+	if until, _ := match.Held(ev.Type, now); !until.IsZero() {
+		p.Reason, p.Detail = ReasonHeld, "it would wait until "+until.Format(time.RFC3339)+", as the rules of the mapping's target say"
+	}
 	if pause := entry.Integration.Paused; pause != nil {
 		p.Reason, p.Detail = "integration_paused", "it would wait: the integration is paused: "+pause.Reason
 	}

@@ -116,7 +116,7 @@ func (in *integration) expire() {
 	}
 	in.nextExpiry = now.Add(min(max(limit/20, 100*time.Millisecond), time.Minute))
 	before := now.Add(-limit)
-	for _, t := range in.lanes.Expire(func(t **task) bool { return (*t).d.RoutedAt.Before(before) }) {
+	for _, t := range in.lanes.Expire(func(t **task) bool { return (*t).d.Due().Before(before) }) {
 		t.out = true
 		in.settle(t, event.Dead, event.ReasonExpired, "it waited longer than the integration's limit of "+limit.String())
 	}

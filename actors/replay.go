@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
@@ -25,7 +26,7 @@ func (s *System) Replay(ctx context.Context, seq uint64) (*event.Delivery, error
 	}
 	d := letter.Delivery
 	d.Replay++
-	d.RoutedAt = s.cfg.Now().UTC()
+	d.RoutedAt, d.NotBefore = s.cfg.Now().UTC(), time.Time{}
 	if letter.Event.ID != "" {
 		letter.Event.Seq = letter.EventSeq
 		if d.Body, err = s.encode(s.match(entry, d.Recipient, &letter.Event), &letter.Event); err != nil {

@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/wedsync/wedsync/actors"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
@@ -59,7 +62,7 @@ const (
 // tell appends an event of the type on couple:updates:c with a note.
 func (n *node) tell(eventType string, number int) {
 	n.t.Helper()
-	now := time.Now().UTC()
+	now := n.now().UTC()
 	_, err := n.journal.Append(n.t.Context(), &event.Event{
 		V: 1, ID: fmt.Sprint(eventType, "-", number), Channel: "couple:updates:c", Type: eventType, Source: "api",
 		Payload: json.RawMessage(fmt.Sprintf(`{"coupleId":"c1","room":"%d"}`, number)), OccurredAt: now, AcceptedAt: now,
@@ -113,4 +116,98 @@ func TestReplayGoesToItsRecipient(t *testing.T) {
 	if got := told(t, sim, 1); got[len(got)-1] != couple+" A: c1\nRoom: 0" {
 		t.Errorf("told %q", got)
 	}
+}
+
+// wall is a clock that stands still until it is set.
+type wall struct{ at atomic.Int64 }
+
+func (w *wall) set(t *testing.T, text string) {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.at.Store(at.UnixNano())
+}
+
+func (w *wall) now() time.Time { return time.Unix(0, w.at.Load()) }
+
+// longLease outlives the clock's being set.
+func longLease(cfg *actors.Config) { cfg.LeaseTTL = time.Minute }
+
+var night = &event.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Paris"}
+
+// In the night nobody is told but of what is critical; in the morning everything comes, in order, also
+// after a restart, and what the morning brings does not overtake it.
+func TestQuietHoursHoldAndKeepOrder(t *testing.T) {
+	t.Parallel()
+	clock := &wall{}
+	clock.set(t, "2027-06-13T06:59:58+02:00")
+	n := startAs(t, node{now: clock.now}, longLease)
+	sim := n.whatsapp(texts)
+	n.rules("wa", event.Target{Recipients: []string{couple}, QuietHours: night, Critical: []string{"c"}})
+	for i := range 20 {
+		n.tell("a", i)
+	}
+	n.tell("c", 20)
+	if got := told(t, sim, 1); !slices.Equal(got, []string{couple + " C: c1\nRoom: 20"}) {
+		t.Errorf("in the night told %q", got)
+	}
+	n.restart(longLease)
+	n.tell("a", 21)
+	n.tell("c", 22)
+	if got := told(t, sim, 2); len(got) != 2 || got[1] != couple+" C: c1\nRoom: 22" {
+		t.Errorf("in the night told %q", got)
+	}
+	clock.set(t, "2027-06-13T07:00:00+02:00")
+	for i := 23; i < 40; i++ {
+		n.tell("a", i)
+	}
+	var want []string
+	for i := range 40 {
+		if i != 20 && i != 22 {
+			want = append(want, fmt.Sprintf("%s A: c1\nRoom: %d", couple, i))
+		}
+	}
+	if got := told(t, sim, 40)[2:]; !slices.Equal(got, want) {
+		t.Errorf("in the morning told %q, want %q", got, want)
+	}
+	for id, r := range n.results(40) {
+		if r.Result.Outcome != event.Delivered {
+			t.Errorf("%s: %+v", id, r.Result)
+		}
+	}
+}
+
+// What waits through the night does not die of it: the limit counts from the morning.
+func TestParkLimitCountsFromWhenItIsDue(t *testing.T) {
+	t.Parallel()
+	clock := &wall{}
+	clock.set(t, "2027-06-13T06:59:58+02:00")
+	n := startAs(t, node{now: clock.now}, longLease)
+	sim := n.whatsapp(func(in *event.Integration, s map[string]any) {
+		texts(in, s)
+		in.Limits.ParkLimit = event.Duration(time.Second)
+	})
+	n.rules("wa", event.Target{Recipients: []string{couple}, QuietHours: night})
+	n.tell("a", 0)
+	p, err := n.Preview(&event.Event{ID: "e", Channel: "couple:updates:c", Type: "a", Payload: json.RawMessage(`{"coupleId":"c1"}`)}, "wa")
+	if err != nil || !p.Sends || p.Reason != actors.ReasonHeld || !strings.Contains(p.Detail, "until 2027-06-13T05:00:00Z") {
+		t.Errorf("previewed as %+v, %v", p, err)
+	}
+	n.held(t, "wa")
+	clock.set(t, "2027-06-13T07:00:00.5+02:00")
+	if got := told(t, sim, 1); len(got) != 1 {
+		t.Errorf("told %q", got)
+	}
+}
+
+// held waits until something is held for the couple.
+func (n *node) held(t *testing.T, integration string) {
+	t.Helper()
+	d := &event.Delivery{Channel: "couple:updates:c", Integration: integration, Recipient: couple}
+	waitFor(t, func() bool {
+		until, err := n.journal.HeldUntil(t.Context(), d)
+		return err == nil && !until.IsZero()
+	})
 }

@@ -66,6 +66,7 @@ func (t *tenure) begin(pid *actor.PID) {
 	t.feeders.Go(func() {
 		feed(t, t.events, t.queue.NextEvents, func(events []*journal.RoutedEvent) any { return eventsPulled{events} })
 	})
+	t.feeders.Go(t.release)
 	t.feeders.Go(func() {
 		feed(t, t.works, t.queue.NextDeliveries, func(works []*journal.Work) any { return worksPulled{works} })
 	})
@@ -95,6 +96,41 @@ func feed[T any](t *tenure, c credit, next func(context.Context, int) ([]T, erro
 		if len(items) > 0 {
 			t.sys.root.Send(t.pid, message(items))
 		}
+	}
+}
+
+// The pauses between looks at what is held: after an error, and at most, lest a notice was missed or the
+// wall's clock was set.
+const (
+	releaseRetry = time.Second
+	releaseLook  = time.Minute
+)
+
+// release has what is held moved into the work queue when it is due.
+func (t *tenure) release() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-t.queue.Earlier():
+		case <-t.pull.Done():
+			return
+		}
+		wait := releaseRetry
+		if t.valid() {
+			now := t.sys.cfg.Now()
+			next, err := t.queue.Release(t.pull, now)
+			switch {
+			case err == nil && next.IsZero():
+				wait = releaseLook
+			case err == nil:
+				wait = min(next.Sub(now), releaseLook)
+			case t.pull.Err() == nil:
+				t.sys.log.Warn().Err(err).Int("shard", t.shard).Msg("deliveries that are due were not all released; trying again")
+			}
+		}
+		timer.Reset(wait)
 	}
 }
 

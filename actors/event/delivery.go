@@ -24,7 +24,8 @@ type Delivery struct {
 	Recipient     string            `json:"recipient,omitempty"` // whom the mapping names; "": whom the integration's settings do
 	Vars          map[string]string `json:"vars,omitempty"`      // what the mapping's pattern captured of the channel
 	AcceptedAt    time.Time         `json:"acceptedAt"`          // the event's
-	RoutedAt      time.Time         `json:"routedAt"`            // when it was put before the integration; parkLimit counts from here
+	RoutedAt      time.Time         `json:"routedAt"`            // when it was put before the integration
+	NotBefore     time.Time         `json:"notBefore,omitzero"`  // it is held until then; zero: it is not
 	Replay        int               `json:"replay,omitempty"`    // how often it came back from the dead letters
 	Queued        uint64            `json:"queued,omitempty"`    // position in the work queue, of one that was parked
 	Body          json.RawMessage   `json:"body"`                // what the adapter encoded
@@ -46,6 +47,14 @@ func AddressedID(id, recipient string) string {
 	}
 	sum := sha256.Sum256([]byte(id + "\x00" + recipient))
 	return "dlv_" + hex.EncodeToString(sum[:16])
+}
+
+// Due is when it could be sent at the earliest; parkLimit counts from here.
+func (d *Delivery) Due() time.Time {
+	if d.NotBefore.After(d.RoutedAt) {
+		return d.NotBefore
+	}
+	return d.RoutedAt
 }
 
 // Lane names the deliveries to one integration among which order holds: those of one channel and recipient.

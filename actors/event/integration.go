@@ -175,7 +175,7 @@ func (m *Mapping) Validate() error {
 	}
 	for i := range m.Targets {
 		if err := m.Targets[i].check(m.Types); err != nil {
-			return fmt.Errorf("mapping %s: %w", m.ID, err.in(fmt.Sprintf("targets[%d]", i)))
+			return fmt.Errorf("mapping %s: %w", m.ID, err.In(fmt.Sprintf("targets[%d]", i)))
 		}
 	}
 	return m.checkExpressions()

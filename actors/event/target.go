@@ -15,6 +15,17 @@ type Target struct {
 	// Recipients are addresses as the service writes them, each told by a delivery of its own: a number in
 	// E.164, a mail address, a Slack channel. Empty: whom the integration's settings name.
 	Recipients []string `json:"recipients,omitempty"`
+	// QuietHours are when nobody is told; what comes in them is sent when they end.
+	QuietHours *QuietHours `json:"quietHours,omitempty"`
+	// Critical are the event types that are sent at once all the same.
+	Critical []string `json:"critical,omitempty"`
+}
+
+// QuietHours are a part of the recipient's day.
+type QuietHours struct {
+	From     string `json:"from"`     // such as "22:00", by the clock there
+	To       string `json:"to"`       // such as "07:00": the first minute that is not quiet
+	TimeZone string `json:"timeZone"` // an IANA name, such as "Europe/Paris"
 }
 
 // Limits on a target's rules.
@@ -33,8 +44,8 @@ func (e *FieldError) Error() string {
 	return e.Field + ": " + e.Reason
 }
 
-// in puts the field into another one.
-func (e *FieldError) in(field string) *FieldError {
+// In puts the field into another one.
+func (e *FieldError) In(field string) *FieldError {
 	if e.Field != "" {
 		field += "." + e.Field
 	}
@@ -64,6 +75,14 @@ func (t *Target) check(types []string) *FieldError {
 		}
 		if len(types) > 0 && !slices.Contains(types, name) {
 			return wrong(field, "%s is none of the mapping's types %v, so it would never go there", name, types)
+		}
+	}
+	if len(t.Critical) > 0 && t.QuietHours == nil {
+		return wrong("critical", "there is nothing that these types would pass; give quietHours")
+	}
+	for i, name := range t.Critical {
+		if err := CheckType(name); err != nil {
+			return wrong(fmt.Sprintf("critical[%d]", i), "%v", err)
 		}
 	}
 	return t.checkRecipients()

@@ -26,6 +26,8 @@ func TestRulesOfATargetAreChecked(t *testing.T) {
 		{event.Target{Recipients: []string{"a\nb"}}, "targets[0].recipients[0]", "printable"},
 		{event.Target{Recipients: []string{strings.Repeat("x", 255)}}, "targets[0].recipients[0]", "1 to 254 bytes"},
 		{event.Target{Recipients: []string{"a", "b", "a"}}, "targets[0].recipients[2]", "a is there twice"},
+		{event.Target{Critical: []string{"a.b"}}, "targets[0].critical", "give quietHours"},
+		{event.Target{QuietHours: &event.QuietHours{}, Critical: []string{"a.b", "B"}}, "targets[0].critical[1]", `event type "B"`},
 		{event.Target{Recipients: many}, "targets[0].recipients", "51, at most 50"},
 	} {
 		c.rules.Integration = "wa"

@@ -44,6 +44,7 @@ type Match struct {
 	Vars      map[string]string // what the mapping's pattern captured; shared, not to be changed; nil: nothing
 	Mapping   string            // id of the mapping that chose it: the first whose condition holds, where several do
 
+	rules   *rules   // of the target; nil: none
 	outcome *outcome // what the mapping's expressions make of the event; nil: it has none
 }
 

@@ -222,7 +222,7 @@ func (x *index) follow(r *route, segments []string, eventType string, found []Ma
 	if r.formulas != nil {
 		out = &outcome{formulas: r.formulas}
 	}
-	add := func(e *Entry, t *event.Target) {
+	add := func(e *Entry, target int) {
 		if e == nil {
 			return
 		}
@@ -232,11 +232,12 @@ func (x *index) follow(r *route, segments []string, eventType string, found []Ma
 				vars[c.name] = segments[c.at]
 			}
 		}
-		m := Match{Entry: e, Vars: vars, Mapping: r.mapping.ID, outcome: out}
-		if len(t.Recipients) == 0 {
+		m := Match{Entry: e, Vars: vars, Mapping: r.mapping.ID, rules: r.rules[target], outcome: out}
+		recipients := r.mapping.Targets[target].Recipients
+		if len(recipients) == 0 {
 			found = append(found, m)
 		}
-		for _, m.Recipient = range t.Recipients {
+		for _, m.Recipient = range recipients {
 			found = append(found, m)
 		}
 	}
@@ -247,20 +248,20 @@ func (x *index) follow(r *route, segments []string, eventType string, found []Ma
 			continue
 		}
 		if t.Integration != "" {
-			add(x.entry(t.Integration), t)
+			add(x.entry(t.Integration), i)
 			continue
 		}
 		// An integration's owner variables agree with the captured ones if they are a subset of
 		// them: so look up each subset. One or two variables are usual, eight the most.
 		for set := range 1 << len(r.captures) {
 			key := append(buf[:0], t.Category...)
-			for i, c := range r.captures {
-				if set&(1<<i) != 0 {
+			for at, c := range r.captures {
+				if set&(1<<at) != 0 {
 					key = appendVar(key, c.name, segments[c.at])
 				}
 			}
 			for _, s := range x.groups[string(key)] {
-				add(x.open(s), t)
+				add(x.open(s), i)
 			}
 		}
 	}

@@ -101,7 +101,11 @@ func (r *Registry) DeleteMapping(ctx context.Context, id string) error {
 func cloneTargets(targets []event.Target) []event.Target {
 	all := slices.Clone(targets)
 	for i, t := range all {
-		all[i].Types, all[i].Recipients = slices.Clone(t.Types), slices.Clone(t.Recipients)
+		all[i].Types, all[i].Recipients, all[i].Critical = slices.Clone(t.Types), slices.Clone(t.Recipients), slices.Clone(t.Critical)
+		if t.QuietHours != nil {
+			quiet := *t.QuietHours
+			all[i].QuietHours = &quiet
+		}
 	}
 	return all
 }

@@ -84,6 +84,15 @@ func TestRecipientsAreCheckedByTheirService(t *testing.T) {
 			t.Errorf("%+v: %v", c.target, err)
 		}
 	}
+	for field, q := range map[string]event.QuietHours{
+		"from": {From: "x", To: "07:00", TimeZone: "UTC"}, "to": {From: "22:00", To: "22:00", TimeZone: "UTC"}, "timeZone": {From: "22:00", To: "07:00", TimeZone: "Paris"},
+	} {
+		err := registry.CheckMapping(event.Mapping{ID: "m", Pattern: "a:b", Targets: []event.Target{{Integration: "wa", QuietHours: &q}}})
+		var at *event.FieldError
+		if !errors.As(err, &at) || at.Field != "targets[0].quietHours."+field {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
 	all := r.Mappings()
 	all[0].Targets[1].Recipients[0] = "changed"
 	if r.Mappings()[0].Targets[1].Recipients[0] == "changed" {

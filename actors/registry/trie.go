@@ -13,6 +13,7 @@ type route struct {
 	segments []string   // of the pattern
 	captures []captured // sorted by name
 	formulas *formulas  // nil: it has no expressions
+	rules    []*rules   // of each target; nil: it has none
 }
 
 // captured says which segment of a channel a variable holds.
@@ -21,7 +22,7 @@ type captured struct {
 	at   int
 }
 
-// newRoute compiles a mapping that is valid; it fails with an *ExpressionError.
+// newRoute compiles a mapping that is valid; it fails with an *ExpressionError, or an *event.FieldError.
 func newRoute(m event.Mapping) (*route, error) {
 	r := &route{mapping: m, segments: strings.Split(m.Pattern, ":")}
 	for i, s := range r.segments {
@@ -31,6 +32,9 @@ func newRoute(m event.Mapping) (*route, error) {
 	}
 	slices.SortFunc(r.captures, func(a, b captured) int { return strings.Compare(a.name, b.name) })
 	var err error
+	if r.rules, err = newRules(&m); err != nil {
+		return nil, err
+	}
 	r.formulas, err = compileMapping(&m, r.captures)
 	return r, err
 }

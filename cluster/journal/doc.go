@@ -7,6 +7,7 @@
 //	EV    ev.<shard>.<channel>           events: limits, 72 h; republished to live.<channel>
 //	DL    dl.<shard>.<integration>       deliveries to do: work queue
 //	      park.<shard>.<integration>     deliveries that wait in the log, read and deleted by sequence
+//	      wait.<shard>.<integration>...  deliveries that are not due yet, moved to dl when they are
 //	DEAD  dead.<integration>             dead letters: limits, 30 d
 //	REC   rec                            records for analytics: limits, purged once they are stored
 //	KV    config, secrets, shards, seen
@@ -24,6 +25,6 @@
 //
 // Open starts the embedded server and four connections, each with the goroutines of its library, one
 // goroutine that receives acknowledgements, and one to four that call the functions given to Live.
-// Close ends and waits for all of them. NextEvents, NextDeliveries, Records and Watch run in their
+// Close ends and waits for all of them. NextEvents, NextDeliveries, Release, Records and Watch run in their
 // caller's goroutine. Every method is safe for concurrent use.
 package journal

@@ -7,6 +7,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
+
+	"github.com/wedsync/wedsync/actors/event"
 )
 
 // For the tests of what no real disk or server gives on demand.
@@ -72,4 +74,9 @@ func RunDecoders(data []byte) {
 func ChooseSizes(cfg Config, room int64) (store int64, streams [4]int64, buckets int64, err error) {
 	s, err := chooseSizes(cfg, "dir", room)
 	return s.store, [4]int64{s.events, s.work, s.records, s.dead}, s.config + s.secrets + s.shards + s.seen, err
+}
+
+// Move puts deliveries into the work queue as Release does, and leaves them where they are held.
+func (j *Journal) Move(ctx context.Context, ds ...*event.Delivery) error {
+	return j.putWork(ctx, "releasing", heldPrefix, j.workSubject, ds)
 }

@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/wedsync/wedsync/actors/event"
 )
 
-// Shard gives out the work of one shard. NextEvents and NextDeliveries may run side by side, each
+// Shard gives out the work of one shard. NextEvents, NextDeliveries and Release may run side by side, each
 // in one goroutine.
 type Shard struct {
 	number int
@@ -22,6 +24,10 @@ type Shard struct {
 	work   *puller
 	closed chan struct{}
 	once   sync.Once
+
+	held    *nats.Subscription
+	nextDue atomic.Int64  // of what is held, in Unix milliseconds
+	earlier chan struct{} // something is due before
 }
 
 // Shard takes a shard over: what was given out before and not acknowledged comes again at once, in
@@ -63,6 +69,11 @@ func (j *Journal) takeOver(ctx context.Context, n int) (*Shard, error) {
 		s.events.close()
 		return nil, err
 	}
+	if err = s.watchHeld(); err != nil {
+		s.events.close()
+		s.work.close()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -89,6 +100,7 @@ func (s *Shard) Close() {
 		close(s.closed)
 		s.events.close()
 		s.work.close()
+		_ = s.held.Unsubscribe()
 		// The next reset goes over another connection: it must not overtake the end of these, nor
 		// what was acknowledged.
 		_ = s.j.sub.FlushTimeout(time.Second)

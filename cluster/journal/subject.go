@@ -67,11 +67,22 @@ func patternSubject(prefix, pattern string) (string, error) {
 	return b.String(), nil
 }
 
-func (j *Journal) workSubject(integration string) string {
+func (j *Journal) workSubject(d *event.Delivery) string { return j.workSubjectOf(d.Integration) }
+func (j *Journal) parkSubject(d *event.Delivery) string { return j.parkSubjectOf(d.Integration) }
+
+// queueSubject is where a delivery waits for its integration, or before that for its time.
+func (j *Journal) queueSubject(d *event.Delivery) string {
+	if d.NotBefore.IsZero() {
+		return j.workSubject(d)
+	}
+	return j.lanePrefix(d) + strconv.FormatInt(d.NotBefore.UnixMilli(), 10)
+}
+
+func (j *Journal) workSubjectOf(integration string) string {
 	return "dl." + strconv.Itoa(j.ShardOf(integration)) + "." + integration
 }
 
-func (j *Journal) parkSubject(integration string) string {
+func (j *Journal) parkSubjectOf(integration string) string {
 	return "park." + strconv.Itoa(j.ShardOf(integration)) + "." + integration
 }
 

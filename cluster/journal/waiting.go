@@ -30,7 +30,7 @@ func (j *Journal) ParkedIntegrations(ctx context.Context, shard int) ([]string, 
 // queue, given out or not; 0 when there is none. After a take-over, what was given out before comes
 // again up to there.
 func (j *Journal) LastWork(ctx context.Context, integration string) (uint64, error) {
-	m, err := j.streams[streamWork].GetLastMsgForSubject(ctx, j.workSubject(integration))
+	m, err := j.streams[streamWork].GetLastMsgForSubject(ctx, j.workSubjectOf(integration))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, nil
 	}

@@ -12,16 +12,20 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 )
 
-// Enqueue puts deliveries before their integrations and returns when all are durable. It is
+// Enqueue puts deliveries before their integrations and returns when all are durable; those with a time
+// before which they are not to be sent are held until then. It is
 // idempotent for ten minutes: a delivery of the same event, integration, recipient and replay is stored once,
 // even after it was done, so what was taken out must not be put back with Enqueue but with Park.
 // After an error some may have been stored.
 func (j *Journal) Enqueue(ctx context.Context, ds ...*event.Delivery) error {
-	return j.putWork(ctx, "enqueueing", "", j.workSubject, ds)
+	return j.putWork(ctx, "enqueueing", "", j.queueSubject, ds)
 }
 
-// parkBytes bounds what is parked at once.
-const parkBytes = 4 << 20
+// Bounds on what is parked, or moved, at once.
+const (
+	parkBytes = 4 << 20
+	parkPage  = 256
+)
 
 // Park moves deliveries to where they wait for their integration, in the order given, and returns
 // when all are durable. It is as idempotent as Enqueue. With an error it returns how many of the first
@@ -57,7 +61,7 @@ func (j *Journal) parkTogether(ctx context.Context, ds []*event.Delivery) error 
 		if err != nil {
 			return err
 		}
-		msgs = append(msgs, newMessage(j.parkSubject(d.Integration), parkPrefix+workID(d), data))
+		msgs = append(msgs, newMessage(j.parkSubject(d), parkPrefix+workID(d), data))
 		if size += len(data); size < parkBytes && i < len(ds)-1 {
 			continue
 		}
@@ -69,7 +73,7 @@ func (j *Journal) parkTogether(ctx context.Context, ds []*event.Delivery) error 
 	return nil
 }
 
-func (j *Journal) putWork(ctx context.Context, doing, prefix string, subject func(string) string, ds []*event.Delivery) error {
+func (j *Journal) putWork(ctx context.Context, doing, prefix string, subject func(*event.Delivery) string, ds []*event.Delivery) error {
 	if err := j.disk.check(finishWork); err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
@@ -91,12 +95,12 @@ func (j *Journal) putWork(ctx context.Context, doing, prefix string, subject fun
 	return j.fail(doing, failed)
 }
 
-func (j *Journal) startDelivery(ctx context.Context, prefix string, subject func(string) string, d *event.Delivery) (*call, error) {
+func (j *Journal) startDelivery(ctx context.Context, prefix string, subject func(*event.Delivery) string, d *event.Delivery) (*call, error) {
 	data, err := encodeWork(d)
 	if err != nil {
 		return nil, err
 	}
-	return j.writer.start(ctx, newMessage(subject(d.Integration), prefix+workID(d), data))
+	return j.writer.start(ctx, newMessage(subject(d), prefix+workID(d), data))
 }
 
 func encodeWork(d *event.Delivery) ([]byte, error) {
@@ -130,7 +134,7 @@ func (j *Journal) ParkedCount(ctx context.Context, integration string) (uint64, 
 	if err := event.CheckID(integration); err != nil {
 		return 0, err
 	}
-	n, _, _, err := j.count(ctx, streamWork, j.parkSubject(integration))
+	n, _, _, err := j.count(ctx, streamWork, j.parkSubjectOf(integration))
 	return n, j.fail("counting what is parked for "+integration, err)
 }
 
@@ -140,10 +144,17 @@ func (j *Journal) ParkedNext(ctx context.Context, integration string, after uint
 	if err := event.CheckID(integration); err != nil {
 		return nil, err
 	}
-	var parked []Parked
+	parked, err := j.deliveriesOf(ctx, j.parkSubjectOf(integration), after, limit)
+	return parked, j.fail("reading what is parked for "+integration, err)
+}
+
+// deliveriesOf returns up to limit deliveries of a subject with a sequence above after, and removes those
+// that cannot be read.
+func (j *Journal) deliveriesOf(ctx context.Context, subject string, after uint64, limit int) ([]Parked, error) {
+	var found []Parked
 	for {
 		last, unreadable := after, []uint64(nil)
-		err := j.scan(ctx, streamWork, j.parkSubject(integration), after, limit, func(m *jetstream.RawStreamMsg) {
+		err := j.scan(ctx, streamWork, subject, after, limit, func(m *jetstream.RawStreamMsg) {
 			last = m.Sequence
 			d, err := decodeDelivery(m.Data)
 			if err != nil {
@@ -151,18 +162,18 @@ func (j *Journal) ParkedNext(ctx context.Context, integration string, after uint
 				unreadable = append(unreadable, m.Sequence)
 				return
 			}
-			parked = append(parked, Parked{m.Sequence, d})
+			found = append(found, Parked{m.Sequence, d})
 		})
 		if err != nil {
-			return nil, j.fail("reading what is parked for "+integration, err)
+			return nil, err
 		}
 		for _, seq := range unreadable {
 			if err := j.Unpark(ctx, seq); err != nil {
 				return nil, err
 			}
 		}
-		if len(parked) > 0 || last == after {
-			return parked, nil
+		if len(found) > 0 || last == after {
+			return found, nil
 		}
 		after = last // nothing of this page could be read: it is gone now, look on
 	}

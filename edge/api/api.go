@@ -30,7 +30,7 @@ func New(cfg Config) (*API, error) {
 
 // Mount puts the API into the mux.
 func (a *API) Mount(mux *http.ServeMux) {
-	h := huma.NewAPI(config(a.cfg.Version), doors{mux, a})
+	h := huma.NewAPI(config(a.cfg.Version), doors{mux, a, map[string]*fork{}})
 	a.routeChannels(h)
 	a.routeIntegrations(h)
 	a.routeControls(h)

@@ -35,7 +35,8 @@ func free() []map[string][]string { return []map[string][]string{} }
 // doors is the mux as huma sees it: each operation is served behind the check of its key.
 type doors struct {
 	*http.ServeMux
-	api *API
+	api   *API
+	forks map[string]*fork // by method
 }
 
 // Handle serves an operation.
@@ -50,7 +51,9 @@ func (d doors) Handle(op *huma.Operation, h func(huma.Context)) {
 	case len(op.Security) > 0:
 		serve = d.api.guarded(op, serve)
 	}
-	d.HandleFunc(op.Method+" "+op.Path, serve)
+	if !d.join(op, serve) {
+		d.HandleFunc(op.Method+" "+op.Path, serve)
+	}
 }
 
 // caller is who makes a request.

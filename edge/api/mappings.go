@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -20,7 +21,7 @@ type mapping struct {
 	ID       string            `json:"id,omitempty" doc:"1 to 64 of A-Za-z0-9_-; in requests the path's."`
 	Pattern  string            `json:"pattern" doc:"Which channels, such as supplier:dashboard:{supplierId}."`
 	Types    []string          `json:"types,omitempty" doc:"Which event types; without any, all."`
-	Targets  []event.Target    `json:"targets" nullable:"false" doc:"Categories, whose integrations of the captured owner are meant, or integrations."`
+	Targets  []event.Target    `json:"targets" nullable:"false" doc:"Categories, whose integrations of the captured owner are meant, or integrations; and by which rules they are told. See docs/notifications.md."`
 	When     string            `json:"when,omitempty" doc:"An expression: events for which it is false are not delivered by this mapping. See docs/mappings.md."`
 	Fields   map[string]string `json:"fields,omitempty" doc:"Expressions by the payload field that each makes, or makes anew, in what is delivered."`
 	Revision uint64            `json:"revision,omitempty" doc:"In a request: fail unless it is still the stored one."`
@@ -57,29 +58,33 @@ type listMappingsInput struct {
 	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
 }
 
+// routeMappings serves mappings, and serves them as what they are to who thinks of notifications: a channel
+// pattern, its targets and their rules.
 func (a *API) routeMappings(h huma.API) {
-	tags := []string{"mappings"}
-	handle(h, huma.Operation{
-		OperationID: "list-mappings", Method: http.MethodGet, Path: "/api/mappings", Tags: tags, Summary: "List mappings",
-		Security: needs(access.MappingsRead),
-	}, a.listMappings)
-	handle(h, huma.Operation{
-		OperationID: "get-mapping", Method: http.MethodGet, Path: "/api/mappings/{id}", Tags: tags, Summary: "Show a mapping",
-		Security: needs(access.MappingsRead),
-	}, a.getMapping)
-	handle(h, huma.Operation{
-		OperationID: "create-mapping", Method: http.MethodPost, Path: "/api/mappings", Tags: tags, Security: needs(access.MappingsWrite),
-		Summary: "Create a mapping under an id that the node chooses", DefaultStatus: http.StatusCreated,
-	}, a.createMapping)
-	handle(h, huma.Operation{
-		OperationID: "put-mapping", Method: http.MethodPut, Path: "/api/mappings/{id}", Tags: tags, Summary: "Create or replace a mapping",
-		Security: needs(access.MappingsWrite), Description: "An API key that is bound to an owner replaces what is there, and creates with POST.",
-	}, a.putMapping)
-	handle(h, huma.Operation{
-		OperationID: "delete-mapping", Method: http.MethodDelete, Path: "/api/mappings/{id}", Tags: tags, Summary: "Delete a mapping",
-		Security:      needs(access.MappingsWrite),
-		DefaultStatus: http.StatusNoContent,
-	}, a.deleteMapping)
+	a.routeMappingsAt(h, "/api/mappings", "mapping", "mappings", "a mapping", "")
+	a.routeMappingsAt(h, channelConfig, "channel-config", "channel-configs", "a channel's notifications",
+		"The same as a mapping of that id: what is stored by either is shown by both.")
+}
+
+// routeMappingsAt names the operations after one and many, and speaks of them as what.
+func (a *API) routeMappingsAt(h huma.API, path, one, many, what, about string) {
+	op := func(id, method, path, summary string, scope access.Scope) huma.Operation {
+		return huma.Operation{
+			OperationID: id, Method: method, Path: path, Tags: []string{"mappings"}, Summary: summary, Description: about, Security: needs(scope),
+		}
+	}
+	item := path + "/{id}"
+	handle(h, op("list-"+many, http.MethodGet, path, "List "+strings.ReplaceAll(many, "-", " "), access.MappingsRead), a.listMappings)
+	handle(h, op("get-"+one, http.MethodGet, item, "Show "+what, access.MappingsRead), a.getMapping)
+	create := op("create-"+one, http.MethodPost, path, "Create "+what+" under an id that the node chooses", access.MappingsWrite)
+	create.DefaultStatus = http.StatusCreated
+	handle(h, create, a.createMapping)
+	put := op("put-"+one, http.MethodPut, item, "Create or replace "+what, access.MappingsWrite)
+	put.Description = strings.TrimSpace(about + " An API key that is bound to an owner replaces what is there, and creates with POST.")
+	handle(h, put, a.putMapping)
+	remove := op("delete-"+one, http.MethodDelete, item, "Delete "+what, access.MappingsWrite)
+	remove.DefaultStatus = http.StatusNoContent
+	handle(h, remove, a.deleteMapping)
 }
 
 func noMapping(id string) error {

@@ -39,6 +39,7 @@ func crossings(dead uint64, key string) map[string]crossing {
 	mapping := crossing{path: "/api/mappings/%s", alpha: "alpha-map", nothing: "gamma-map"}
 	put := mapping
 	put.body = `{"pattern":"supplier:dashboard:alpha","targets":[{"integration":"alpha-crm"}]}`
+	config := func(c crossing) crossing { c.path = "/api/integrations/channel-config/%s"; return c }
 	letter := crossing{path: "/api/dead-letters/%s", alpha: fmt.Sprint(dead), nothing: "999"}
 	replay := letter
 	replay.path, replay.own = letter.path+"/replay", 202
@@ -79,6 +80,12 @@ func crossings(dead uint64, key string) map[string]crossing {
 		"get-mapping":    mapping,
 		"put-mapping":    put,
 		"delete-mapping": gone(mapping),
+
+		"list-channel-configs":  {path: "/api/integrations/channel-config"},
+		"create-channel-config": {path: "/api/integrations/channel-config", body: put.body, own: 201},
+		"get-channel-config":    config(mapping),
+		"put-channel-config":    config(put),
+		"delete-channel-config": {path: "/api/integrations/channel-config/%s", alpha: "alpha-config", nothing: "gamma-map", own: 204},
 
 		"preview-integration": item("/preview", `{"channel":"supplier:dashboard:alpha","type":"timeline.updated","payload":{"coupleId":"alpha"}}`),
 		"preview-mapping":     {path: "/api/mappings/preview", body: `{"mapping":{"id":"trial","pattern":"supplier:dashboard:alpha","targets":[{"integration":"alpha-crm"}]}}`},
@@ -125,6 +132,8 @@ func settled(t *testing.T) (n *node, keys map[string]string, dead uint64, key st
 		}
 		into[integration](t, n.do(t, "PUT", "/api/integrations/"+owner+"-crm", strings.Replace(crm, `"42"`, `"`+owner+`"`, 1)))
 		into[event.Mapping](t, n.do(t, "PUT", "/api/mappings/"+owner+"-map",
+			fmt.Sprintf(`{"pattern":"supplier:dashboard:%s","targets":[{"integration":"%s-crm"}]}`, owner, owner)))
+		into[event.Mapping](t, n.do(t, "PUT", "/api/integrations/channel-config/"+owner+"-config",
 			fmt.Sprintf(`{"pattern":"supplier:dashboard:%s","targets":[{"integration":"%s-crm"}]}`, owner, owner)))
 		n.do(t, "POST", "/api/channels/supplier:dashboard:"+owner+"/publish", `{"type":"a.b","payload":{}}`)
 		n.engine.healths = append(n.engine.healths, event.Health{Integration: owner + "-crm", State: event.Healthy})

@@ -1,0 +1,152 @@
+package journal
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// Deliveries that are not to be sent before some time are held under
+//
+//	wait.<shard>.<integration>.<lane>.<due, in Unix milliseconds>
+//
+// until the shard's owner moves them into the work queue. JetStream's own message schedules would do the
+// same, but are not to be had in a stream that refuses what it has no room for (nats-server 2.15:
+// "message scheduling cannot use discard new").
+
+// heldPrefix tells the message id of a delivery that was moved from that under which it was held.
+const heldPrefix = "w:"
+
+func (j *Journal) lanePrefix(d *event.Delivery) string {
+	sum := sha256.Sum256([]byte(d.Lane()))
+	return "wait." + strconv.Itoa(j.ShardOf(d.Integration)) + "." + d.Integration + "." + base64.RawURLEncoding.EncodeToString(sum[:16]) + "."
+}
+
+// dueOf reads the time from a subject.
+func dueOf(subject string) (time.Time, bool) {
+	ms, err := strconv.ParseInt(subject[strings.LastIndexByte(subject, '.')+1:], 10, 64)
+	return time.UnixMilli(ms).UTC(), err == nil
+}
+
+// HeldUntil returns the latest time until which a delivery of this one's lane is held; zero when none is.
+// What is enqueued with that time comes after it.
+func (j *Journal) HeldUntil(ctx context.Context, d *event.Delivery) (time.Time, error) {
+	if err := event.CheckID(d.Integration); err != nil {
+		return time.Time{}, err
+	}
+	subjects, err := j.heldSubjects(ctx, j.lanePrefix(d)+"*")
+	if err != nil || len(subjects) == 0 {
+		return time.Time{}, err
+	}
+	return subjects[len(subjects)-1].due, nil
+}
+
+type heldSubject struct {
+	name string
+	due  time.Time
+}
+
+// heldSubjects returns the subjects that a filter selects, the earliest due first.
+func (j *Journal) heldSubjects(ctx context.Context, filter string) ([]heldSubject, error) {
+	info, err := j.streams[streamWork].Info(ctx, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return nil, j.fail("looking for what is held", err)
+	}
+	all := make([]heldSubject, 0, len(info.State.Subjects))
+	for name := range info.State.Subjects {
+		if due, ok := dueOf(name); ok {
+			all = append(all, heldSubject{name, due})
+		}
+	}
+	slices.SortFunc(all, func(a, b heldSubject) int { return cmp.Or(a.due.Compare(b.due), strings.Compare(a.name, b.name)) })
+	return all, nil
+}
+
+// watchHeld notices what is put there with an earlier time than any that Release knows of.
+func (s *Shard) watchHeld() (err error) {
+	s.earlier = make(chan struct{}, 1)
+	s.nextDue.Store(math.MaxInt64)
+	s.held, err = s.j.sub.Subscribe(fmt.Sprintf("wait.%d.>", s.number), func(m *nats.Msg) {
+		if due, ok := dueOf(m.Subject); ok && due.UnixMilli() < s.nextDue.Load() {
+			select {
+			case s.earlier <- struct{}{}:
+			default:
+			}
+		}
+	})
+	return err
+}
+
+// Earlier tells that a delivery may be due before the time that Release gave. It may be missed when the
+// connection is lost.
+func (s *Shard) Earlier() <-chan struct{} { return s.earlier }
+
+// Release moves the deliveries that are due into the work queue, those of a lane in order, and returns when
+// the next is due; zero when none is held. Broken off in the middle, it moves what is left the next time;
+// what was moved already is stored once within ten minutes.
+func (s *Shard) Release(ctx context.Context, now time.Time) (next time.Time, err error) {
+	s.nextDue.Store(math.MaxInt64) // whatever comes from now on is noticed
+	subjects, err := s.j.heldSubjects(ctx, fmt.Sprintf("wait.%d.>", s.number))
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, subject := range subjects {
+		if subject.due.After(now) {
+			s.nextDue.Store(subject.due.UnixMilli())
+			return subject.due, nil
+		}
+		if err := s.release(ctx, subject.name); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return time.Time{}, nil
+}
+
+// release moves what is held under one subject.
+func (s *Shard) release(ctx context.Context, subject string) error {
+	for after := uint64(0); ; {
+		held, err := s.j.deliveriesOf(ctx, subject, after, parkPage)
+		if err != nil || len(held) == 0 {
+			return err
+		}
+		after = held[len(held)-1].Seq
+		if err := s.move(ctx, held); err != nil {
+			return err
+		}
+	}
+}
+
+// move puts deliveries into the work queue, and only then takes them from where they were held.
+func (s *Shard) move(ctx context.Context, held []Parked) error {
+	select {
+	case <-s.closed:
+		return ErrClosed // somebody else moves them
+	default:
+	}
+	ds := make([]*event.Delivery, len(held))
+	for i, h := range held {
+		ds[i] = h.Delivery
+	}
+	if err := s.j.putWork(ctx, "releasing", heldPrefix, s.j.workSubject, ds); err != nil {
+		return err
+	}
+	for _, h := range held {
+		if err := s.j.Unpark(ctx, h.Seq); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
