@@ -118,7 +118,8 @@ func (p *plan) commit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if until.After(d.NotBefore) {
+		// A digest is joined for as long as it is open.
+		if until.After(d.NotBefore) || d.Digest != nil && until.After(p.sys.cfg.Now()) {
 			d.NotBefore = until
 		}
 	}
@@ -169,6 +170,9 @@ func (s *System) plan(ev *event.Event) *plan {
 			var ruled bool
 			if d.NotBefore, ruled = match.Held(ev.Type, now); ruled {
 				p.ruled = append(p.ruled, d)
+			}
+			if match.Digests(ev.Type) {
+				d.Digest = []uint64{ev.Seq}
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/wedsync/wedsync/actors"
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
@@ -195,19 +196,104 @@ func TestParkLimitCountsFromWhenItIsDue(t *testing.T) {
 	if err != nil || !p.Sends || p.Reason != actors.ReasonHeld || !strings.Contains(p.Detail, "until 2027-06-13T05:00:00Z") {
 		t.Errorf("previewed as %+v, %v", p, err)
 	}
-	n.held(t, "wa")
+	n.stored(t, 1)
 	clock.set(t, "2027-06-13T07:00:00.5+02:00")
 	if got := told(t, sim, 1); len(got) != 1 {
 		t.Errorf("told %q", got)
 	}
 }
 
-// held waits until something is held for the couple.
-func (n *node) held(t *testing.T, integration string) {
+// What comes within the window is one message, in order; what is critical is not gathered; what comes after
+// the window is the next one. Each event has one result.
+func TestDigest(t *testing.T) {
+	t.Parallel()
+	clock := &wall{}
+	clock.set(t, "2027-06-13T12:00:00+02:00")
+	n := startAs(t, node{now: clock.now}, longLease)
+	sim := n.whatsapp(texts)
+	n.rules("wa", event.Target{Recipients: []string{couple}, Digest: &event.Digest{Window: event.Duration(2 * time.Second)}, Critical: []string{"c"}})
+	n.tell("a", 0)
+	n.tell("b", 1)
+	n.tell("c", 2)
+	n.tell("a", 3)
+	if got := told(t, sim, 1); !slices.Equal(got, []string{couple + " C: c1\nRoom: 2"}) {
+		t.Errorf("at once told %q", got)
+	}
+	n.restart(longLease)
+	n.stored(t, 3)
+	clock.set(t, "2027-06-13T12:00:02+02:00")
+	want := couple + " 3 updates: c1\nA: Room: 0\nB: Room: 1\nA: Room: 3"
+	if got := told(t, sim, 2); got[1] != want {
+		t.Errorf("after the window told %q, want %q", got[1:], want)
+	}
+	n.tell("b", 4)
+	n.stored(t, 1)
+	clock.set(t, "2027-06-13T12:00:04+02:00")
+	if got := told(t, sim, 3); got[2] != couple+" B: c1\nRoom: 4" {
+		t.Errorf("one by itself is told as %q", got[2:])
+	}
+	ends := map[string]string{}
+	for _, r := range n.results(5) {
+		ends[r.EventID] = string(r.Result.Outcome) + r.Result.Reason
+	}
+	if got := fmt.Sprint(ends); got != "map[a-0:skippeddigested a-3:delivered b-1:skippeddigested b-4:delivered c-2:delivered]" {
+		t.Errorf("ended as %s", got)
+	}
+}
+
+// A digest that the vendor refuses is one dead letter, and told again as it was.
+func TestDigestIsReplayedWhole(t *testing.T) {
+	t.Parallel()
+	clock := &wall{}
+	clock.set(t, "2027-06-13T12:00:00+02:00")
+	n := startAs(t, node{now: clock.now}, longLease)
+	sim := n.whatsapp(texts)
+	n.rules("wa", event.Target{Recipients: []string{couple}, Digest: &event.Digest{Window: event.Duration(time.Second)}})
+	sim.Faults().Add(vendors.Fault{Code: "131026", Times: 1})
+	n.tell("a", 0)
+	n.tell("a", 1)
+	n.stored(t, 2)
+	clock.set(t, "2027-06-13T12:00:01+02:00")
+	if _, err := n.Replay(t.Context(), n.letters(1)[0].Seq); err != nil {
+		t.Fatal(err)
+	}
+	want := couple + " 2 updates: c1\nA: Room: 0\nA: Room: 1"
+	if got := told(t, sim, 1); got[len(got)-1] != want {
+		t.Errorf("replayed as %q, want %q", got, want)
+	}
+}
+
+// What cannot be told together is told apart: nothing is lost.
+func TestDigestThatCannotBeIsToldApart(t *testing.T) {
+	t.Parallel()
+	clock := &wall{}
+	clock.set(t, "2027-06-13T12:00:00+02:00")
+	n := startAs(t, node{now: clock.now}, longLease)
+	sim := n.whatsapp(texts)
+	n.rules("wa", event.Target{Recipients: []string{couple}, Digest: &event.Digest{Window: event.Duration(time.Second)}})
+	n.tell("a", 0)
+	n.tell("a", 1)
+	n.stored(t, 2)
+	if err := n.registry.DeleteMapping(t.Context(), "wa"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.registry.PutMapping(t.Context(), event.Mapping{
+		ID: "wa", Pattern: "couple:**", Targets: []event.Target{{Integration: "wa", Recipients: []string{couple}}}, Fields: map[string]string{"room": "payload.none.deep"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	clock.set(t, "2027-06-13T12:00:01+02:00")
+	if got, want := told(t, sim, 2), []string{couple + " A: c1\nRoom: 0", couple + " A: c1\nRoom: 1"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+// stored waits until the log has so many deliveries.
+func (n *node) stored(t *testing.T, count uint64) {
 	t.Helper()
-	d := &event.Delivery{Channel: "couple:updates:c", Integration: integration, Recipient: couple}
 	waitFor(t, func() bool {
-		until, err := n.journal.HeldUntil(t.Context(), d)
-		return err == nil && !until.IsZero()
+		s, err := n.journal.Status(t.Context())
+		at := slices.IndexFunc(s.Streams, func(s journal.StreamStatus) bool { return s.Name == "DL" })
+		return err == nil && s.Streams[at].Messages == count
 	})
 }

@@ -120,7 +120,7 @@ func (t *tenure) release() {
 		wait := releaseRetry
 		if t.valid() {
 			now := t.sys.cfg.Now()
-			next, err := t.queue.Release(t.pull, now)
+			next, err := t.queue.Release(t.pull, now, digests{t.sys})
 			switch {
 			case err == nil && next.IsZero():
 				wait = releaseLook

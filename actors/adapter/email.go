@@ -130,6 +130,15 @@ func (e *email) Encode(ev *event.Event) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
+	calendar, err := invite(ev, n, p)
+	if err != nil {
+		return nil, err
+	}
+	return e.mail(ev, n, p, calendar)
+}
+
+// mail makes the parts of a notice's mail.
+func (e *email) mail(ev *event.Event, n *notice, p payload, calendar *invitation) (json.RawMessage, error) {
 	var html bytes.Buffer
 	if err := e.html.Execute(&html, emailView(n)); err != nil {
 		return nil, fmt.Errorf("write the HTML of %s: %w", ev.Type, err)
@@ -137,10 +146,7 @@ func (e *email) Encode(ev *event.Event) (json.RawMessage, error) {
 	b := emailBody{
 		Subject: shorten(oneLine(n.heading()), maxSubject),
 		Text:    n.plain() + "\n",
-		HTML:    html.String(),
-	}
-	if b.Calendar, err = invite(ev, n, p); err != nil {
-		return nil, err
+		HTML:    html.String(), Calendar: calendar,
 	}
 	if id := weddingOf(ev, p); id != "" {
 		b.Thread = weddingKey(id)

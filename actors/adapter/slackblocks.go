@@ -50,6 +50,11 @@ func (c *slackConn) Encode(ev *event.Event) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.message(ev, n)
+}
+
+// message makes the message of a notice, marked with the event that it tells of.
+func (c *slackConn) message(ev *event.Event, n *notice) (json.RawMessage, error) {
 	m := slackMessage{
 		Text: slackEscape(n.heading(), slackMaxText),
 		Blocks: []slackBlock{{

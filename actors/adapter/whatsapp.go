@@ -171,18 +171,23 @@ func (c *whatsAppConn) Encode(ev *event.Event) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	template, err := c.template(ev.Type, n, p)
+	return c.content(ev.Type, n, p)
+}
+
+// content makes the template of a type, and in text mode the text too.
+func (c *whatsAppConn) content(eventType string, n *notice, p payload) (json.RawMessage, error) {
+	template, err := c.template(eventType, n, p)
 	if err != nil {
 		return nil, err
 	}
 	var content whatsAppContent
 	if content.Template, err = json.Marshal(template); err != nil {
-		return nil, fmt.Errorf("write the template of %s: %w", ev.Type, err)
+		return nil, fmt.Errorf("write the template of %s: %w", eventType, err)
 	}
 	if c.textMode {
 		content.Text, err = json.Marshal(whatsAppText{Body: shorten(n.plain(), whatsAppMaxText)})
 		if err != nil {
-			return nil, fmt.Errorf("write the text of %s: %w", ev.Type, err)
+			return nil, fmt.Errorf("write the text of %s: %w", eventType, err)
 		}
 	}
 	return json.Marshal(content)

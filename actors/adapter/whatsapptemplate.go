@@ -93,11 +93,7 @@ func (n *notice) parameter(name string, p payload) (string, error) {
 		}
 		return n.couple, nil
 	case paramSummary:
-		facts := make([]string, len(n.lines))
-		for i, l := range n.lines {
-			facts[i] = l.label + ": " + l.value
-		}
-		return oneLine(firstOf(strings.Join(facts, "; "), n.notes, n.title)), nil
+		return n.summary(), nil
 	}
 	s, err := p.need(name)
 	if err != nil {

@@ -28,6 +28,7 @@ type Delivery struct {
 	NotBefore     time.Time         `json:"notBefore,omitzero"`  // it is held until then; zero: it is not
 	Replay        int               `json:"replay,omitempty"`    // how often it came back from the dead letters
 	Queued        uint64            `json:"queued,omitempty"`    // position in the work queue, of one that was parked
+	Digest        []uint64          `json:"digest,omitempty"`    // the events that it tells of together, or its own, to be told with others
 	Body          json.RawMessage   `json:"body"`                // what the adapter encoded
 }
 
@@ -87,6 +88,7 @@ const (
 	ReasonLoop          = "loop"               // skipped: the event came of one that had gone through that integration
 	ReasonHops          = "hop_limit"          // skipped: the event came of too many others, one after the other
 	ReasonErased        = "wedding_erased"     // skipped: its wedding was erased while it waited
+	ReasonDigested      = "digested"           // skipped: a later event's delivery tells it too
 	ReasonDisabled      = "integration_disabled"
 	ReasonDeleted       = "integration_deleted"
 	ReasonMisconfigured = "integration_misconfigured"

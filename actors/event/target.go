@@ -3,6 +3,7 @@ package event
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Target is either a category or one integration, and the rules by which what goes there is told.
@@ -17,6 +18,8 @@ type Target struct {
 	Recipients []string `json:"recipients,omitempty"`
 	// QuietHours are when nobody is told; what comes in them is sent when they end.
 	QuietHours *QuietHours `json:"quietHours,omitempty"`
+	// Digest makes one message of what comes within a while.
+	Digest *Digest `json:"digest,omitempty"`
 	// Critical are the event types that are sent at once all the same.
 	Critical []string `json:"critical,omitempty"`
 }
@@ -28,8 +31,16 @@ type QuietHours struct {
 	TimeZone string `json:"timeZone"` // an IANA name, such as "Europe/Paris"
 }
 
+// Digest says how long events are gathered, from the first of them, to be told together.
+type Digest struct {
+	Window Duration `json:"window"` // such as "15m"
+}
+
 // Limits on a target's rules.
 const (
+	MinDigest = time.Second
+	MaxDigest = 24 * time.Hour
+
 	MaxRecipients     = 50
 	MaxRecipientBytes = 254 // a mail address has no more (RFC 5321, 4.5.3.1.3)
 )
@@ -77,8 +88,11 @@ func (t *Target) check(types []string) *FieldError {
 			return wrong(field, "%s is none of the mapping's types %v, so it would never go there", name, types)
 		}
 	}
-	if len(t.Critical) > 0 && t.QuietHours == nil {
-		return wrong("critical", "there is nothing that these types would pass; give quietHours")
+	if t.Digest != nil && (time.Duration(t.Digest.Window) < MinDigest || time.Duration(t.Digest.Window) > MaxDigest) {
+		return wrong("digest.window", "%v; allowed are %v to %v", time.Duration(t.Digest.Window), MinDigest, MaxDigest)
+	}
+	if len(t.Critical) > 0 && t.QuietHours == nil && t.Digest == nil {
+		return wrong("critical", "there is nothing that these types would pass; give quietHours or digest")
 	}
 	for i, name := range t.Critical {
 		if err := CheckType(name); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
 )
@@ -26,7 +27,10 @@ func TestRulesOfATargetAreChecked(t *testing.T) {
 		{event.Target{Recipients: []string{"a\nb"}}, "targets[0].recipients[0]", "printable"},
 		{event.Target{Recipients: []string{strings.Repeat("x", 255)}}, "targets[0].recipients[0]", "1 to 254 bytes"},
 		{event.Target{Recipients: []string{"a", "b", "a"}}, "targets[0].recipients[2]", "a is there twice"},
-		{event.Target{Critical: []string{"a.b"}}, "targets[0].critical", "give quietHours"},
+		{event.Target{Critical: []string{"a.b"}}, "targets[0].critical", "give quietHours or digest"},
+		{rules: event.Target{Digest: &event.Digest{Window: event.Duration(time.Minute)}, Critical: []string{"a.b"}}},
+		{event.Target{Digest: &event.Digest{}}, "targets[0].digest.window", "0s; allowed are 1s to 24h0m0s"},
+		{event.Target{Digest: &event.Digest{Window: event.Duration(25 * time.Hour)}}, "targets[0].digest.window", "25h0m0s"},
 		{event.Target{QuietHours: &event.QuietHours{}, Critical: []string{"a.b", "B"}}, "targets[0].critical[1]", `event type "B"`},
 		{event.Target{Recipients: many}, "targets[0].recipients", "51, at most 50"},
 	} {

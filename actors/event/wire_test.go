@@ -73,7 +73,7 @@ func sampleDelivery() event.Delivery {
 		Channel: "supplier:dashboard:42", Integration: "studiocloud-42", Vendor: "studiocloud",
 		Category: event.PhotographyCRM, WeddingID: "7", CorrelationID: "c1", TraceParent: "00-a-b-01",
 		Recipient: "+33612345678", Vars: map[string]string{"supplierId": "42"},
-		AcceptedAt: accepted, RoutedAt: routed, NotBefore: accepted.Add(time.Hour), Replay: 1, Queued: 12, Body: json.RawMessage(`{"client_id":"7"}`),
+		AcceptedAt: accepted, RoutedAt: routed, NotBefore: accepted.Add(time.Hour), Replay: 1, Queued: 12, Digest: []uint64{98, 99}, Body: json.RawMessage(`{"client_id":"7"}`),
 	}
 }
 
@@ -104,7 +104,7 @@ const (
 	deliveryJSON = `{"v":1,"id":"dlv_1","eventId":"ev1","eventSeq":99,"eventType":"timeline.updated",` +
 		`"channel":"supplier:dashboard:42","integration":"studiocloud-42","vendor":"studiocloud","category":"photography-crm",` +
 		`"weddingId":"7","correlationId":"c1","traceparent":"00-a-b-01","recipient":"+33612345678","vars":{"supplierId":"42"},"acceptedAt":"2026-06-20T13:00:00.123456789Z",` +
-		`"routedAt":"2026-06-20T13:00:00.125456789Z","notBefore":"2026-06-20T14:00:00.123456789Z","replay":1,"queued":12,"body":{"client_id":"7"}}`
+		`"routedAt":"2026-06-20T13:00:00.125456789Z","notBefore":"2026-06-20T14:00:00.123456789Z","replay":1,"queued":12,"digest":[98,99],"body":{"client_id":"7"}}`
 	attemptJSON = `{"number":1,"startedAt":"2026-06-20T13:00:00.125456789Z","duration":"1.5ms","status":503,` +
 		`"verdict":"retry","reason":"throttled","detail":"busy","probe":true}`
 	recordJSON = `{"v":1,"node":"n1","delivery":{"id":"dlv_1","replay":1,"eventId":"ev1","eventType":"timeline.updated",` +
@@ -121,7 +121,7 @@ const (
 		`"limits":{"perSecond":0.5,"burst":2,"perRecipient":"6s","recipientBurst":45,"maxInFlight":3,"webhooksPerHour":4,"timeout":"30s","parkLimit":"24h0m0s"},` +
 		`"disabled":true,"paused":{"reason":"r","by":"admin:ops","at":"2026-06-20T13:00:00.123456789Z"}}`
 	mappingJSON = `{"v":1,"id":"m1","pattern":"supplier:dashboard:{supplierId}","types":["timeline.updated"],` +
-		`"targets":[{"category":"photography-crm"},{"integration":"slack-1","types":["timeline.updated"],"recipients":["#weddings"],"quietHours":{"from":"22:00","to":"07:00","timeZone":"Europe/Paris"},"critical":["wedding.cancelled"]}],"when":"true","fields":{"notes":"1"}}`
+		`"targets":[{"category":"photography-crm"},{"integration":"slack-1","types":["timeline.updated"],"recipients":["#weddings"],"quietHours":{"from":"22:00","to":"07:00","timeZone":"Europe/Paris"},"digest":{"window":"15m0s"},"critical":["wedding.cancelled"]}],"when":"true","fields":{"notes":"1"}}`
 	healthJSON = `{"integration":"slack-1","vendor":"slack","state":"open","reason":"r","lastError":"e",` +
 		`"lastErrorAt":"2026-06-20T13:00:00.123456789Z","successRate":0.5,"waiting":1,"parked":2,"inFlight":3,` +
 		`"nextProbe":"2026-06-20T13:00:00.123456789Z",` +
@@ -155,7 +155,7 @@ func TestWireFormat(t *testing.T) {
 			V: 1, ID: "m1", Pattern: "supplier:dashboard:{supplierId}", Types: []string{"timeline.updated"},
 			Targets: []event.Target{{Category: event.PhotographyCRM}, {
 				Integration: "slack-1", Types: []string{"timeline.updated"}, Recipients: []string{"#weddings"},
-				QuietHours: &event.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Paris"}, Critical: []string{"wedding.cancelled"},
+				QuietHours: &event.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Paris"}, Digest: &event.Digest{Window: event.Duration(15 * time.Minute)}, Critical: []string{"wedding.cancelled"},
 			}},
 			When: "true", Fields: map[string]string{"notes": "1"},
 		},

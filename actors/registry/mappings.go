@@ -106,6 +106,10 @@ func cloneTargets(targets []event.Target) []event.Target {
 			quiet := *t.QuietHours
 			all[i].QuietHours = &quiet
 		}
+		if t.Digest != nil {
+			digest := *t.Digest
+			all[i].Digest = &digest
+		}
 	}
 	return all
 }

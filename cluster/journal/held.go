@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -29,6 +28,9 @@ import (
 
 // heldPrefix tells the message id of a delivery that was moved from that under which it was held.
 const heldPrefix = "w:"
+
+// noticePrefix begins the subject on which the shard's owner is told of what is held, outside of all streams.
+const noticePrefix = "held."
 
 func (j *Journal) lanePrefix(d *event.Delivery) string {
 	sum := sha256.Sum256([]byte(d.Lane()))
@@ -75,11 +77,21 @@ func (j *Journal) heldSubjects(ctx context.Context, filter string) ([]heldSubjec
 	return all, nil
 }
 
-// watchHeld notices what is put there with an earlier time than any that Release knows of.
+// noticeHeld tells the shard's owner of what is held now, once it is stored.
+func (j *Journal) noticeHeld(ds []*event.Delivery) {
+	for _, d := range ds {
+		if !d.NotBefore.IsZero() {
+			subject := fmt.Sprintf("%s%d.%d", noticePrefix, j.ShardOf(d.Integration), d.NotBefore.UnixMilli())
+			_ = j.pub.Publish(subject, nil) // the owner looks by itself, too
+		}
+	}
+}
+
+// watchHeld notices what is held with an earlier time than any that Release knows of.
 func (s *Shard) watchHeld() (err error) {
 	s.earlier = make(chan struct{}, 1)
 	s.nextDue.Store(math.MaxInt64)
-	s.held, err = s.j.sub.Subscribe(fmt.Sprintf("wait.%d.>", s.number), func(m *nats.Msg) {
+	s.held, err = s.j.sub.Subscribe(fmt.Sprintf("%s%d.*", noticePrefix, s.number), func(m *nats.Msg) {
 		if due, ok := dueOf(m.Subject); ok && due.UnixMilli() < s.nextDue.Load() {
 			select {
 			case s.earlier <- struct{}{}:
@@ -94,10 +106,18 @@ func (s *Shard) watchHeld() (err error) {
 // connection is lost.
 func (s *Shard) Earlier() <-chan struct{} { return s.earlier }
 
-// Release moves the deliveries that are due into the work queue, those of a lane in order, and returns when
-// the next is due; zero when none is held. Broken off in the middle, it moves what is left the next time;
-// what was moved already is stored once within ten minutes.
-func (s *Shard) Release(ctx context.Context, now time.Time) (next time.Time, err error) {
+// Joiner makes one delivery of several.
+type Joiner interface {
+	// Join returns the last of the deliveries, of one lane, as it stands for all; or nil if each is to be made.
+	Join(ctx context.Context, ds []*event.Delivery) (*event.Delivery, error)
+	// Joined takes note of those that another one stands for now. It may be called again for the same.
+	Joined(ctx context.Context, ds []*event.Delivery) error
+}
+
+// Release moves the deliveries that are due into the work queue, those of a lane in order, those of a digest
+// as one, and returns when the next is due; zero when none is held. Broken off in the middle, it moves what
+// is left the next time; what was moved already is stored once within ten minutes.
+func (s *Shard) Release(ctx context.Context, now time.Time, joiner Joiner) (next time.Time, err error) {
 	s.nextDue.Store(math.MaxInt64) // whatever comes from now on is noticed
 	subjects, err := s.j.heldSubjects(ctx, fmt.Sprintf("wait.%d.>", s.number))
 	if err != nil {
@@ -108,7 +128,7 @@ func (s *Shard) Release(ctx context.Context, now time.Time) (next time.Time, err
 			s.nextDue.Store(subject.due.UnixMilli())
 			return subject.due, nil
 		}
-		if err := s.release(ctx, subject.name); err != nil {
+		if err := s.release(ctx, subject.name, joiner); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -116,21 +136,23 @@ func (s *Shard) Release(ctx context.Context, now time.Time) (next time.Time, err
 }
 
 // release moves what is held under one subject.
-func (s *Shard) release(ctx context.Context, subject string) error {
+func (s *Shard) release(ctx context.Context, subject string, joiner Joiner) error {
 	for after := uint64(0); ; {
 		held, err := s.j.deliveriesOf(ctx, subject, after, parkPage)
 		if err != nil || len(held) == 0 {
 			return err
 		}
 		after = held[len(held)-1].Seq
-		if err := s.move(ctx, held); err != nil {
+		if err := s.move(ctx, held, joiner); err != nil {
 			return err
 		}
 	}
 }
 
-// move puts deliveries into the work queue, and only then takes them from where they were held.
-func (s *Shard) move(ctx context.Context, held []Parked) error {
+// move puts deliveries into the work queue, a digest in place of all of them where they are one, and only
+// then takes them from where they were held. A digest has the message id of its last delivery, which is the
+// last to be taken away: begun again after a crash, it is stored once.
+func (s *Shard) move(ctx context.Context, held []Parked, joiner Joiner) error {
 	select {
 	case <-s.closed:
 		return ErrClosed // somebody else moves them
@@ -140,11 +162,26 @@ func (s *Shard) move(ctx context.Context, held []Parked) error {
 	for i, h := range held {
 		ds[i] = h.Delivery
 	}
+	var joined []*event.Delivery
+	if len(ds) > 1 && !slices.ContainsFunc(ds, func(d *event.Delivery) bool { return len(d.Digest) == 0 }) {
+		one, err := joiner.Join(ctx, ds)
+		if err != nil {
+			return err
+		}
+		if one != nil {
+			joined, ds = ds[:len(ds)-1], []*event.Delivery{one}
+		}
+	}
 	if err := s.j.putWork(ctx, "releasing", heldPrefix, s.j.workSubject, ds); err != nil {
 		return err
 	}
+	if len(joined) > 0 {
+		if err := joiner.Joined(ctx, joined); err != nil {
+			return err
+		}
+	}
 	for _, h := range held {
-		if err := s.j.Unpark(ctx, h.Seq); err != nil && !errors.Is(err, ErrNotFound) {
+		if err := s.j.Unpark(ctx, h.Seq); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,8 @@
 package journal_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -17,9 +19,15 @@ func newHeld(seq uint64, integration, recipient string, due time.Time) *event.De
 	return d
 }
 
+// apart joins nothing.
+type apart struct{}
+
+func (apart) Join(context.Context, []*event.Delivery) (*event.Delivery, error) { return nil, nil }
+func (apart) Joined(context.Context, []*event.Delivery) error                  { return nil }
+
 func release(t *testing.T, s *journal.Shard, now time.Time) time.Time {
 	t.Helper()
-	next, err := s.Release(t.Context(), now)
+	next, err := s.Release(t.Context(), now, apart{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,11 +109,11 @@ func TestHeldGoesToTheNextOwner(t *testing.T) {
 	old := mustShard(t, j, j.ShardOf("crm"))
 	enqueue(t, j, newHeld(1, "crm", "", dawn), newHeld(2, "crm", "", dawn))
 	s := mustShard(t, j, j.ShardOf("crm"))
-	if _, err := old.Release(t.Context(), dawn); err == nil {
+	if _, err := old.Release(t.Context(), dawn, apart{}); err == nil {
 		t.Error("a shard that was taken over releases what is held")
 	}
 	closeJournal(t, j)
-	if _, err := s.Release(t.Context(), dawn); err == nil {
+	if _, err := s.Release(t.Context(), dawn, apart{}); err == nil {
 		t.Error("a closed log releases what is held")
 	}
 	if _, err := j.HeldUntil(t.Context(), newDelivery(1, "crm")); err == nil {
@@ -124,4 +132,63 @@ func TestHeldGoesToTheNextOwner(t *testing.T) {
 	if _, err := j.HeldUntil(t.Context(), newDelivery(1, "a.b")); err == nil {
 		t.Error("an integration that cannot be is held")
 	}
+}
+
+// together joins all, and fails to take note of it as often as it is told.
+type together struct {
+	failures int
+	joined   [][]uint64
+}
+
+func (g *together) Join(_ context.Context, ds []*event.Delivery) (*event.Delivery, error) {
+	one := *ds[len(ds)-1]
+	one.Digest = nil
+	for _, d := range ds {
+		one.Digest = append(one.Digest, d.EventSeq)
+	}
+	return &one, nil
+}
+
+func (g *together) Joined(_ context.Context, ds []*event.Delivery) error {
+	var seqs []uint64
+	for _, d := range ds {
+		seqs = append(seqs, d.EventSeq)
+	}
+	if g.joined = append(g.joined, seqs); g.failures > 0 {
+		g.failures--
+		return errors.New("a crash")
+	}
+	return nil
+}
+
+// A digest is stored once, also where it was broken off after that; what is no digest is moved as it is.
+func TestDigestIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	j := open(t)
+	s := mustShard(t, j, j.ShardOf("crm"))
+	due := time.UnixMilli(1812862800000)
+	for seq := range uint64(3) {
+		d := newHeld(seq+1, "crm", "", due)
+		d.Digest = []uint64{seq + 1}
+		enqueue(t, j, d, newHeld(seq+1, "crm", "apart", due))
+	}
+	g := &together{failures: 1}
+	if _, err := s.Release(t.Context(), due, g); err == nil {
+		t.Error("what failed is not told")
+	}
+	if next, err := s.Release(t.Context(), due, g); err != nil || !next.IsZero() {
+		t.Errorf("the second time: %v, %v", next, err)
+	}
+	if fmt.Sprint(g.joined) != "[[1 2] [1 2]]" {
+		t.Errorf("joined %v", g.joined)
+	}
+	var got []string
+	for _, w := range deliveries(t, s, 4) {
+		got = append(got, fmt.Sprint(w.Delivery.Recipient, w.Delivery.EventSeq, w.Delivery.Digest))
+	}
+	slices.Sort(got)
+	if fmt.Sprint(got) != "[3 [1 2 3] apart1 [] apart2 [] apart3 []]" {
+		t.Errorf("given out %q", got)
+	}
+	nothing(t, s.NextDeliveries)
 }

@@ -18,7 +18,9 @@ import (
 // even after it was done, so what was taken out must not be put back with Enqueue but with Park.
 // After an error some may have been stored.
 func (j *Journal) Enqueue(ctx context.Context, ds ...*event.Delivery) error {
-	return j.putWork(ctx, "enqueueing", "", j.queueSubject, ds)
+	err := j.putWork(ctx, "enqueueing", "", j.queueSubject, ds)
+	j.noticeHeld(ds)
+	return err
 }
 
 // Bounds on what is parked, or moved, at once.

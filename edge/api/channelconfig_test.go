@@ -17,12 +17,12 @@ func TestChannelConfigIsTheMapping(t *testing.T) {
 	into[integration](t, n.do(t, "PUT", "/api/integrations/wa", whatsAppIntegration))
 	const rules = `{"pattern":"couple:*","targets":[{"integration":"wa","types":["a.b"],"recipients":["+33612345678"],
 		"quietHours":{"from":"22:00","to":"07:00","timeZone":"Europe/Paris"},"critical":["a.c"]}]}`
-	put := n.do(t, "PUT", "/api/integrations/channel-config/health", rules)
+	put := n.do(t, "PUT", "/api/integrations/channel-config/night", rules)
 	m := into[event.Mapping](t, put)
-	if to := m.Targets[0]; m.ID != "health" || to.Recipients[0] != "+33612345678" || to.QuietHours.TimeZone != "Europe/Paris" || to.Critical[0] != "a.c" || to.Types[0] != "a.b" {
+	if to := m.Targets[0]; m.ID != "night" || to.Recipients[0] != "+33612345678" || to.QuietHours.TimeZone != "Europe/Paris" || to.Critical[0] != "a.c" || to.Types[0] != "a.b" {
 		t.Errorf("put %+v", m)
 	}
-	for _, path := range []string{"/api/mappings/health", "/api/integrations/channel-config/health"} {
+	for _, path := range []string{"/api/mappings/night", "/api/integrations/channel-config/night"} {
 		if a := n.do(t, "GET", path, ""); a.body != put.body || a.header.Get("ETag") != put.header.Get("ETag") {
 			t.Errorf("%s: %s, want %s", path, a.body, put.body)
 		}
@@ -38,10 +38,10 @@ func TestChannelConfigIsTheMapping(t *testing.T) {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
 	}
-	if a := n.do(t, "DELETE", "/api/integrations/channel-config/health", ""); a.status != 204 {
+	if a := n.do(t, "DELETE", "/api/integrations/channel-config/night", ""); a.status != 204 {
 		t.Errorf("deleted: %d %s", a.status, a.body)
 	}
-	if a := n.do(t, "GET", "/api/mappings/health", ""); a.code(t) != problem.MappingUnknown {
+	if a := n.do(t, "GET", "/api/mappings/night", ""); a.code(t) != problem.MappingUnknown {
 		t.Errorf("deleted, it is shown: %s", a.body)
 	}
 }

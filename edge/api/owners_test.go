@@ -252,7 +252,7 @@ func TestOwnersAskAnalyticsForTheirOwn(t *testing.T) {
 	n, keys, _, _ := settled(t)
 	n.do(t, "GET", "/api/audit?actor=admin:x&action=a&target=t&outcome=ok&since=1h&until=2030-01-01T00:00:00Z&after=5.0.6.e&limit=7", "", as(keys["beta"])...)
 	q := n.numbers.audit
-	if own := q.Own; own == nil || !slices.Equal(own.Integrations, []string{"beta-crm"}) || !slices.Equal(own.Mappings, []string{"beta-map"}) ||
+	if own := q.Own; own == nil || !slices.Equal(own.Integrations, []string{"beta-crm"}) || !slices.Equal(own.Mappings, []string{"beta-config", "beta-map"}) ||
 		len(own.Keys) != 2 || strings.Contains(fmt.Sprint(own), "alpha") || !slices.Contains(own.Actors, "webhook:beta-crm") {
 		t.Errorf("of beta's: %+v", own)
 	}
