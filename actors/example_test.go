@@ -18,6 +18,7 @@ import (
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
 // embedded is what a program needs that has wedsync inside.
@@ -179,4 +180,35 @@ func ExampleSystem_Health() {
 	// Output:
 	// crm healthy 1
 	// crm studiocloud
+}
+
+// Whom a channel's events are told, and how: the rules are a mapping's, and an event that is appended goes by them.
+func ExampleSystem_notifications() {
+	ctx := context.Background()
+	e := embed(ctx)
+	defer e.close(ctx)
+	sim := must(vendors.StartWhatsApp(ctx, vendors.Config{}))
+	defer sim.Close()
+	in, secrets := sim.Integration("whatsapp")
+	must(e.registry.Put(ctx, in))
+	if err := e.registry.SetSecrets(ctx, in.ID, map[string]event.Secret{"access_token": secrets.Current("access_token")}); err != nil {
+		panic(err)
+	}
+	must(e.registry.PutMapping(ctx, event.Mapping{ID: "couple", Pattern: "supplier:dashboard:*", Targets: []event.Target{{
+		Category:   event.WhatsAppBusiness,
+		Recipients: []string{"+33600000001", "+33600000002"},
+		QuietHours: &event.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Paris"},
+		Critical:   []string{"timeline.updated"},
+	}}}))
+
+	ev := e.publish(ctx, "evt-1")
+	if err := sim.Wait(ctx, 2); err != nil {
+		panic(err)
+	}
+	fmt.Println("told:", sim.Counts().Distinct)
+	p := must(e.system.Preview(ev, "whatsapp"))
+	fmt.Println(p.Mapping, p.Sends, p.Reason == actors.ReasonHeld)
+	// Output:
+	// told: 2
+	// couple true false
 }

@@ -49,7 +49,7 @@ func (c mappingsListCmd) Run(ctx context.Context, p printer) error {
 	for _, m := range items {
 		targets := make([]string, 0, len(m.Targets))
 		for _, t := range m.Targets {
-			targets = append(targets, string(t.Category)+t.Integration)
+			targets = append(targets, targetInWords(t))
 		}
 		types := "all"
 		if len(m.Types) > 0 {
@@ -58,6 +58,25 @@ func (c mappingsListCmd) Run(ctx context.Context, p printer) error {
 		rows = append(rows, []string{m.ID, m.Pattern, types, strings.Join(targets, " "), short(m.When, 60), strconv.Itoa(len(m.Fields))})
 	}
 	return p.table([]string{"id", "pattern", "types", "targets", "when", "fields"}, rows)
+}
+
+// targetInWords names a target, and those rules that it has.
+func targetInWords(t event.Target) string {
+	var rules []string
+	if n := len(t.Recipients); n > 0 {
+		rules = append(rules, strconv.Itoa(n)+" recipients")
+	}
+	if t.QuietHours != nil {
+		rules = append(rules, "quiet hours")
+	}
+	if t.Digest != nil {
+		rules = append(rules, "digest")
+	}
+	name := string(t.Category) + t.Integration
+	if len(rules) == 0 {
+		return name
+	}
+	return name + " (" + strings.Join(rules, ", ") + ")"
 }
 
 type mappingsShowCmd struct {

@@ -62,6 +62,9 @@ func readSeason(text []byte) (season, error) {
 			m["when"] = text
 		}
 	})
+	if err := plusLost(doc["mappings"]); err != nil {
+		return s, err
+	}
 	asJSON, err := json.Marshal(doc)
 	if err != nil {
 		return s, err
@@ -82,6 +85,21 @@ func eachOf(list any, change func(map[string]any)) {
 			change(fields)
 		}
 	}
+}
+
+// plusLost refuses recipients that YAML has taken for numbers: their plus is gone.
+func plusLost(mappings any) (err error) {
+	eachOf(mappings, func(m map[string]any) {
+		eachOf(m["targets"], func(t map[string]any) {
+			recipients, _ := t["recipients"].([]any)
+			for i, r := range recipients {
+				if _, text := r.(string); !text && err == nil {
+					err = fmt.Errorf(`mapping %v: recipients[%d]: %v is no text; write it in quotes, like "+33612345678"`, m["id"], i, r)
+				}
+			}
+		})
+	})
+	return err
 }
 
 // textsOf makes texts of an object's values.
