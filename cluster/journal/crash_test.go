@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -37,7 +38,7 @@ func child(dir string) int {
 				ev := newEvent("crash:" + strconv.Itoa(caller))
 				a, err := j.Append(context.Background(), ev)
 				if err == nil {
-					err = j.Enqueue(context.Background(), newDelivery(a.Seq, "crm"))
+					err = j.Enqueue(context.Background(), newDelivery(a.Seq, "crm"), newHeld(a.Seq, "crm", "held", time.UnixMilli(1)))
 				}
 				if err != nil {
 					fmt.Fprintln(os.Stderr, err)
@@ -69,14 +70,15 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 			t.Fatalf("event %d was acknowledged as %s; now it is %v, %v", seq, id, ev, err)
 		}
 	}
-	work := map[uint64]bool{}
-	held := stream(t, j, "DL").Messages
-	for _, w := range deliveries(t, mustShard(t, j, j.ShardOf("crm")), int(held)) {
-		work[w.Delivery.EventSeq] = true
+	work := map[uint64]int{}
+	s := mustShard(t, j, j.ShardOf("crm"))
+	release(t, s, time.Now())
+	for _, w := range deliveries(t, s, int(stream(t, j, "DL").Messages)) {
+		work[w.Delivery.EventSeq]++
 	}
 	for seq := range acknowledged {
-		if !work[seq] {
-			t.Fatalf("the delivery of event %d was acknowledged and is not there", seq)
+		if work[seq] != 2 {
+			t.Fatalf("of event %d two deliveries were acknowledged, one of them held, and %d are there", seq, work[seq])
 		}
 	}
 	t.Logf("%d acknowledged, %d stored", len(acknowledged), stream(t, j, "EV").Messages)
