@@ -48,6 +48,7 @@ func (j *Journal) Erase(ctx context.Context, s Selection, only bool) (Erased, er
 		}},
 		{streamWork, "dl.>", &e.Deliveries, s.work},
 		{streamWork, "park.>", &e.Deliveries, s.work},
+		{streamWork, "wait.>", &e.Deliveries, s.work},
 		{streamDead, "dead.>", &e.DeadLetters, func(data []byte) bool {
 			l, err := decodeLetter(data)
 			return err == nil && (s.Delivery(&l.Delivery) || s.Event(&l.Event))

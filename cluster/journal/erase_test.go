@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
@@ -47,10 +48,11 @@ func TestErase(t *testing.T) {
 		seqs = append(seqs, mustAppend(t, j, &first).Seq, mustAppend(t, j, newEvent("couple:updates:c1")).Seq)
 	}
 	waits, parked, stays := newDelivery(1, "crm"), newDelivery(2, "crm"), newDelivery(3, "crm")
-	for _, d := range []*event.Delivery{waits, parked} {
+	held := newHeld(5, "crm", "", time.UnixMilli(1))
+	for _, d := range []*event.Delivery{waits, parked, held} {
 		d.WeddingID, d.Body = "c1", []byte(`{"text":"`+mark+`"}`)
 	}
-	if err := j.Enqueue(t.Context(), waits, stays); err != nil {
+	if err := j.Enqueue(t.Context(), waits, stays, held); err != nil {
 		t.Fatal(err)
 	}
 	if err := park(t, j, parked, newDelivery(4, "crm")); err != nil {
@@ -68,7 +70,7 @@ func TestErase(t *testing.T) {
 		Event:    func(ev *event.Event) bool { return ev.WeddingID == "c1" },
 		Delivery: func(d *event.Delivery) bool { return d.WeddingID == "c1" },
 	}
-	want := journal.Erased{Events: 3, Deliveries: 2, DeadLetters: 2}
+	want := journal.Erased{Events: 3, Deliveries: 3, DeadLetters: 2}
 	for _, only := range []bool{true, false} {
 		if got, err := j.Erase(t.Context(), c1, only); got != want || err != nil {
 			t.Fatalf("Erase(only %v): %+v, %v; want %+v", only, got, err, want)

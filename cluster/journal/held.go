@@ -33,7 +33,11 @@ const heldPrefix = "w:"
 const noticePrefix = "held."
 
 func (j *Journal) lanePrefix(d *event.Delivery) string {
-	sum := sha256.Sum256([]byte(d.Lane()))
+	lane := d.Lane()
+	if len(d.Digest) > 0 { // a digest tells of one wedding, so that it can be erased with that
+		lane += "\x00\x00" + d.WeddingID
+	}
+	sum := sha256.Sum256([]byte(lane))
 	return "wait." + strconv.Itoa(j.ShardOf(d.Integration)) + "." + d.Integration + "." + base64.RawURLEncoding.EncodeToString(sum[:16]) + "."
 }
 

@@ -172,6 +172,11 @@ func TestDigestIsStoredOnce(t *testing.T) {
 		d.Digest = []uint64{seq + 1}
 		enqueue(t, j, d, newHeld(seq+1, "crm", "apart", due))
 	}
+	others := newHeld(9, "crm", "", due)
+	others.WeddingID, others.Digest = "another", []uint64{9}
+	if until, err := j.HeldUntil(t.Context(), others); err != nil || !until.IsZero() {
+		t.Errorf("another wedding's digest is open until %v, %v", until, err)
+	}
 	g := &together{failures: 1}
 	if _, err := s.Release(t.Context(), due, g); err == nil {
 		t.Error("what failed is not told")
