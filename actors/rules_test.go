@@ -93,7 +93,7 @@ func TestRecipientsAreToldOfTheirTypes(t *testing.T) {
 	for _, one := range got {
 		byRecipient[one[:len(couple)]] = append(byRecipient[one[:len(couple)]], one)
 	}
-	if got := append(byRecipient[couple], byRecipient[studio]...); !slices.Equal(got, want) {
+	if got := slices.Concat(byRecipient[couple], byRecipient[studio]); !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }

@@ -57,9 +57,16 @@ func at(t *testing.T, text string) time.Time {
 func TestQuietHoursThatAreNone(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ from, to, zone, field string }{
-		{"", "07:00", "UTC", "from"}, {"22", "07:00", "UTC", "from"}, {"24:00", "07:00", "UTC", "from"}, {"9:00", "07:00", "UTC", "from"},
-		{"22:00", "7pm", "UTC", "to"}, {"22:00", "22:00", "UTC", "to"},
-		{"22:00", "07:00", "", "timeZone"}, {"22:00", "07:00", "Local", "timeZone"}, {"22:00", "07:00", "Paris", "timeZone"}, {"22:00", "07:00", "../etc/passwd", "timeZone"},
+		{"", "07:00", "UTC", "from"},
+		{"22", "07:00", "UTC", "from"},
+		{"24:00", "07:00", "UTC", "from"},
+		{"9:00", "07:00", "UTC", "from"},
+		{"22:00", "7pm", "UTC", "to"},
+		{"22:00", "22:00", "UTC", "to"},
+		{"22:00", "07:00", "", "timeZone"},
+		{"22:00", "07:00", "Local", "timeZone"},
+		{"22:00", "07:00", "Paris", "timeZone"},
+		{"22:00", "07:00", "../etc/passwd", "timeZone"},
 	} {
 		_, err := delivery.NewQuiet(event.QuietHours{From: c.from, To: c.to, TimeZone: c.zone})
 		var field *event.FieldError
