@@ -54,6 +54,9 @@ func (c tailCmd) Run(ctx context.Context, p printer) error {
 	t := &tail{p: p, left: c.Count, ended: make(chan error, 1)}
 	for _, channel := range c.Channel {
 		if err := t.follow(ctx, conn, channel, c.Last); err != nil {
+			if ctx.Err() != nil {
+				return nil // told to end before it had begun
+			}
 			return err
 		}
 	}
