@@ -3,10 +3,13 @@ package actors_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/wedsync/wedsync/actors"
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
 )
 
 // A vendor that is down may fill the log with its deliveries, so that they cannot even be parked. Once
@@ -45,4 +48,31 @@ func (n *node) full(stream string) {
 			n.t.Fatalf("%s did not become full: %+v", stream, status.Streams)
 		}
 	}
+}
+
+// A log that is full of what is held empties itself when that is due.
+func TestLogFullOfWhatIsHeld(t *testing.T) {
+	t.Parallel()
+	clock := &wall{}
+	clock.set(t, "2027-06-13T06:59:58+02:00")
+	n := startAs(t, node{now: clock.now, workBytes: 100_000}, longLease)
+	s := newSink(t)
+	n.connect("studio", s)
+	if _, err := n.registry.PutMapping(t.Context(), event.Mapping{
+		ID: "crm", Pattern: "supplier:dashboard:{supplierId}:**", Targets: []event.Target{{Category: event.PhotographyCRM, QuietHours: night}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.answers(always(http.StatusOK))
+	const lanes, each = 10, 40
+	for i := range lanes {
+		n.publish("studio", fmt.Sprint("l", i), 0, each)
+	}
+	waitFor(t, func() bool {
+		s, err := n.journal.Status(t.Context())
+		at := slices.IndexFunc(s.Streams, func(s journal.StreamStatus) bool { return s.Name == "DL" })
+		return err == nil && s.Streams[at].Bytes > s.Streams[at].MaxBytes/8*7
+	})
+	clock.set(t, "2027-06-13T07:00:01+02:00")
+	inOrder(t, s.wait(t, lanes*each))
 }

@@ -95,7 +95,7 @@ func newAttemptRows() attemptRows {
 func (a *attemptRows) add(log logID, at place, node string, d *event.DeliveryRecord, t *event.Attempt) {
 	a.addPlace(log, at)
 	a.started.add(instant(t.StartedAt, d.RoutedAt, d.AcceptedAt))
-	a.accepted.add(instant(d.AcceptedAt))
+	a.accepted.add(instant(d.CountsFrom()))
 	a.routed.add(instant(d.RoutedAt))
 	a.duration.add(uint64(max(time.Duration(t.Duration), 0).Microseconds()))
 	a.replay.add(small(d.Replay))
@@ -143,7 +143,7 @@ func newDeliveryRows() deliveryRows {
 func (r *deliveryRows) add(log logID, at place, node string, d *event.DeliveryRecord) {
 	r.addPlace(log, at)
 	r.finished.add(instant(d.Result.FinishedAt, d.RoutedAt, d.AcceptedAt))
-	r.accepted.add(instant(d.AcceptedAt))
+	r.accepted.add(instant(d.CountsFrom()))
 	r.routed.add(instant(d.RoutedAt))
 	r.replay.add(small(d.Replay))
 	r.attempts.add(small(d.Result.Attempts))

@@ -36,8 +36,18 @@ type DeliveryRecord struct {
 	WeddingID   string    `json:"weddingId,omitempty"`
 	AcceptedAt  time.Time `json:"acceptedAt"`
 	RoutedAt    time.Time `json:"routedAt"`
+	NotBefore   time.Time `json:"notBefore,omitzero"` // of one that a rule held back
 	Attempts    []Attempt `json:"attempts,omitempty"` // made since the last record of this delivery
 	Result      *Result   `json:"result,omitempty"`   // nil while it goes on
+}
+
+// CountsFrom is when its latency begins to count: when the event was accepted, or when the delivery was no
+// longer held back, since a night's quiet hours say nothing of how fast anybody was.
+func (r *DeliveryRecord) CountsFrom() time.Time {
+	if r.NotBefore.After(r.AcceptedAt) {
+		return r.NotBefore
+	}
+	return r.AcceptedAt
 }
 
 // RecordOf returns a record of the delivery with what it has in common with it filled in.
@@ -45,7 +55,7 @@ func RecordOf(d *Delivery) *DeliveryRecord {
 	return &DeliveryRecord{
 		ID: d.ID, Replay: d.Replay, EventID: d.EventID, EventType: d.EventType, Channel: d.Channel,
 		Integration: d.Integration, Vendor: d.Vendor, Category: d.Category, WeddingID: d.WeddingID,
-		AcceptedAt: d.AcceptedAt, RoutedAt: d.RoutedAt,
+		AcceptedAt: d.AcceptedAt, RoutedAt: d.RoutedAt, NotBefore: d.NotBefore,
 	}
 }
 

@@ -47,6 +47,23 @@ func dueOf(subject string) (time.Time, bool) {
 	return time.UnixMilli(ms).UTC(), err == nil
 }
 
+// heldShare is the part, one of so many, of the work stream that is not to be filled by what is held. To
+// release is to store anew: a log that is full of what is held could never be emptied.
+const heldShare = 8
+
+// roomToHold fails with ErrFull where there is no more room to hold deliveries.
+func (j *Journal) roomToHold(ctx context.Context) error {
+	const doing = "holding deliveries back"
+	info, err := j.streams[streamWork].Info(ctx)
+	if err != nil {
+		return j.fail(doing, err)
+	}
+	if size := info.Config.MaxBytes; size > 0 && int64(info.State.Bytes) > size-size/heldShare {
+		return fmt.Errorf("%s: %w: %d of %d bytes are taken, and one in %d is kept to release them", doing, ErrFull, info.State.Bytes, size, heldShare)
+	}
+	return nil
+}
+
 // HeldUntil returns the latest time until which a delivery of this one's lane is held; zero when none is.
 // What is enqueued with that time comes after it.
 func (j *Journal) HeldUntil(ctx context.Context, d *event.Delivery) (time.Time, error) {

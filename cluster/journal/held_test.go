@@ -197,3 +197,31 @@ func TestDigestIsStoredOnce(t *testing.T) {
 	}
 	nothing(t, s.NextDeliveries)
 }
+
+// What is held leaves room in the log to be released.
+func TestHeldLeavesRoom(t *testing.T) {
+	t.Parallel()
+	const size = 100_000
+	j := openWith(t, journal.Config{Dir: t.TempDir(), WorkBytes: size, Logger: logger(t)})
+	dawn := time.UnixMilli(1812862800000)
+	var err error
+	seq := uint64(0)
+	for ; err == nil; seq++ {
+		err = j.Enqueue(t.Context(), newHeld(seq+1, "crm", "", dawn))
+	}
+	if bytes := stream(t, j, "DL").Bytes; !errors.Is(err, journal.ErrFull) || bytes < size/8*7 || bytes > size/8*7+2000 {
+		t.Fatalf("after %d deliveries of %d bytes: %v", seq, bytes, err)
+	}
+	enqueue(t, j, newDelivery(1000, "crm")) // what is to be made at once still goes in
+	s := mustShard(t, j, j.ShardOf("crm"))
+	deliveries(t, s, 1)
+	for made := uint64(0); made < seq-1; {
+		_, _ = s.Release(t.Context(), dawn, apart{}) // as far as there is room
+		for _, w := range deliveries(t, s, 1) {
+			made++
+			if err := w.Ack(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
@@ -13,11 +14,17 @@ import (
 )
 
 // Enqueue puts deliveries before their integrations and returns when all are durable; those with a time
-// before which they are not to be sent are held until then. It is
+// before which they are not to be sent are held until then, and refused with ErrFull already when the log
+// is seven eighths full: what is held needs room to be released. It is
 // idempotent for ten minutes: a delivery of the same event, integration, recipient and replay is stored once,
 // even after it was done, so what was taken out must not be put back with Enqueue but with Park.
 // After an error some may have been stored.
 func (j *Journal) Enqueue(ctx context.Context, ds ...*event.Delivery) error {
+	if slices.ContainsFunc(ds, func(d *event.Delivery) bool { return !d.NotBefore.IsZero() }) {
+		if err := j.roomToHold(ctx); err != nil {
+			return err
+		}
+	}
 	err := j.putWork(ctx, "enqueueing", "", j.queueSubject, ds)
 	j.noticeHeld(ds)
 	return err
