@@ -109,7 +109,7 @@ func TestRowsAsRecorded(t *testing.T) {
 	d := &event.DeliveryRecord{
 		ID: "dlv_1", Replay: 2, EventID: "e1", EventType: "timeline.updated", Channel: "supplier:dashboard:42",
 		Integration: "crm", Vendor: "studiocloud", Category: event.PhotographyCRM, WeddingID: "couple-1",
-		AcceptedAt: at, RoutedAt: at.Add(time.Second),
+		AcceptedAt: at.Add(-9 * time.Hour), NotBefore: at, RoutedAt: at.Add(time.Second), // held over night
 		Attempts: []event.Attempt{
 			{Number: 3, StartedAt: at.Add(2 * time.Second), Duration: event.Duration(1500 * time.Millisecond), Status: 503, Verdict: "retry", Reason: "busy", Detail: "später"},
 			{Number: 4, StartedAt: at.Add(5 * time.Second), Duration: event.Duration(time.Microsecond), Status: 200, Verdict: "delivered", Probe: true},

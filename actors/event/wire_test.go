@@ -109,7 +109,7 @@ const (
 		`"verdict":"retry","reason":"throttled","detail":"busy","probe":true}`
 	recordJSON = `{"v":1,"node":"n1","delivery":{"id":"dlv_1","replay":1,"eventId":"ev1","eventType":"timeline.updated",` +
 		`"channel":"supplier:dashboard:42","integration":"studiocloud-42","vendor":"studiocloud","category":"photography-crm",` +
-		`"weddingId":"7","acceptedAt":"2026-06-20T13:00:00.123456789Z","routedAt":"2026-06-20T13:00:00.125456789Z",` +
+		`"weddingId":"7","acceptedAt":"2026-06-20T13:00:00.123456789Z","routedAt":"2026-06-20T13:00:00.125456789Z","notBefore":"2026-06-20T14:00:00.123456789Z",` +
 		`"attempts":[` + attemptJSON + `],"result":{"outcome":"dead","reason":"attempts_exhausted",` +
 		`"finishedAt":"2026-06-20T13:00:00.125456789Z","attempts":4}},"receipt":{"deliveryId":"dlv_1","integration":"whatsapp-1","vendor":"whatsapp","eventId":"whk_1",` +
 		`"status":"failed","at":"2026-06-20T13:00:00.123456789Z","reason":"131026","detail":"d"},"audit":{"at":"2026-06-20T13:00:00.123456789Z",` +
@@ -250,7 +250,14 @@ func TestRecordOf(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, rv.Field(i), from)
 		}
 	}
-	if same < 11 || got.Attempts != nil || got.Result != nil {
+	if !got.CountsFrom().Equal(d.NotBefore) {
+		t.Errorf("held until %v, its latency counts from %v", d.NotBefore, got.CountsFrom())
+	}
+	d.NotBefore = time.Time{}
+	if at := event.RecordOf(&d).CountsFrom(); !at.Equal(d.AcceptedAt) {
+		t.Errorf("accepted at %v, its latency counts from %v", d.AcceptedAt, at)
+	}
+	if same < 12 || got.Attempts != nil || got.Result != nil {
 		t.Errorf("%d fields in common; %+v", same, got)
 	}
 }
