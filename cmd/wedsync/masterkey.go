@@ -40,6 +40,9 @@ func (masterKeyRotateCmd) Help() string {
     (restart the node)           # it seals every secret with the new one
     wedsync master-key retire    # asks the node that this is done, and removes the old key
 
+This is for one node. Nodes that share a log must be stopped together for the restart: one that still has
+the old key alone cannot open what another has sealed with the new one.
+
 Keep a copy of the file apart. A key that the configuration gives as text, secrets.masterKey, is replaced
 by hand: write it to a file, rotate that with --file, and take its text.`
 }
