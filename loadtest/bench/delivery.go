@@ -109,39 +109,49 @@ func quantile(h *hdrhistogram.Histogram, q float64) time.Duration {
 	return time.Duration(h.ValueAtQuantile(q)) * time.Microsecond
 }
 
-// pace publishes at a rate for a while, whatever the answers do, and waits for the deliveries.
-func pace(ctx context.Context, n *node, v *vendor, prefix string, rate int, length time.Duration) (*paced, error) {
-	count := int(length.Seconds() * float64(rate))
-	intended := make([]time.Time, count)
-	p := &paced{accept: newHistogram(), deliver: newHistogram()}
+// atRate starts count calls at a rate, whatever becomes of those before, and times each from when it was due.
+func atRate(ctx context.Context, rate, count int, call func(ctx context.Context, i int, due time.Time) error) (*hdrhistogram.Histogram, error) {
+	took := newHistogram()
 	var mu sync.Mutex
-	g, publishing := errgroup.WithContext(ctx)
+	g, calling := errgroup.WithContext(ctx)
 	begun := time.Now()
-	target := v.taken.Load() + int64(count)
 	for i := range count {
-		intended[i] = begun.Add(time.Duration(i) * time.Second / time.Duration(rate))
-		if wait := time.Until(intended[i]); wait > 0 {
+		due := begun.Add(time.Duration(i) * time.Second / time.Duration(rate))
+		if wait := time.Until(due); wait > 0 {
 			timer := time.NewTimer(wait)
 			select {
 			case <-timer.C:
-			case <-publishing.Done():
+			case <-calling.Done():
 				timer.Stop()
 				return nil, g.Wait()
 			}
 		}
 		g.Go(func() error {
-			if err := n.publish(publishing, "s"+strconv.Itoa(i%suppliers), "x", prefix+strconv.Itoa(i)); err != nil {
+			if err := call(calling, i, due); err != nil {
 				return err
 			}
-			took := time.Since(intended[i])
+			after := time.Since(due)
 			mu.Lock()
 			defer mu.Unlock()
-			return p.accept.RecordValue(took.Microseconds())
+			return took.RecordValue(after.Microseconds())
 		})
 	}
-	if err := g.Wait(); err != nil {
+	return took, g.Wait()
+}
+
+// pace publishes at a rate for a while and waits for the deliveries.
+func pace(ctx context.Context, n *node, v *vendor, prefix string, rate int, length time.Duration) (*paced, error) {
+	count := int(length.Seconds() * float64(rate))
+	intended := make([]time.Time, count)
+	target := v.taken.Load() + int64(count)
+	accept, err := atRate(ctx, rate, count, func(ctx context.Context, i int, due time.Time) error {
+		intended[i] = due
+		return n.publish(ctx, "s"+strconv.Itoa(i%suppliers), "x", prefix+strconv.Itoa(i))
+	})
+	if err != nil {
 		return nil, err
 	}
+	p := &paced{accept: accept, deliver: newHistogram()}
 	if err := v.wait(ctx, target); err != nil {
 		return nil, err
 	}

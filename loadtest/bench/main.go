@@ -43,6 +43,7 @@ func run() error {
 	b := &bench{binary: *binary}
 	all := []measurement{
 		{"idle", idle}, {"throughput", throughput}, {"latency", latency}, {"fanout", fanout}, {"stuck", stuck}, {"configured", configured},
+		{"webhooks", webhooks}, {"transformation", transformation}, {"notification", notification}, {"health", health},
 	}
 	var rows []row
 	for _, m := range all {
