@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -77,6 +78,9 @@ func (n *node) sendWebhook(ctx context.Context, signer *standardwebhooks.Webhook
 		return err
 	}
 	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil { // else the connection is not used again
+		return err
+	}
 	if resp.StatusCode != http.StatusAccepted {
 		return fmt.Errorf("the webhook %s is answered %d", id, resp.StatusCode)
 	}
