@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -43,7 +44,10 @@ func (p Publisher) Start(ctx context.Context, subject string) error {
 }
 
 // Close is what Journal.Close does to it.
-func (p Publisher) Close() { close(p.p.closed) }
+func (p Publisher) Close() { p.p.close() }
+
+// GiveUp gives up the calls sent before a time, as is done with those that are overdue.
+func (p Publisher) GiveUp(before time.Time) { p.p.giveUp(before) }
 
 // NewServerLog returns what the embedded server logs to.
 func NewServerLog(log zerolog.Logger) server.Logger { return &serverLog{log: log} }

@@ -167,7 +167,7 @@ func (j *Journal) Close(ctx context.Context) error {
 // shut ends whatever Open had started.
 func (j *Journal) shut() error {
 	if j.writer != nil {
-		close(j.writer.closed)
+		j.writer.close()
 	}
 	for _, nc := range []*nats.Conn{j.pub, j.sub, j.query, j.read} {
 		if nc == nil {

@@ -16,8 +16,10 @@ const (
 	// maxUnderway bounds what is published and not yet acknowledged; further callers wait. More would
 	// not be faster, and would wait longer than ackTimeout when the disk is slow.
 	maxUnderway = 1024
-	// ackTimeout is how long an acknowledgement is waited for at most, whatever the caller's context.
-	ackTimeout = 10 * time.Second
+	// ackTimeout is how long an acknowledgement is waited for, whatever the caller's context; up to
+	// overdueEvery more.
+	ackTimeout   = 10 * time.Second
+	overdueEvery = time.Second
 )
 
 // publisher publishes to streams and hands each acknowledgement to whoever waits for it, many at a
@@ -32,7 +34,7 @@ type publisher struct {
 
 	mu      sync.Mutex
 	last    uint64
-	waiting map[uint64]*call
+	waiting map[uint64]*call // nil: closed
 }
 
 // call is one message under way. It returns to the pool only after its answer was received, or was
@@ -41,7 +43,6 @@ type call struct {
 	number uint64
 	done   chan answer // holds one
 	sent   time.Time
-	timer  *time.Timer
 }
 
 type answer struct {
@@ -57,11 +58,7 @@ func newPublisher(nc *nats.Conn) (*publisher, error) {
 		closed:  make(chan struct{}),
 		waiting: make(map[uint64]*call),
 	}
-	p.calls.New = func() any {
-		t := time.NewTimer(time.Hour)
-		t.Stop()
-		return &call{done: make(chan answer, 1), timer: t}
-	}
+	p.calls.New = func() any { return &call{done: make(chan answer, 1)} }
 	lost := nc.DisconnectErrHandler()
 	nc.SetDisconnectErrHandler(func(nc *nats.Conn, err error) {
 		p.fail(err)
@@ -71,8 +68,43 @@ func newPublisher(nc *nats.Conn) (*publisher, error) {
 	if err != nil {
 		return nil, err
 	}
+	go p.watch()
 	// At most maxUnderway answers are outstanding, so its queue needs no limit of its own.
 	return p, sub.SetPendingLimits(-1, -1)
+}
+
+// close fails what is under way, and all that follows, with ErrClosed.
+func (p *publisher) close() {
+	close(p.closed)
+	p.failAll(nil, ErrClosed)
+}
+
+// watch gives up, until close, the calls whose answer is overdue. A timer for each would cost more than
+// all else that is done for a call here.
+func (p *publisher) watch() {
+	tick := time.NewTicker(overdueEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			p.giveUp(now.Add(-ackTimeout))
+		case <-p.closed:
+			return
+		}
+	}
+}
+
+// giveUp fails the calls that were sent before a time.
+func (p *publisher) giveUp(before time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for number, c := range p.waiting {
+		if c.sent.Before(before) {
+			delete(p.waiting, number)
+			<-p.places
+			c.done <- answer{err: fmt.Errorf("%w: no acknowledgement in %v", ErrUnavailable, ackTimeout)}
+		}
+	}
 }
 
 // publish stores one message and waits until it is durable.
@@ -107,17 +139,29 @@ func (p *publisher) start(ctx context.Context, m *nats.Msg) (*call, error) {
 	}
 	c, _ := p.calls.Get().(*call)
 	c.sent = time.Now()
-	p.mu.Lock()
-	p.last++
-	c.number = p.last
-	p.waiting[c.number] = c
-	p.mu.Unlock()
+	if !p.expect(c) {
+		<-p.places
+		return nil, ErrClosed
+	}
 	m.Reply = p.prefix + strconv.FormatUint(c.number, 36)
 	if err := p.nc.PublishMsg(m); err != nil {
 		p.forget(c, err)
 		return nil, err
 	}
 	return c, nil
+}
+
+// expect numbers a call and has its answer handed to it; false after close.
+func (p *publisher) expect(c *call) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting == nil {
+		return false
+	}
+	p.last++
+	c.number = p.last
+	p.waiting[c.number] = c
+	return true
 }
 
 func (p *publisher) place(ctx context.Context) error {
@@ -136,20 +180,13 @@ func (p *publisher) place(ctx context.Context) error {
 }
 
 func (p *publisher) wait(ctx context.Context, c *call) (Appended, error) {
-	c.timer.Reset(time.Until(c.sent.Add(ackTimeout)))
-	var err error
+	var a answer
 	select {
-	case a := <-c.done:
-		p.release(c)
-		return a.ack, a.err
+	case a = <-c.done:
+		p.calls.Put(c)
 	case <-ctx.Done():
-		err = ctx.Err()
-	case <-p.closed:
-		err = ErrClosed
-	case <-c.timer.C:
-		err = fmt.Errorf("%w: no acknowledgement in %v", ErrUnavailable, ackTimeout)
+		a = p.forget(c, ctx.Err())
 	}
-	a := p.forget(c, err)
 	return a.ack, a.err
 }
 
@@ -160,13 +197,8 @@ func (p *publisher) forget(c *call, err error) answer {
 	if p.take(c.number) == nil {
 		a = <-c.done
 	}
-	p.release(c)
-	return a
-}
-
-func (p *publisher) release(c *call) {
-	c.timer.Stop()
 	p.calls.Put(c)
+	return a
 }
 
 // receive runs in the subscription's goroutine.
@@ -206,18 +238,18 @@ func (p *publisher) fail(err error) {
 	if err == nil {
 		err = errors.New("the connection was closed")
 	}
-	for _, c := range p.takeAll() {
-		c.done <- answer{err: fmt.Errorf("%w: %w", ErrUnavailable, err)}
-	}
+	p.failAll(make(map[uint64]*call), fmt.Errorf("%w: %w", ErrUnavailable, err))
 }
 
-func (p *publisher) takeAll() map[uint64]*call {
+// failAll answers all that is under way; next takes what follows. Once closed, it stays so.
+func (p *publisher) failAll(next map[uint64]*call, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := p.waiting
-	p.waiting = make(map[uint64]*call)
-	for range all {
+	for _, c := range p.waiting {
 		<-p.places
+		c.done <- answer{err: err}
 	}
-	return all
+	if p.waiting != nil {
+		p.waiting = next
+	}
 }

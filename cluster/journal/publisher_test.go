@@ -48,6 +48,7 @@ func TestPublisher(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer p.Close()
 	if _, err := p.Publish(t.Context(), "nobody", ""); !errors.Is(journal.KindOf(err), journal.ErrUnavailable) {
 		t.Errorf("nobody takes it: %v, want ErrUnavailable", err)
 	}
@@ -126,6 +127,36 @@ func TestPublisherIsBounded(t *testing.T) {
 	if len(asked) != 0 {
 		t.Error("more were sent than there are places")
 	}
+	if _, err := p.Publish(t.Context(), "quiet", ""); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("after it was closed: %v, want ErrClosed", err)
+	}
+}
+
+func TestPublisherGivesUp(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	asked := silent(t, connect(t, n), "quiet")
+	p, err := journal.NewPublisher(connect(t, n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	overdue, recent := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := p.Publish(t.Context(), "quiet", "overdue"); overdue <- err }()
+	receive(t, asked)
+	between := time.Now()
+	go func() { _, err := p.Publish(t.Context(), "quiet", "recent"); recent <- err }()
+	last := receive(t, asked)
+	p.GiveUp(between)
+	if err := receive(t, overdue); !errors.Is(err, journal.ErrUnavailable) {
+		t.Errorf("overdue: %v, want ErrUnavailable", err)
+	}
+	if err := last.Respond([]byte(`{"stream":"S","seq":4}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(t, recent); err != nil {
+		t.Errorf("one that is not overdue is given up as well: %v", err)
+	}
 }
 
 func TestPublisherLosesItsConnection(t *testing.T) {
@@ -136,6 +167,7 @@ func TestPublisherLosesItsConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer p.Close()
 	failed := make(chan error, 1)
 	go func() { _, err := p.Publish(t.Context(), "quiet", ""); failed <- err }()
 	receive(t, asked)
