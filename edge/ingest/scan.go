@@ -228,7 +228,7 @@ func (s *scanner) array() *Reject {
 	}
 	for {
 		if s.elements++; s.elements > s.limits.Elements {
-			return reject(problem.PayloadTooWide, "it has more than %d array elements", s.limits.Elements)
+			return reject(problem.TooManyElements, "it has more than %d array elements", s.limits.Elements)
 		}
 		if _, rej := s.value(); rej != nil {
 			return rej
@@ -285,7 +285,7 @@ func (s *scanner) number() ([]byte, *Reject) {
 		}
 	}
 	if n := s.pos - from; n > maxNumberBytes {
-		return nil, reject(problem.PayloadTooWide, "a number has %d characters, at most %d are allowed", n, maxNumberBytes)
+		return nil, reject(problem.NumberTooLong, "a number has %d characters, at most %d are allowed", n, maxNumberBytes)
 	}
 	return s.in[from:s.pos], nil
 }

@@ -43,11 +43,11 @@ func (s *scanner) str(key bool) ([]byte, *Reject) {
 }
 
 func (s *scanner) tooLong(raw []byte, key bool) *Reject {
-	what, limit := "string", s.limits.StringBytes
+	code, what, limit := problem.StringTooLong, "string", s.limits.StringBytes
 	if key {
-		what, limit = "key", s.limits.KeyBytes
+		code, what, limit = problem.KeyTooLong, "key", s.limits.KeyBytes
 	}
-	return reject(problem.PayloadTooWide, "a %s has %d bytes, at most %d are allowed; it begins with %.40q", what, len(raw), limit, raw)
+	return reject(code, "a %s has %d bytes, at most %d are allowed; it begins with %.40q", what, len(raw), limit, raw)
 }
 
 // plainByte tells the bytes that need no second look within a string.

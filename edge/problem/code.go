@@ -42,6 +42,10 @@ const (
 	PayloadTooLarge   = "payload_too_large"
 	PayloadTooDeep    = "payload_too_deep"
 	PayloadTooWide    = "payload_too_wide"
+	TooManyElements   = "payload_too_many_elements"
+	KeyTooLong        = "payload_key_too_long"
+	StringTooLong     = "payload_string_too_long"
+	NumberTooLong     = "payload_number_too_long"
 	PayloadKeyInvalid = "payload_key_invalid"
 	DuplicateKey      = "duplicate_key"
 	EventUnknown      = "event_unknown"
@@ -163,7 +167,11 @@ var table = map[string]Kind{
 	PayloadNotObject:  {Status: 422, Title: "The payload is not a JSON object"},
 	PayloadTooLarge:   {Status: 413, Title: "The payload is too large"},
 	PayloadTooDeep:    {Status: 422, Title: "The payload is nested too deeply"},
-	PayloadTooWide:    {Status: 422, Title: "The payload has too many keys or elements, or one that is too long"},
+	PayloadTooWide:    {Status: 422, Title: "The payload has too many keys"},
+	TooManyElements:   {Status: 422, Title: "The payload has too many array elements"},
+	KeyTooLong:        {Status: 422, Title: "The payload has a key that is too long"},
+	StringTooLong:     {Status: 422, Title: "The payload has a text that is too long"},
+	NumberTooLong:     {Status: 422, Title: "The payload has a number that is too long"},
 	PayloadKeyInvalid: {Status: 422, Title: "A key of the payload is nothing but markup or control characters"},
 	DuplicateKey:      {Status: 422, Title: "An object has the same key twice"},
 	EventUnknown:      {Status: 404, Title: "The event is not in the log"},
