@@ -26,7 +26,7 @@ type Config struct {
 	Checks    []Check               // what /readyz tells of
 
 	MaxConns          int           // connections at once, WebSockets included; default 20,000
-	MaxHeaderBytes    int           // of one request; default 16 KiB
+	MaxHeaderBytes    int           // of one request's headers and address; default 16 KiB
 	ReadHeaderTimeout time.Duration // default 10 s
 	ReadTimeout       time.Duration // of a whole request; default 30 s
 	WriteTimeout      time.Duration // of a whole answer; default 60 s

@@ -23,13 +23,14 @@ type guard struct {
 	log     zerolog.Logger
 	refused zerolog.Logger // of refusals that are ours: a few a second tell what thousands would
 	metrics metrics
+	headers int // bytes that a request's may have
 	prefix  string
 	count   atomic.Uint64
 }
 
-func newGuard(mux *http.ServeMux, log zerolog.Logger, m metrics) *guard {
+func newGuard(mux *http.ServeMux, log zerolog.Logger, m metrics, headers int) *guard {
 	return &guard{
-		mux: mux, log: log, metrics: m, prefix: rand.Text()[:10] + "-",
+		mux: mux, log: log, metrics: m, headers: headers, prefix: rand.Text()[:10] + "-",
 		refused: log.Sample(&zerolog.BurstSampler{Burst: 20, Period: time.Second}),
 	}
 }
@@ -50,7 +51,23 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, problem.New(problem.TooManyConnections, "this node has as many connections as it takes").After(5*time.Second))
 		return
 	}
+	if n := headerBytes(r); n > g.headers {
+		h.Set("Connection", "close")
+		problem.Write(w, r, problem.New(problem.HeadersTooLarge, "the headers and the address have %d bytes, at most %d are allowed", n, g.headers))
+		return
+	}
 	g.mux.ServeHTTP(w, r)
+}
+
+// headerBytes counts a request's headers and address as they were sent, about.
+func headerBytes(r *http.Request) int {
+	n := len(r.RequestURI) + len(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	return n
 }
 
 func (g *guard) finish(w *writer, r *http.Request, start time.Time) {

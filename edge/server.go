@@ -28,6 +28,10 @@ type Server struct {
 	err     error         // why, if not by Shutdown; set before done is closed
 }
 
+// headerSlack is how many times as many bytes of headers as are allowed are read, so that the guard can
+// say what is wrong. Beyond that net/http answers a bare 431 and hangs up.
+const headerSlack = 4
+
 // New returns a server that does not listen yet, or an error that names what is wrong with the
 // configuration.
 func New(cfg Config) (*Server, error) {
@@ -53,10 +57,10 @@ func New(cfg Config) (*Server, error) {
 		mount(mux)
 	}
 	s.http = &http.Server{
-		Handler:           newGuard(mux, cfg.Logger, m),
+		Handler:           newGuard(mux, cfg.Logger, m, cfg.MaxHeaderBytes),
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout, ReadTimeout: cfg.ReadTimeout,
 		WriteTimeout: cfg.WriteTimeout, IdleTimeout: cfg.IdleTimeout,
-		MaxHeaderBytes: cfg.MaxHeaderBytes,
+		MaxHeaderBytes: headerSlack * cfg.MaxHeaderBytes,
 		ConnContext:    markExcess,
 		ErrorLog:       stdlog.New(httpLog{cfg.Logger}, "", 0),
 	}

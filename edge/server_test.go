@@ -366,9 +366,19 @@ func TestTooManyConnections(t *testing.T) {
 
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
-	_, url := start(t, edge.Config{MaxHeaderBytes: 1024})
+	reg := prometheus.NewRegistry()
+	_, url := start(t, edge.Config{MaxHeaderBytes: 1024, Metrics: reg, Gatherer: reg})
+	for _, c := range []struct{ path, header string }{{"/healthz", strings.Repeat("x", 2<<10)}, {"/healthz?" + strings.Repeat("x", 2<<10), ""}} {
+		a := ask(t, client(t), "GET", url+c.path, http.Header{"X-Long": {c.header}})
+		if p := a.problem(t); p.Code != problem.HeadersTooLarge || a.status != http.StatusRequestHeaderFieldsTooLarge || !strings.Contains(p.Detail, "at most 1024") {
+			t.Errorf("got %+v", a)
+		}
+	}
+	if m := ask(t, client(t), "GET", url+"/metrics", nil).body; !strings.Contains(m, `{code="headers_too_large"} 2`) {
+		t.Error("they are not counted")
+	}
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/healthz", http.NoBody)
-	req.Header.Set("X-Long", strings.Repeat("x", 32<<10))
+	req.Header.Set("X-Long", strings.Repeat("x", 32<<10)) // too much to be read at all
 	resp, err := client(t).Do(req)
 	if err != nil {
 		return // the server hung up before all was sent

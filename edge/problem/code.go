@@ -12,6 +12,7 @@ const (
 	NotFound             = "not_found"
 	MethodNotAllowed     = "method_not_allowed"
 	UnsupportedMediaType = "unsupported_media_type"
+	HeadersTooLarge      = "headers_too_large"
 	BodyTooLarge         = "body_too_large"
 	BodyUnreadable       = "body_unreadable"
 	JSONMalformed        = "json_malformed"
@@ -72,6 +73,7 @@ const (
 	RateLimited        = "rate_limited"
 	RefusalsLimited    = "refusals_limited"
 	TooManyConnections = "too_many_connections"
+	TooManyClients     = "too_many_clients"
 
 	// Managing.
 	IntegrationInvalid = "integration_invalid"
@@ -141,6 +143,7 @@ var table = map[string]Kind{
 	NotFound:             {Status: 404, Title: "There is nothing at this address"},
 	MethodNotAllowed:     {Status: 405, Title: "This address does not take that method"},
 	UnsupportedMediaType: {Status: 415, Title: "The body's media type is not taken here"},
+	HeadersTooLarge:      {Status: 431, Title: "The request's headers are too large"},
 	BodyTooLarge:         {Status: 413, Title: "The body is too large"},
 	BodyUnreadable:       {Status: 400, Title: "The body could not be read to its end"},
 	JSONMalformed:        {Status: 400, Title: "The body is not well-formed JSON"},
@@ -196,6 +199,7 @@ var table = map[string]Kind{
 	RateLimited:        {Status: 429, Title: "Too many webhooks within an hour"},
 	RefusalsLimited:    {Status: 429, Title: "Too many refused requests from this address"},
 	TooManyConnections: {Status: 503, Title: "Too many connections"},
+	TooManyClients:     {Status: 503, Title: "Too many WebSocket clients"},
 
 	IntegrationInvalid: {Status: 422, Title: "The integration is not valid"},
 	MappingInvalid:     {Status: 422, Title: "The mapping is not valid"},

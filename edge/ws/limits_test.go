@@ -129,15 +129,16 @@ func TestFrameLargerThanQueue(t *testing.T) {
 	wantNumbers(t, c, 5, 5)
 }
 
-func TestTooManyConnections(t *testing.T) {
+func TestTooManyClients(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, openJournal(t), func(c *ws.Config) { c.MaxConnections = 2 })
 	first := dialConnected(t, n, all(t))
 	dialConnected(t, n, all(t))
 	resp, p := handshake(t, n, nil)
-	if resp.StatusCode != http.StatusServiceUnavailable || p.Code != problem.TooManyConnections || resp.Header.Get("Retry-After") == "" {
+	if resp.StatusCode != http.StatusServiceUnavailable || p.Code != problem.TooManyClients || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("third connection: %s %v", resp.Status, p)
 	}
+	waitMetric(t, n, 1, "wedsync_ws_handshakes_refused_total", "code", problem.TooManyClients)
 	_ = first.conn.Close()
 	waitMetric(t, n, 1, "wedsync_ws_connections")
 	dialConnected(t, n, all(t))

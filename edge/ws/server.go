@@ -110,8 +110,8 @@ func (s *Server) reserve() *problem.Problem {
 	case s.stopping:
 		return problem.New(problem.ShuttingDown, "connect to another node, or again in a moment").After(tryAgain)
 	case len(s.clients)+s.reserved >= s.cfg.MaxConnections:
-		return problem.New(problem.TooManyConnections,
-			"this node takes %d connections and has them; connect again in a moment", s.cfg.MaxConnections).After(tryAgain)
+		return problem.New(problem.TooManyClients,
+			"this node takes %d WebSocket clients and has them; connect again in a moment", s.cfg.MaxConnections).After(tryAgain)
 	}
 	s.reserved++
 	return nil
