@@ -31,6 +31,7 @@ type NodeConfig struct {
 type HTTPConfig struct {
 	Addr        string `koanf:"addr"`        // host:port; port 0 takes a free one
 	AllowPublic bool   `koanf:"allowPublic"` // without it, only loopback addresses are listened on
+	PublishRate int    `koanf:"publishRate"` // events a second of one API key, or of one WebSocket user
 }
 
 // APIConfig guards the HTTP API.
@@ -99,6 +100,7 @@ type LoggingConfig struct {
 func (c Config) WithDefaults() Config {
 	or(&c.Data, "./data")
 	or(&c.HTTP.Addr, "127.0.0.1:8080")
+	or(&c.HTTP.PublishRate, 1000)
 	or(&c.WS.MaxClients, 20_000)
 	or(&c.WS.MaxSubscriptions, 256)
 	or(&c.WS.MaxMessage, 512<<10)

@@ -110,7 +110,7 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 		},
 		"unknown key in a section": {
 			file: "http:\n  compression: true\n",
-			want: "FILE:2: there is no key http.compression; there are http.addr, http.allowPublic",
+			want: "FILE:2: there is no key http.compression; there are http.addr, http.allowPublic, http.publishRate",
 		},
 		"unknown section": {
 			file: "kubernetes:\n  replicas: 3\n",

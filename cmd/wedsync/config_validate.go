@@ -57,6 +57,7 @@ func (c Config) Validate() []*valueError {
 }
 
 func (c HTTPConfig) validate(v *validator) {
+	between(v, "http.publishRate", c.PublishRate, 1, 1_000_000)
 	host, port, err := net.SplitHostPort(c.Addr)
 	if n, portErr := strconv.Atoi(port); err != nil || portErr != nil || n < 0 || n > 65535 {
 		v.wrong("http.addr", c.Addr, "is not host:port; write it like 127.0.0.1:8080 or [::1]:8080")

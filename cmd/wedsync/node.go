@@ -245,7 +245,7 @@ func (n *node) openRegistry(ctx context.Context) error {
 // openIngress opens the ways in: for everybody's events, and for vendors' webhooks.
 func (n *node) openIngress(ctx context.Context) error {
 	var err error
-	if n.ingest, err = ingest.New(ingest.Config{Log: n.journal, Metrics: n.metrics}); err != nil {
+	if n.ingest, err = ingest.New(ingest.Config{Log: n.journal, Metrics: n.metrics, PerSecond: n.cfg.HTTP.PublishRate}); err != nil {
 		return err
 	}
 	n.audit, err = audit.New(audit.Config{Log: n.journal, Node: n.cfg.Node.Name, Logger: n.part("audit"), Metrics: n.metrics})

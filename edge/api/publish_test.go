@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -243,5 +244,36 @@ func TestHistory(t *testing.T) {
 		if a := n.do(t, "GET", path, ""); a.status != 422 || a.code(t) != code {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
+	}
+}
+
+// A key that publishes more than it may is told when to go on; the administrator's goes on.
+func TestPublishRate(t *testing.T) {
+	t.Parallel()
+	begun, later := time.Now(), atomic.Int64{}
+	n := start(t, func(c *api.Config) {
+		in, err := ingest.New(ingest.Config{
+			Log: c.History.(*journal.Journal), PerSecond: 1, Now: func() time.Time { return begun.Add(time.Duration(later.Load())) },
+		})
+		must(t, err)
+		c.Publisher = in
+	})
+	text, _ := n.key(t, access.Key{Name: "website", Scopes: []access.Scope{access.ChannelsPublish}})
+	const ok = `{"type":"a.b","payload":{}}`
+	if a := n.do(t, "POST", publishPath, ok, as(text)...); a.status != 202 {
+		t.Errorf("the first: %d %s", a.status, a.body)
+	}
+	again := append(as(text), "Idempotency-Key", "one")
+	for range 2 { // the refusal is not kept as the answer
+		if a := n.do(t, "POST", publishPath, ok, again...); a.status != 429 || a.code(t) != problem.PublishLimited || a.header.Get("Retry-After") != "1" {
+			t.Errorf("the second: %d %s", a.status, a.body)
+		}
+	}
+	later.Store(int64(time.Second))
+	if a := n.do(t, "POST", publishPath, ok, again...); a.status != 202 {
+		t.Errorf("a second later: %d %s", a.status, a.body)
+	}
+	if a := n.do(t, "POST", publishPath, ok); a.status != 202 {
+		t.Errorf("the administrator's: %d %s", a.status, a.body)
 	}
 }

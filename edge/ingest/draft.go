@@ -19,6 +19,8 @@ type Draft struct {
 	OccurredAt time.Time
 	// Source says who sent it: "client:<user>", "api", "webhook:<integration>", "system".
 	Source string
+	// Sender is on whose rate the event counts; "" is on nobody's.
+	Sender string
 	// CorrelationID follows an event through all it causes; "" is the event's own id.
 	CorrelationID string
 	// TraceParent is a W3C trace context, or "". One that is malformed is dropped, as the standard says.

@@ -28,6 +28,8 @@ type Config struct {
 	Now     func() time.Time      // default time.Now
 	Metrics prometheus.Registerer // nil: none
 	Limits  Limits                // zero fields take their defaults
+	// PerSecond is how many events one sender may publish a second, and at once after a pause; default 1000.
+	PerSecond int
 }
 
 // How far OccurredAt may lie from now.
@@ -44,6 +46,7 @@ type Ingest struct {
 	limits   Limits
 	scanners sync.Pool
 	metrics  metrics
+	pace     pace
 }
 
 // New returns an Ingest, or an error that names what is wrong with the configuration.
@@ -58,11 +61,17 @@ func New(cfg Config) (*Ingest, error) {
 	if err := limits.Validate(); err != nil {
 		return nil, err
 	}
+	if cfg.PerSecond == 0 {
+		cfg.PerSecond = 1000
+	}
+	if cfg.PerSecond < 0 {
+		return nil, fmt.Errorf("ingest: Config.PerSecond is %d; it must be at least 1", cfg.PerSecond)
+	}
 	m, err := newMetrics(cfg.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("ingest: metrics: %w", err)
 	}
-	in := &Ingest{log: cfg.Log, now: cfg.Now, limits: limits, metrics: m}
+	in := &Ingest{log: cfg.Log, now: cfg.Now, limits: limits, metrics: m, pace: newPace(cfg.PerSecond)}
 	c := newCleaner()
 	in.scanners.New = func() any { return &scanner{limits: limits, cleaner: c} }
 	return in, nil
@@ -71,7 +80,11 @@ func New(cfg Config) (*Ingest, error) {
 // Publish checks and cleans the draft and appends it. It returns once the event is durable, or with
 // a *Reject. The draft's bytes are not kept.
 func (in *Ingest) Publish(ctx context.Context, d Draft) (Receipt, error) {
-	ev, rej := in.accept(d)
+	rej := in.pace.take(d.Sender, in.now())
+	var ev *event.Event
+	if rej == nil {
+		ev, rej = in.accept(d)
+	}
 	if rej != nil {
 		in.metrics.refused(rej.Code)
 		return Receipt{}, rej

@@ -199,3 +199,45 @@ func TestLimitsAreChecked(t *testing.T) {
 		t.Error("metrics registered twice")
 	}
 }
+
+// A sender that has published as much as it may is told when to go on; others, and those without a rate, go on.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	now, reg := noon, prometheus.NewRegistry()
+	in := newIngest(t, ingest.Config{Log: nowhere{}, Metrics: reg, PerSecond: 2, Now: func() time.Time { return now }})
+	publish := func(sender string) error {
+		d := draft(`{}`)
+		d.Sender = sender
+		_, err := in.Publish(t.Context(), d)
+		return err
+	}
+	for i, c := range []struct {
+		sender string
+		after  time.Duration
+		taken  bool
+	}{
+		{"a", 0, true},
+		{"a", 0, true},
+		{"a", 0, false},
+		{"b", 0, true},
+		{"", 0, true},
+		{"", 0, true},
+		{"", 0, true},
+		{"a", 499 * time.Millisecond, false},
+		{"a", time.Millisecond, true},
+		{"a", 0, false},
+	} {
+		now = now.Add(c.after)
+		err := publish(c.sender)
+		var rej *ingest.Reject
+		if c.taken && err != nil || !c.taken && (!errors.As(err, &rej) || rej.Code != problem.PublishLimited || rej.Status != 429 || rej.RetryAfter <= 0 || !strings.Contains(rej.Detail, "the 2 events a second")) {
+			t.Errorf("%d, of %q: %v, want taken %v", i, c.sender, err, c.taken)
+		}
+	}
+	if n := counted(t, reg, problem.PublishLimited); n != 3 {
+		t.Errorf("the metric counts %v", n)
+	}
+	if _, err := ingest.New(ingest.Config{Log: nowhere{}, PerSecond: -1}); err == nil || !strings.Contains(err.Error(), "PerSecond") {
+		t.Errorf("got %v", err)
+	}
+}

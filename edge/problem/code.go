@@ -72,6 +72,7 @@ const (
 	// Too much.
 	RateLimited        = "rate_limited"
 	RefusalsLimited    = "refusals_limited"
+	PublishLimited     = "publish_limited"
 	TooManyConnections = "too_many_connections"
 	TooManyClients     = "too_many_clients"
 
@@ -198,6 +199,7 @@ var table = map[string]Kind{
 
 	RateLimited:        {Status: 429, Title: "Too many webhooks within an hour"},
 	RefusalsLimited:    {Status: 429, Title: "Too many refused requests from this address"},
+	PublishLimited:     {Status: 429, Title: "Too many events within a second"},
 	TooManyConnections: {Status: 503, Title: "Too many connections"},
 	TooManyClients:     {Status: 503, Title: "Too many WebSocket clients"},
 

@@ -101,6 +101,14 @@ func patterns(claim string, texts []string) ([]event.Pattern, error) {
 	return out, nil
 }
 
+// sender is on whose rate the client's events count: its user's, however many connections that has.
+func (id *identity) sender() string {
+	if id.all {
+		return ""
+	}
+	return "client:" + id.user
+}
+
 // maySubscribe reports whether p, a channel or a pattern, lies within what the token allows.
 func (id *identity) maySubscribe(p event.Pattern) bool {
 	if id.all {

@@ -50,6 +50,7 @@ func (c *client) publish(ctx context.Context, req *protocol.PublishRequest) (*pr
 		ID:            p.ID,
 		OccurredAt:    p.OccurredAt,
 		Source:        "client:" + c.who.user,
+		Sender:        c.who.sender(),
 		CorrelationID: p.CorrelationID,
 		TraceParent:   p.TraceParent,
 		WeddingID:     p.WeddingID,

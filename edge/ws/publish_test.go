@@ -85,6 +85,30 @@ func (f publisherFunc) Publish(ctx context.Context, d ingest.Draft) (ingest.Rece
 	return f(ctx, d)
 }
 
+// A user who publishes more than may be is told so on each of their connections, and others are not.
+func TestPublishRate(t *testing.T) {
+	t.Parallel()
+	j, noon := openJournal(t), time.Now()
+	in, err := ingest.New(ingest.Config{Log: j, PerSecond: 2, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := startNode(t, j, func(c *ws.Config) { c.Publisher = in })
+	one, two, other := dialConnected(t, n, all(t)), dialConnected(t, n, all(t)), dialConnected(t, n, grant(t, "u", 0, nil, []string{"a"}))
+	const command = `"publish":{"channel":"a","data":{"type":"x","payload":{}}}`
+	one.ok(command)
+	two.ok(command)
+	for _, c := range []*rawConn{one, two} {
+		if e := c.do(command).Error; e.GetCode() != 429 || !e.GetTemporary() || !strings.HasPrefix(e.GetMessage(), problem.PublishLimited) {
+			t.Errorf("a third event gave %v", e)
+		}
+	}
+	other.ok(command)
+	if got := metric(t, n, "wedsync_ws_commands_total", "command", "publish", "code", "429"); got != 2 {
+		t.Errorf("the metric counts %v", got)
+	}
+}
+
 func TestPublisherErrors(t *testing.T) {
 	t.Parallel()
 	errs := make(chan error, 1)
