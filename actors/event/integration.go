@@ -150,8 +150,10 @@ type Mapping struct {
 	Revision uint64 `json:"-"`
 }
 
-// Limits on a mapping's expressions.
+// Limits on a mapping.
 const (
+	MaxTargets           = 100
+	MaxMappingTypes      = 100 // also of a target's types, and of those that are critical
 	MaxExpressionBytes   = 4 << 10
 	MaxMappingFields     = 32
 	MaxMappingFieldBytes = 64
@@ -165,6 +167,9 @@ func (m *Mapping) Validate() error {
 	if _, err := ParsePattern(m.Pattern); err != nil {
 		return fmt.Errorf("mapping %s: pattern: %w", m.ID, err)
 	}
+	if len(m.Types) > MaxMappingTypes {
+		return fmt.Errorf("mapping %s: types: %d, at most %d are allowed; without any, all are meant", m.ID, len(m.Types), MaxMappingTypes)
+	}
 	for _, t := range m.Types {
 		if err := CheckType(t); err != nil {
 			return fmt.Errorf("mapping %s: types: %w", m.ID, err)
@@ -172,6 +177,9 @@ func (m *Mapping) Validate() error {
 	}
 	if len(m.Targets) == 0 {
 		return fmt.Errorf("mapping %s: targets: name at least one category or integration", m.ID)
+	}
+	if len(m.Targets) > MaxTargets {
+		return fmt.Errorf("mapping %s: targets: %d, at most %d are allowed; make another mapping of the rest", m.ID, len(m.Targets), MaxTargets)
 	}
 	for i := range m.Targets {
 		if err := m.Targets[i].check(m.Types); err != nil {

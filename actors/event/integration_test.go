@@ -115,6 +115,8 @@ func TestMappingValidate(t *testing.T) {
 		{func(m *event.Mapping) { m.Pattern = "a:**:b" }, "mapping m1: pattern: "},
 		{func(m *event.Mapping) { m.Types = []string{"a", "B"} }, `mapping m1: types: event type "B"`},
 		{func(m *event.Mapping) { m.Targets = nil }, "mapping m1: targets: name at least one"},
+		{func(m *event.Mapping) { m.Targets = make([]event.Target, 101) }, "targets: 101, at most 100"},
+		{func(m *event.Mapping) { m.Types = make([]string, 101) }, "types: 101, at most 100"},
 		{func(m *event.Mapping) { m.Targets[1] = event.Target{} }, "targets[1]: give either"},
 		{func(m *event.Mapping) { m.Targets[0].Integration = "x" }, "targets[0]: give either"},
 		{func(m *event.Mapping) { m.Targets[0].Category = "crm" }, `targets[0]: "crm" is no category; use one of [photography-crm`},

@@ -79,6 +79,11 @@ func (t *Target) check(types []string) *FieldError {
 			return wrong("", "%v", err)
 		}
 	}
+	for field, types := range map[string][]string{"types": t.Types, "critical": t.Critical} {
+		if len(types) > MaxMappingTypes {
+			return wrong(field, "%d, at most %d are allowed", len(types), MaxMappingTypes)
+		}
+	}
 	for i, name := range t.Types {
 		field := fmt.Sprintf("types[%d]", i)
 		if err := CheckType(name); err != nil {

@@ -15,6 +15,7 @@ func TestRulesOfATargetAreChecked(t *testing.T) {
 	for i := range many {
 		many[i] = strings.Repeat("x", i+1)
 	}
+	types := make([]string, event.MaxMappingTypes+1)
 	for _, c := range []struct {
 		rules         event.Target
 		field, reason string
@@ -32,6 +33,8 @@ func TestRulesOfATargetAreChecked(t *testing.T) {
 		{event.Target{Digest: &event.Digest{}}, "targets[0].digest.window", "0s; allowed are 1s to 24h0m0s"},
 		{event.Target{Digest: &event.Digest{Window: event.Duration(25 * time.Hour)}}, "targets[0].digest.window", "25h0m0s"},
 		{event.Target{QuietHours: &event.QuietHours{}, Critical: []string{"a.b", "B"}}, "targets[0].critical[1]", `event type "B"`},
+		{event.Target{Types: types}, "targets[0].types", "101, at most 100"},
+		{event.Target{Critical: types}, "targets[0].critical", "101, at most 100"},
 		{event.Target{Recipients: many}, "targets[0].recipients", "51, at most 50"},
 	} {
 		c.rules.Integration = "wa"

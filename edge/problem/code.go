@@ -65,6 +65,7 @@ const (
 	TimestampInvalid    = "timestamp_invalid"
 	TimestampOld        = "timestamp_outside_tolerance"
 	WebhookUndecodable  = "webhook_undecodable"
+	TooManyMessages     = "webhook_too_many_messages"
 	ChannelUnfilled     = "channel_unfilled"
 	ChannelUnset        = "channel_unset"
 	ChannelNotAllowed   = "channel_not_allowed"
@@ -193,6 +194,7 @@ var table = map[string]Kind{
 	TimestampInvalid:    {Status: 401, Title: "The webhook's timestamp cannot be read"},
 	TimestampOld:        {Status: 401, Title: "The webhook's timestamp is too far from now"},
 	WebhookUndecodable:  {Status: 422, Title: "The webhook cannot be understood"},
+	TooManyMessages:     {Status: 413, Title: "The webhook holds too many messages"},
 	ChannelUnfilled:     {Status: 422, Title: "The webhook lacks what its channel's name is made of"},
 	ChannelUnset:        {Status: 409, Title: "The integration has no channel for webhooks"},
 	ChannelNotAllowed:   {Status: 403, Title: "The integration may not publish on this channel"},

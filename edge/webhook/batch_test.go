@@ -92,6 +92,30 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// A webhook of more messages than are taken at once makes no event; one of as many does.
+func TestTooManyMessages(t *testing.T) {
+	t.Parallel()
+	s := &scripted{reception: adapter.Reception{Messages: make([]adapter.Message, 1001)}}
+	for i := range s.reception.Messages {
+		s.reception.Messages[i] = message(fmt.Sprint(i), `{"coupleId":"c1"}`)
+	}
+	n := scriptedNode(t, s)
+	a := n.do(t, "POST", venuePath, nil, []byte(`{}`))
+	if a.status != 413 || a.code(t) != problem.TooManyMessages || n.appended(t) != 0 {
+		t.Errorf("1001 messages: %d %s, %d events", a.status, a.body, n.appended(t))
+	}
+	if got := n.verdicts(t, "venuemaster", problem.TooManyMessages); got != 1 {
+		t.Errorf("the metric counts %v", got)
+	}
+	if audits := n.audited(); len(audits) != 1 || !strings.Contains(audits[0].Detail, "1001 messages") {
+		t.Errorf("audited %+v", audits)
+	}
+	s.reception.Messages = s.reception.Messages[:1000]
+	if a := n.do(t, "POST", venuePath, nil, []byte(`{}`)); a.status != 202 || n.appended(t) != 1000 {
+		t.Errorf("1000 messages: %d %s, %d events", a.status, a.body, n.appended(t))
+	}
+}
+
 func TestReplies(t *testing.T) {
 	t.Parallel()
 	s := &scripted{}

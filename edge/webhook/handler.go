@@ -141,7 +141,7 @@ func auditDetail(c *call, p *problem.Problem) string {
 	case problem.VendorUnknown, problem.VendorMismatch, problem.IntegrationUnknown, problem.IntegrationUnnamed,
 		problem.IntegrationDisabled, problem.IntegrationBroken, problem.NotAReceiver, problem.NoHandshake,
 		problem.SignatureMissing, problem.SignatureInvalid, problem.TimestampOld, problem.ChannelUnset,
-		problem.BodyTooLarge, problem.RateLimited, problem.RefusalsLimited, problem.LogFull, problem.LogUnavailable:
+		problem.BodyTooLarge, problem.TooManyMessages, problem.RateLimited, problem.RefusalsLimited, problem.LogFull, problem.LogUnavailable:
 		return p.Detail
 	}
 	return "request " + c.w.Header().Get(problem.RequestIDHeader)

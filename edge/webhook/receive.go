@@ -12,6 +12,10 @@ import (
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
+// maxMessages bounds what one webhook makes events of; WhatsApp, which joins the most, sends up to 1,000
+// (developers.facebook.com/docs/graph-api/webhooks/getting-started, "updates are aggregated").
+const maxMessages = 1000
+
 // webhook takes POST /api/webhooks/{vendor}/{integrationId}.
 func (h *Handler) webhook(ctx context.Context, c *call) (*answer, error) {
 	c.action = "webhook.receive"
@@ -42,6 +46,9 @@ func (h *Handler) webhook(ctx context.Context, c *call) (*answer, error) {
 	got, err := receiver.Decode(inbound)
 	if err != nil {
 		return nil, decodeFailed(err)
+	}
+	if n := len(got.Messages); n > maxMessages {
+		return nil, problem.New(problem.TooManyMessages, "the webhook holds %d messages, at most %d are taken at once; send it in parts", n, maxMessages)
 	}
 	return h.publish(ctx, c, in, receiver.ReplayWindow(), batch{id: id, body: body, Reception: got})
 }

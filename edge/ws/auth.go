@@ -14,6 +14,9 @@ import (
 // maxUserBytes bounds the sub claim: it becomes part of an event's source.
 const maxUserBytes = 128
 
+// maxPatterns bounds a claim's patterns: each may be held against each subscription.
+const maxPatterns = 1000
+
 // errTokenExpired is the one refusal after which a client should come back with another token.
 var errTokenExpired = errors.New("the token has expired")
 
@@ -90,6 +93,9 @@ func (a *authority) identify(token string) (*identity, error) {
 }
 
 func patterns(claim string, texts []string) ([]event.Pattern, error) {
+	if len(texts) > maxPatterns {
+		return nil, fmt.Errorf("the %s claim has %d patterns; at most %d are allowed", claim, len(texts), maxPatterns)
+	}
 	out := make([]event.Pattern, 0, len(texts))
 	for _, text := range texts {
 		p, err := event.ParsePattern(text)

@@ -49,6 +49,7 @@ func TestInvalidTokens(t *testing.T) {
 		"not yet":          sign(t, jwt.MapClaims{"sub": "u", "nbf": time.Now().Add(time.Hour).Unix()}, key),
 		"channels no list": sign(t, jwt.MapClaims{"sub": "u", "channels": "**"}, key),
 		"bad channels":     sign(t, jwt.MapClaims{"sub": "u", "channels": []string{"a b"}}, key),
+		"many channels":    sign(t, jwt.MapClaims{"sub": "u", "channels": strings.Split(strings.Repeat("a,", 1000)+"a", ",")}, key),
 		"bad publish":      sign(t, jwt.MapClaims{"sub": "u", "publish": []string{"**:a"}}, key),
 	} {
 		t.Run(name, func(t *testing.T) {
