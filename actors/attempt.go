@@ -55,6 +55,9 @@ func (s *System) exchange(ctx context.Context, conn adapter.Connection, d *event
 	attempt.Status, attempt.Verdict, attempt.Reason = status, verdict.Kind.String(), verdict.Reason
 	attempt.Detail = verdict.Detail[:min(len(verdict.Detail), maxDetail)]
 	s.metrics.attempts.WithLabelValues(d.Vendor, attempt.Verdict).Inc()
+	if attempt.Reason == event.ReasonTimeout {
+		s.metrics.limit(attempt.Reason)
+	}
 	s.metrics.seconds.WithLabelValues(d.Vendor).Observe(time.Duration(attempt.Duration).Seconds())
 	return attempt, verdict, status != 0 || verdict.Fault
 }

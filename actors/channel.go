@@ -242,6 +242,7 @@ func (p *plan) end(d *event.Delivery, outcome event.Outcome, reason string, now 
 	r.Result = &event.Result{Outcome: outcome, Reason: reason, FinishedAt: now}
 	p.records = append(p.records, r)
 	p.sys.metrics.deliveries.WithLabelValues(d.Vendor, string(outcome)).Inc()
+	p.sys.metrics.limit(reason)
 }
 
 // encode makes the vendor's body of an event, as the mapping has it; a panic of the adapter is an error

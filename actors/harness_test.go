@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
@@ -75,6 +76,7 @@ type node struct {
 	sender    *delivery.Sender
 	keyset    []byte
 	dir       string
+	metrics   *prometheus.Registry
 	workBytes int64 // of the log; 0: plenty
 	now       func() time.Time
 }
@@ -139,6 +141,8 @@ func (n *node) boot(options ...func(*actors.Config)) {
 	}
 	n.sender = delivery.NewSender(delivery.SenderConfig{Guard: delivery.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})})
 	cfg := actors.Config{Node: "n1", Journal: n.journal, Registry: n.registry, Caller: n.sender, Placement: n.placement, Now: n.now, Logger: log}
+	n.metrics = prometheus.NewRegistry()
+	cfg.Metrics = n.metrics
 	fast(&cfg)
 	for _, o := range options {
 		o(&cfg)

@@ -55,6 +55,7 @@ func TestExpressionThatFailsMakesADeadLetter(t *testing.T) {
 			t.Errorf("%+v", r.Result)
 		}
 	}
+	n.limited(event.ReasonExpression, 1)
 	if _, err := n.Replay(t.Context(), buried.Seq); err == nil || !strings.Contains(err.Error(), "still cannot be encoded: mapping crm") {
 		t.Errorf("replayed as it is: %v", err)
 	}

@@ -1,6 +1,11 @@
 package actors
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/wedsync/wedsync/actors/delivery"
+	"github.com/wedsync/wedsync/actors/event"
+)
 
 // metrics are labelled by vendor, never by integration: there may be 100,000 of those.
 type metrics struct {
@@ -12,9 +17,10 @@ type metrics struct {
 	parked     prometheus.Counter
 	breakers   *prometheus.CounterVec
 	retries    prometheus.Counter
+	limits     map[string]prometheus.Counter // by the reason that a limit gives
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, gate *delivery.Gate) *metrics {
 	m := &metrics{
 		routed:     prometheus.NewCounter(prometheus.CounterOpts{Name: "wedsync_events_routed_total", Help: "Events routed to their integrations."}),
 		restarts:   prometheus.NewCounter(prometheus.CounterOpts{Name: "wedsync_actor_restarts_total", Help: "Actors restarted after a panic."}),
@@ -28,6 +34,24 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		breakers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wedsync_breaker_opened_total", Help: "Breakers opened, by vendor."}, []string{"vendor"}),
 		retries:  prometheus.NewCounter(prometheus.CounterOpts{Name: "wedsync_log_write_retries_total", Help: "Writes of the actors that the log refused and that were tried again."}),
 	}
-	reg.MustRegister(m.routed, m.restarts, m.deliveries, m.attempts, m.seconds, m.parked, m.breakers, m.retries)
+	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "wedsync_calls_in_flight", Help: "Calls to vendors under way."},
+		func() float64 { return float64(gate.InUse()) })
+	queued := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "wedsync_integrations_queued", Help: "Integrations with something to send that wait for a free call."},
+		func() float64 { return float64(gate.Waiting()) })
+	limits := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "wedsync_delivery_limits_total", Help: "Deliveries that ended, and calls that were cut off, at a limit; by the reason that is recorded.",
+	}, []string{"reason"})
+	m.limits = map[string]prometheus.Counter{}
+	for _, reason := range []string{event.ReasonExhausted, event.ReasonExpired, event.ReasonExpression, event.ReasonHops, event.ReasonTimeout} {
+		m.limits[reason] = limits.WithLabelValues(reason)
+	}
+	reg.MustRegister(m.routed, m.restarts, m.deliveries, m.attempts, m.seconds, m.parked, m.breakers, m.retries, inFlight, queued, limits)
 	return m
+}
+
+// limit counts a delivery that ended, or a call that was cut off, if the reason is a limit's.
+func (m *metrics) limit(reason string) {
+	if c := m.limits[reason]; c != nil {
+		c.Inc()
+	}
 }

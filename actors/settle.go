@@ -125,6 +125,7 @@ func (in *integration) settle(t *task, outcome event.Outcome, reason, detail str
 	r.Attempts = t.unrecorded()
 	r.Result = &event.Result{Outcome: outcome, Reason: reason, FinishedAt: now, Attempts: t.made}
 	in.sys.metrics.deliveries.WithLabelValues(t.d.Vendor, string(outcome)).Inc()
+	in.sys.metrics.limit(reason)
 	var letter *event.DeadLetter
 	if outcome == event.Dead {
 		in.log.Warn().Str("event_id", t.d.EventID).Str("channel", t.d.Channel).Str("vendor", t.d.Vendor).

@@ -54,7 +54,7 @@ func New(cfg Config) (*System, error) {
 		shards: make([]atomic.Pointer[actor.PID], cfg.Journal.Shards()),
 	}
 	s.cfg.Caller = LogCaller{Log: cfg.Journal, Next: cfg.Caller}
-	s.metrics = newMetrics(cfg.Metrics)
+	s.metrics = newMetrics(cfg.Metrics, s.gate)
 	quiet := slog.New(slog.DiscardHandler) // panics are logged by logPanics, the rest is protoactor's own
 	s.actors = actor.NewActorSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }),

@@ -203,6 +203,7 @@ func TestExhaustedAttemptsDieWhileTheVendorIsUp(t *testing.T) {
 	if l := n.letters(1)[0].Letter; l.Reason != event.ReasonExhausted || len(l.Attempts) < 4 {
 		t.Errorf("dead letter: %s after %d attempts", l.Reason, len(l.Attempts))
 	}
+	n.limited(event.ReasonExhausted, 1)
 }
 
 func mustLetters(t *testing.T, n *node) []journal.Buried {
@@ -225,6 +226,7 @@ func TestParkLimitEndsWhatWaitedTooLong(t *testing.T) {
 			t.Errorf("died of %s", b.Letter.Reason)
 		}
 	}
+	n.limited(event.ReasonExpired, 8)
 }
 
 func TestBadCredentialsPauseUntilAnAdminResumes(t *testing.T) {

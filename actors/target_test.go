@@ -136,6 +136,7 @@ func TestHopLimit(t *testing.T) {
 	if got := n.history("chain:4"); len(got) != 0 {
 		t.Errorf("beyond the limit came %+v", got)
 	}
+	n.limited(event.ReasonHops, 1)
 }
 
 // An event that names no channel to go to is a dead letter, and is replayed when it does.
