@@ -25,7 +25,7 @@ func New(cfg Config) (*API, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &API{cfg: cfg, limits: publishLimits(), insecure: access.Everybody("insecure")}, nil
+	return &API{cfg: cfg, limits: ingest.Limits{}.Around(), insecure: access.Everybody("insecure")}, nil
 }
 
 // Mount puts the API into the mux.

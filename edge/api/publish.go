@@ -23,15 +23,6 @@ type publication struct {
 	WeddingID     string          `json:"weddingId,omitempty" maxLength:"128" doc:"The couple it is about. Default: the payload's weddingId or coupleId."`
 }
 
-// publishLimits leave room around the largest payload.
-func publishLimits() ingest.Limits {
-	l := ingest.Limits{}.WithDefaults()
-	l.Bytes += 4 << 10
-	l.Depth++
-	l.Keys += 16
-	return l
-}
-
 // publish takes POST /api/channels/{name}/publish.
 func (a *API) publish(w http.ResponseWriter, r *http.Request) {
 	who, err := a.authenticate(r)

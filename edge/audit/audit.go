@@ -33,6 +33,8 @@ type Config struct {
 	Metrics prometheus.Registerer // nil: none
 }
 
+const defaultQueue = 8192
+
 // retryAfter is how long a writer waits after the record log refused a record.
 const retryAfter = 500 * time.Millisecond
 
@@ -59,7 +61,7 @@ func New(cfg Config) (*Log, error) {
 		return nil, errors.New("audit: Config.Log is missing")
 	}
 	if cfg.Queue == 0 {
-		cfg.Queue = 8192
+		cfg.Queue = defaultQueue
 	}
 	if cfg.Writers == 0 {
 		cfg.Writers = 4

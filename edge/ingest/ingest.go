@@ -62,7 +62,7 @@ func New(cfg Config) (*Ingest, error) {
 		return nil, err
 	}
 	if cfg.PerSecond == 0 {
-		cfg.PerSecond = 1000
+		cfg.PerSecond = defaultPerSecond
 	}
 	if cfg.PerSecond < 0 {
 		return nil, fmt.Errorf("ingest: Config.PerSecond is %d; it must be at least 1", cfg.PerSecond)

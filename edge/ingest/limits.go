@@ -32,6 +32,18 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
+// roomAround is what a body may have beside the payload that it holds, in bytes.
+const roomAround = 4 << 10
+
+// Around returns the limits, with zero fields filled in, of a body that holds one payload.
+func (l Limits) Around() Limits {
+	l = l.WithDefaults()
+	l.Bytes += roomAround
+	l.Depth++
+	l.Keys += 16
+	return l
+}
+
 // Validate returns an error that names the first limit that cannot be.
 func (l Limits) Validate() error {
 	for _, f := range []struct {

@@ -8,6 +8,8 @@ import (
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
+const defaultPerSecond = 1000
+
 // pace bounds how many events each sender publishes a second, so that one that runs wild leaves the log to
 // the others. What is refused counts for nothing.
 type pace struct {

@@ -22,15 +22,6 @@ const IntegrationHeader = "X-Integration-Id"
 // tolerance is how far the time of an in-body signature may lie from now, as in Standard Webhooks.
 const tolerance = 5 * time.Minute
 
-// channelLimits leave room around the largest payload.
-func channelLimits() ingest.Limits {
-	l := ingest.Limits{}.WithDefaults()
-	l.Bytes += 4 << 10
-	l.Depth++
-	l.Keys += 16
-	return l
-}
-
 // channelEvent is the body of POST /api/webhooks/channel-events.
 type channelEvent struct {
 	Channel   string          `json:"channelName"`

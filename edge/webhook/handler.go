@@ -26,6 +26,14 @@ type Handler struct {
 	channel  ingest.Limits  // of a channel event's body
 }
 
+// Bounds on a webhook's body, before it is taken apart. Batches are wide; nothing that a vendor sends is
+// half as deep.
+const (
+	maxDepth    = 24
+	maxKeys     = 100_000
+	maxElements = 100_000
+)
+
 // New returns a handler, or an error that names what is wrong with the configuration.
 func New(cfg Config) (*Handler, error) {
 	cfg = cfg.WithDefaults()
@@ -41,9 +49,8 @@ func New(cfg Config) (*Handler, error) {
 		budgets:  newWindows[string](time.Hour),
 		refusals: newRefusals(cfg.RefusalsPerMinute),
 		perHour:  map[string]int{},
-		// Batches are wide; nothing that a vendor sends is half as deep.
-		limits:  ingest.Limits{Bytes: cfg.MaxBytes, Depth: 24, Keys: 100_000, Elements: 100_000},
-		channel: channelLimits(),
+		limits:   ingest.Limits{Bytes: cfg.MaxBytes, Depth: maxDepth, Keys: maxKeys, Elements: maxElements},
+		channel:  ingest.Limits{}.Around(),
 	}
 	h.limits = h.limits.WithDefaults()
 	for _, vendor := range adapter.Vendors() {
