@@ -60,7 +60,7 @@ func (e *embedded) close(ctx context.Context) {
 // connect connects a studio's CRM.
 func (e *embedded) connect(ctx context.Context, url string) {
 	must(e.registry.Put(ctx, event.Integration{ID: "crm", Vendor: "studiocloud", Settings: json.RawMessage(`{"url":"` + url + `"}`)}))
-	if err := e.registry.SetSecrets(ctx, "crm", map[string]event.Secret{"signing": whsec}); err != nil {
+	if err := e.registry.SetSecrets(ctx, "crm", map[string]event.Secret{"signing": event.SecretOf(whsec)}); err != nil {
 		panic(err)
 	}
 }

@@ -185,7 +185,7 @@ func (n *node) connect(id string, s *sink, change ...func(*event.Integration)) {
 	if _, err := n.registry.Put(n.t.Context(), in); err != nil {
 		n.t.Fatal(err)
 	}
-	if err := n.registry.SetSecrets(n.t.Context(), id, map[string]event.Secret{"signing": whsec, "webhook": whsec}); err != nil {
+	if err := n.registry.SetSecrets(n.t.Context(), id, map[string]event.Secret{"signing": event.SecretOf(whsec), "webhook": event.SecretOf(whsec)}); err != nil {
 		n.t.Fatal(err)
 	}
 	_, err := n.registry.PutMapping(n.t.Context(), event.Mapping{

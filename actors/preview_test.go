@@ -132,7 +132,7 @@ func TestPreviewMasksAddressesAndTokens(t *testing.T) {
 	t.Parallel()
 	n := start(t)
 	for id, secrets := range map[string]map[string]event.Secret{
-		"hook": {"webhook_url": "https://hooks.slack.com/services/T1/B2/hush"}, "bot": {"bot_token": "xoxb-hush-123"},
+		"hook": {"webhook_url": event.SecretOf("https://hooks.slack.com/services/T1/B2/hush")}, "bot": {"bot_token": event.SecretOf("xoxb-hush-123")},
 	} {
 		in := event.Integration{ID: id, Vendor: "slack"}
 		if id == "bot" {

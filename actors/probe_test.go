@@ -63,7 +63,7 @@ func TestProbeIsForgottenWithTheConfigurationItAsked(t *testing.T) {
 	n := start(t, probing)
 	n.whatsapp(asItIs)
 	right := n.health("wa", func(h event.Health) bool { return h.LastProbe != nil && h.LastProbe.OK })
-	if err := n.registry.SetSecrets(t.Context(), "wa", map[string]event.Secret{"access_token": "another"}); err != nil {
+	if err := n.registry.SetSecrets(t.Context(), "wa", map[string]event.Secret{"access_token": event.SecretOf("another")}); err != nil {
 		t.Fatal(err)
 	}
 	h := n.health("wa", func(h event.Health) bool { return h.State == event.Degraded })

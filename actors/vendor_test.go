@@ -183,7 +183,7 @@ func TestVendorThatWantsATokenFirst(t *testing.T) {
 	if got := sim.Grants(); got != 2 {
 		t.Errorf("%d tokens were given out, want 2", got)
 	}
-	if err := n.registry.SetSecrets(t.Context(), "ts", map[string]event.Secret{"client_secret": "another"}); err != nil {
+	if err := n.registry.SetSecrets(t.Context(), "ts", map[string]event.Secret{"client_secret": event.SecretOf("another")}); err != nil {
 		t.Fatal(err)
 	}
 	n.dateChange("e3")
@@ -226,7 +226,7 @@ func TestMisconfiguredIntegrationsEventsAreKept(t *testing.T) {
 	if letter.Letter.Reason != event.ReasonMisconfigured {
 		t.Errorf("reason %s", letter.Letter.Reason)
 	}
-	if err := n.registry.SetSecrets(t.Context(), "studio", map[string]event.Secret{"signing": whsec, "webhook": whsec}); err != nil {
+	if err := n.registry.SetSecrets(t.Context(), "studio", map[string]event.Secret{"signing": event.SecretOf(whsec), "webhook": event.SecretOf(whsec)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := n.Replay(t.Context(), letter.Seq); err != nil {

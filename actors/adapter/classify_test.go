@@ -61,7 +61,7 @@ func TestNoAnswer(t *testing.T) {
 func TestDetail(t *testing.T) {
 	t.Parallel()
 	settings, secrets := settled("whatsapp")
-	secrets["access_token"] = []event.Secret{"EAAGtoken"}
+	secrets["access_token"] = []event.Secret{event.SecretOf("EAAGtoken")}
 	v := connect(t, "whatsapp", settings, secrets).Classify(nil, &event.Answer{
 		Status: 401, Body: []byte(`{"error":{"code":190,"message":"bad\n\ttoken EAAGtoken ` + strings.Repeat("é", 3000) + `"}}`),
 	})
@@ -84,7 +84,7 @@ func TestDetail(t *testing.T) {
 
 func TestSlackAnswers(t *testing.T) {
 	t.Parallel()
-	bot := connect(t, "slack", `{"channel":"C1"}`, event.Secrets{"bot_token": {"xoxb-1"}})
+	bot := connect(t, "slack", `{"channel":"C1"}`, event.Secrets{"bot_token": {event.SecretOf("xoxb-1")}})
 	hook := connected(t, "slack")
 	for _, test := range []struct {
 		conn   adapter.Connection

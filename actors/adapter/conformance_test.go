@@ -330,7 +330,7 @@ func (c *conformance) wrongSecret(t *testing.T, a adapter.Adapter, in event.Inte
 	t.Helper()
 	wrong := maps.Clone(secrets)
 	old := secrets.Current(c.way.outgoing).Reveal()
-	wrong[c.way.outgoing] = []event.Secret{event.Secret(flip(old))}
+	wrong[c.way.outgoing] = []event.Secret{event.SecretOf(flip(old))}
 	conn, err := a.Connect(in, wrong)
 	if err != nil {
 		t.Fatal(err)

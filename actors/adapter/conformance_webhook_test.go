@@ -67,7 +67,7 @@ func (c *conformance) webhooks(t *testing.T, a adapter.Adapter, in event.Integra
 		t.Helper()
 		rotated := maps.Clone(secrets)
 		for name, values := range rotated {
-			rotated[name] = []event.Secret{event.Secret(flip(values[0].Reveal())), values[0]}
+			rotated[name] = []event.Secret{event.SecretOf(flip(values[0].Reveal())), values[0]}
 		}
 		conn, err := a.Connect(in, rotated)
 		if err != nil {

@@ -17,7 +17,7 @@ func TestDigests(t *testing.T) {
 	later := withPayload(t, moved, map[string]any{"ceremonyTime": "2027-06-12T18:30:00+02:00"})
 	guests := sampleOf(t, "email", adapter.TypeGuestCountChanged)
 	events := []*event.Event{moved, later, guests}
-	whatsapp := connect(t, "whatsapp", `{"phone_number_id":"106540352242922","to":"+33612345678","mode":"text"}`, event.Secrets{"access_token": {"token"}})
+	whatsapp := connect(t, "whatsapp", `{"phone_number_id":"106540352242922","to":"+33612345678","mode":"text"}`, event.Secrets{"access_token": {event.SecretOf("token")}})
 	for name, conn := range map[string]adapter.Connection{"whatsapp": whatsapp, "slack": connected(t, "slack"), "email": connected(t, "email")} {
 		digester, ok := conn.(adapter.Digester)
 		if !ok {

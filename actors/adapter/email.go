@@ -74,7 +74,7 @@ func (e *email) Connect(in event.Integration, secrets event.Secrets) (Connection
 		port:     f.port("port"),
 		tls:      f.oneOf("tls", "starttls", "implicit", "none"),
 		username: f.text("username"),
-		password: seal(first(f.secret("password", anyText))),
+		password: first(f.secret("password", anyText)),
 	}
 	if from := f.text("from"); from != "" {
 		a, err := mail.ParseAddress(from)
@@ -92,9 +92,9 @@ func (e *email) Connect(in event.Integration, secrets event.Secrets) (Connection
 		c.to = list
 	}
 	switch {
-	case c.username != "" && c.password() == "":
+	case c.username != "" && c.password.Reveal() == "":
 		f.problem("secrets.password", "is required with a user name")
-	case c.username == "" && c.password() != "":
+	case c.username == "" && c.password.Reveal() != "":
 		f.problem("settings.username", "is required with a password")
 	}
 	if err := f.err(); err != nil {
@@ -110,7 +110,7 @@ type emailConn struct {
 	port     int
 	tls      string
 	username string
-	password sealed[string]
+	password event.Secret
 	from     *mail.Address
 	to       []*mail.Address
 }
@@ -176,7 +176,7 @@ func (c *emailConn) Call(d *event.Delivery, now time.Time) (*event.Call, error) 
 	}
 	domain := c.from.Address[strings.LastIndexByte(c.from.Address, '@')+1:]
 	m := &event.Mail{
-		Host: c.host, Port: c.port, TLS: c.tls, Username: c.username, Password: event.Secret(c.password()),
+		Host: c.host, Port: c.port, TLS: c.tls, Username: c.username, Password: c.password,
 		From: c.from.String(), MessageID: d.ID + "@" + domain, Date: d.AcceptedAt,
 		Subject: b.Subject, Text: b.Text, HTML: b.HTML,
 	}
@@ -200,7 +200,7 @@ func (c *emailConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
 	if a.Err != nil || a.Status == 0 {
 		return noAnswer()
 	}
-	v := Verdict{Reason: "smtp_" + strconv.Itoa(a.Status), Detail: detail(string(a.Body), c.password())}
+	v := Verdict{Reason: "smtp_" + strconv.Itoa(a.Status), Detail: detail(string(a.Body), c.password.Reveal())}
 	switch s := a.Status; {
 	case s >= 200 && s < 300:
 		return Verdict{Kind: KindDelivered}

@@ -364,7 +364,7 @@ func TestWhatsAppSizes(t *testing.T) {
 // TestStoredBody refuses a body that another adapter, or a bug, left in the log.
 func TestStoredBody(t *testing.T) {
 	t.Parallel()
-	bot := connect(t, "slack", `{"channel":"C1"}`, event.Secrets{"bot_token": {"xoxb-1"}})
+	bot := connect(t, "slack", `{"channel":"C1"}`, event.Secrets{"bot_token": {event.SecretOf("xoxb-1")}})
 	for _, body := range []string{``, `null`, `[]`, `7`} {
 		d := &event.Delivery{ID: "dlv_1", Body: json.RawMessage(body)}
 		for name, conn := range map[string]adapter.Connection{"whatsapp": connected(t, "whatsapp"), "slack": bot} {

@@ -116,7 +116,7 @@ func FuzzConnect(f *testing.F) {
 		d := a.Describe()
 		given := []event.Secrets{nil}
 		for _, field := range d.Secrets {
-			given = append(given, event.Secrets{field.Name: {event.Secret(secret)}})
+			given = append(given, event.Secrets{field.Name: {event.SecretOf(secret)}})
 		}
 		for _, secrets := range given {
 			conn, err := a.Connect(event.Integration{ID: "i", Settings: json.RawMessage(settings)}, secrets)
@@ -199,7 +199,7 @@ func FuzzClassify(f *testing.F) {
 	f.Add(400, []byte(`{"error":{"code":131047,"message":"x","error_data":{"details":"y"}}}`), "")
 	f.Add(200, []byte(`{"ok":false,"error":"ratelimited","needed":"chat:write"}`), "30")
 	f.Add(550, []byte("5.1.1 no such user\r\n"), "Wed, 21 Oct 2026 07:28:00 GMT")
-	conns := map[string]adapter.Connection{"bot": connect(f, "slack", `{"channel":"C1"}`, event.Secrets{"bot_token": {"xoxb-1"}})}
+	conns := map[string]adapter.Connection{"bot": connect(f, "slack", `{"channel":"C1"}`, event.Secrets{"bot_token": {event.SecretOf("xoxb-1")}})}
 	for _, vendor := range adapter.Vendors() {
 		conns[vendor] = connected(f, vendor)
 	}

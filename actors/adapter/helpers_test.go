@@ -34,16 +34,16 @@ const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 func settled(vendor string) (settings string, secrets event.Secrets) {
 	switch vendor {
 	case "studiocloud", "irisworks", "shootq", "venuemaster", "partyrental", "eventplanning", "webhook":
-		return `{"url":"https://vendor.example.com/hook"}`, event.Secrets{"signing": {testSecret}, "webhook": {testSecret}}
+		return `{"url":"https://vendor.example.com/hook"}`, event.Secrets{"signing": {event.SecretOf(testSecret)}, "webhook": {event.SecretOf(testSecret)}}
 	case "tripleseat":
-		return `{"client_id":"uid","event_id":"61680687"}`, event.Secrets{"client_secret": {"secret"}, "signing_key": {"key"}}
+		return `{"client_id":"uid","event_id":"61680687"}`, event.Secrets{"client_secret": {event.SecretOf("secret")}, "signing_key": {event.SecretOf("key")}}
 	case "vsco":
-		return `{"link":"https://weddings.example.com/couples","job_id":"01h35ccwymj5ctckp8px1azhg6"}`, event.Secrets{"api_key": {"key"}}
+		return `{"link":"https://weddings.example.com/couples","job_id":"01h35ccwymj5ctckp8px1azhg6"}`, event.Secrets{"api_key": {event.SecretOf("key")}}
 	case "whatsapp":
 		return `{"phone_number_id":"106540352242922","to":"+33612345678"}`,
-			event.Secrets{"access_token": {"token"}, "app_secret": {"app"}, "verify_token": {"verify me"}}
+			event.Secrets{"access_token": {event.SecretOf("token")}, "app_secret": {event.SecretOf("app")}, "verify_token": {event.SecretOf("verify me")}}
 	case "slack":
-		return `{}`, event.Secrets{"webhook_url": {"https://hooks.slack.com/services/T/B/X"}, "signing_secret": {"sign"}}
+		return `{}`, event.Secrets{"webhook_url": {event.SecretOf("https://hooks.slack.com/services/T/B/X")}, "signing_secret": {event.SecretOf("sign")}}
 	case "supplier-dashboards", "client-communications", "timeline-coordination", "project-management":
 		return `{"channel":"couple:updates:{coupleId}"}`, event.Secrets{}
 	case "email":

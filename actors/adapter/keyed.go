@@ -18,8 +18,8 @@ var _ Keyholder = (*signedConn)(nil)
 // SignedBy takes the decoded bytes of the webhook secrets as keys, as Standard Webhooks does.
 func (c *signedConn) SignedBy(mac []byte, parts ...[]byte) bool {
 	found := false
-	for _, key := range c.webhook() {
-		h := hmac.New(sha256.New, key)
+	for _, key := range c.webhook {
+		h := hmac.New(sha256.New, []byte(key.Reveal()))
 		for _, p := range parts {
 			h.Write(p)
 		}

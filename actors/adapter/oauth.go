@@ -18,14 +18,14 @@ import (
 type tokens struct {
 	url    string // the token endpoint
 	client string
-	secret sealed[string]
+	secret event.Secret
 	lives  time.Duration // a token whose answer does not say
 	turn   chan struct{} // holds one: whoever fetches, so that nobody else does
 	held   atomic.Pointer[token]
 }
 
 type token struct {
-	value string
+	value event.Secret
 	until time.Time
 }
 
@@ -34,7 +34,7 @@ const (
 	maxTokenLife = 24 * time.Hour // whatever its answer says
 )
 
-func newTokens(url, client string, secret sealed[string], lives time.Duration) *tokens {
+func newTokens(url, client string, secret event.Secret, lives time.Duration) *tokens {
 	return &tokens{url: url, client: client, secret: secret, lives: lives, turn: make(chan struct{}, 1)}
 }
 
@@ -58,7 +58,7 @@ func (t *tokens) exchange(ctx context.Context, call *event.Call, now time.Time, 
 // bear returns the call with the token in it.
 func (t *token) bear(call *event.Call) *event.Call {
 	c := *call.HTTP
-	c.Header = http.Header{"Authorization": {"Bearer " + t.value}}
+	c.Header = http.Header{"Authorization": {"Bearer " + t.value.Reveal()}}
 	maps.Copy(c.Header, call.HTTP.Header)
 	return &event.Call{HTTP: &c, Recipient: call.Recipient}
 }
@@ -88,7 +88,7 @@ func (t *tokens) get(ctx context.Context, refused *token, now time.Time, do Doer
 }
 
 func (t *tokens) fetch(ctx context.Context, now time.Time, do Doer) (*token, *event.Answer) {
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {t.client}, "client_secret": {t.secret()}}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {t.client}, "client_secret": {t.secret.Reveal()}}
 	answer := *do(ctx, &event.Call{HTTP: &event.HTTPCall{
 		Method: http.MethodPost, URL: t.url, Body: []byte(form.Encode()),
 		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}},
@@ -109,7 +109,7 @@ func (t *tokens) fetch(ctx context.Context, now time.Time, do Doer) (*token, *ev
 	if granted.Seconds > 0 {
 		life = time.Duration(min(granted.Seconds, int64(maxTokenLife/time.Second))) * time.Second
 	}
-	held := &token{value: granted.Token, until: now.Add(life - min(tokenMargin, life/2))}
+	held := &token{value: event.SecretOf(granted.Token), until: now.Add(life - min(tokenMargin, life/2))}
 	t.held.Store(held)
 	return held, nil
 }
@@ -139,6 +139,6 @@ func (t *tokens) verdict(a *event.Answer) Verdict {
 	if json.Unmarshal(a.Body, &refusal) == nil && isCode(refusal.Error) {
 		v.Reason = refusal.Error
 	}
-	v.Detail = clip("no access token: "+detail(string(a.Body), t.secret()), maxDetail)
+	v.Detail = clip("no access token: "+detail(string(a.Body), t.secret.Reveal()), maxDetail)
 	return v
 }

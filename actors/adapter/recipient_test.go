@@ -15,7 +15,7 @@ import (
 // A call goes to the recipient that the mapping names, and without one to whom the settings name.
 func TestCallsGoToTheRecipientThatIsNamed(t *testing.T) {
 	t.Parallel()
-	slack := connect(t, "slack", `{"channel":"C024BE91L"}`, event.Secrets{"bot_token": {"xoxb-1"}})
+	slack := connect(t, "slack", `{"channel":"C024BE91L"}`, event.Secrets{"bot_token": {event.SecretOf("xoxb-1")}})
 	ev := sampleOf(t, "email", adapter.TypeTimelineUpdated)
 	for _, c := range []struct {
 		conn     adapter.Connection

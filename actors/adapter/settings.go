@@ -188,8 +188,8 @@ func checkURL(s string) string {
 
 // secret reads all values of a secret, the one in force first, trimmed. check says what is wrong
 // with a value (never quoting it), or "".
-func (f *form) secret(name string, check func(string) string) []string {
-	var values []string
+func (f *form) secret(name string, check func(string) string) []event.Secret {
+	var values []event.Secret
 	for _, s := range f.secrets[name] {
 		v := strings.TrimSpace(s.Reveal())
 		if v == "" {
@@ -199,7 +199,7 @@ func (f *form) secret(name string, check func(string) string) []string {
 			f.problem("secrets."+name, reason)
 			return nil
 		}
-		values = append(values, v)
+		values = append(values, event.SecretOf(v))
 	}
 	if field := find(f.desc.Secrets, name); len(values) == 0 && field.Required {
 		f.problem("secrets."+name, "is required: "+field.Help)
@@ -222,9 +222,9 @@ func checkToken(s string) string {
 
 func anyText(string) string { return "" }
 
-func first(values []string) string {
+func first(values []event.Secret) event.Secret {
 	if len(values) == 0 {
-		return ""
+		return event.Secret{}
 	}
 	return values[0]
 }

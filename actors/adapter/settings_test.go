@@ -84,7 +84,7 @@ func TestSettingsStrict(t *testing.T) {
 		allowed := a.Describe().Settings[0].Name
 		check(with(`"colour":"blue"`), secrets, "settings.colour", allowed)
 		check(with(`"URL":"https://x.example"`), secrets, "settings.URL", allowed)
-		more := event.Secrets{"tooth": {"x"}}
+		more := event.Secrets{"tooth": {event.SecretOf("x")}}
 		for name, values := range secrets {
 			more[name] = values
 		}
@@ -152,7 +152,7 @@ func TestSettingsOne(t *testing.T) {
 		}
 	}
 	twice := `{"url":"https://a.example","url":"https://b.example"}`
-	if got, _ := problems(t, "studiocloud", twice, event.Secrets{"signing": {testSecret}}); !slices.Equal(got, []string{"settings.url"}) {
+	if got, _ := problems(t, "studiocloud", twice, event.Secrets{"signing": {event.SecretOf(testSecret)}}); !slices.Equal(got, []string{"settings.url"}) {
 		t.Errorf("a setting given twice: problems %v", got)
 	}
 }
@@ -203,7 +203,7 @@ func TestSecrets(t *testing.T) {
 		{"email", "password", "alone", "settings.username"},
 	} {
 		settings, secrets := settled(test.vendor)
-		secrets[test.name] = []event.Secret{event.Secret(test.value)}
+		secrets[test.name] = []event.Secret{event.SecretOf(test.value)}
 		got, text := problems(t, test.vendor, settings, secrets)
 		if len(got) != 1 || !strings.Contains(text, test.says) || len(test.value) > 1 && strings.Contains(text, test.value) {
 			t.Errorf("%s %s: %q, want one problem that says %q and not the secret", test.vendor, test.name, text, test.says)
@@ -211,7 +211,7 @@ func TestSecrets(t *testing.T) {
 	}
 	for _, n := range []int{8, 21} { // 24 and 63 bytes
 		settings, secrets := settled("studiocloud")
-		secrets["signing"] = []event.Secret{event.Secret("  whsec_" + strings.Repeat("QUJD", n) + "\n")}
+		secrets["signing"] = []event.Secret{event.SecretOf("  whsec_" + strings.Repeat("QUJD", n) + "\n")}
 		if got, text := problems(t, "studiocloud", settings, secrets); got != nil {
 			t.Errorf("a secret of %d bytes: %s", 3*n, text)
 		}
@@ -220,7 +220,7 @@ func TestSecrets(t *testing.T) {
 
 func TestSlackWays(t *testing.T) {
 	t.Parallel()
-	hook, bot := event.Secret("https://hooks.slack.com/services/T/B/X"), event.Secret("xoxb-1")
+	hook, bot := event.SecretOf("https://hooks.slack.com/services/T/B/X"), event.SecretOf("xoxb-1")
 	for _, test := range []struct {
 		settings string
 		secrets  event.Secrets

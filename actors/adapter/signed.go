@@ -73,8 +73,8 @@ func (s *signedVendor) bind(f *form) *signedConn {
 		signedVendor: s,
 		encode:       s.encode,
 		url:          f.address("url"),
-		signing:      seal(keys(f.secret("signing", checkSecret))),
-		webhook:      seal(keys(f.secret("webhook", checkSecret))),
+		signing:      keys(f.secret("signing", checkSecret)),
+		webhook:      keys(f.secret("webhook", checkSecret)),
 	}
 }
 
@@ -97,7 +97,7 @@ func signedSecrets() []Field {
 func NewSecret() event.Secret {
 	var key [32]byte
 	_, _ = rand.Read(key[:]) // it never fails
-	return event.Secret(secretPrefix + base64.StdEncoding.EncodeToString(key[:]))
+	return event.SecretOf(secretPrefix + base64.StdEncoding.EncodeToString(key[:]))
 }
 
 // checkSecret says what is wrong with a Standard Webhooks secret, or "".
@@ -113,10 +113,11 @@ func checkSecret(s string) string {
 }
 
 // keys decodes checked secrets.
-func keys(secrets []string) [][]byte {
-	all := make([][]byte, len(secrets))
+func keys(secrets []event.Secret) []event.Secret {
+	all := make([]event.Secret, len(secrets))
 	for i, s := range secrets {
-		all[i], _ = base64.StdEncoding.DecodeString(strings.TrimPrefix(s, secretPrefix))
+		key, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(s.Reveal(), secretPrefix))
+		all[i] = event.SecretOf(string(key))
 	}
 	return all
 }
@@ -126,8 +127,8 @@ type signedConn struct {
 	*signedVendor
 	encode  func(*event.Event) (json.RawMessage, error)
 	url     string
-	signing sealed[[][]byte] // the key in force first; during a rotation all of them sign
-	webhook sealed[[][]byte]
+	signing []event.Secret // the key in force first; during a rotation all of them sign
+	webhook []event.Secret
 }
 
 // Encode makes the vendor's body of the event types it takes.
@@ -150,7 +151,7 @@ func (c *signedConn) Call(d *event.Delivery, now time.Time) (*event.Call, error)
 		"Content-Type":  {media},
 		headerID:        {d.ID},
 		headerTimestamp: {stamp},
-		headerSignature: {signAll(c.signing(), d.ID, stamp, d.Body)},
+		headerSignature: {signAll(c.signing, d.ID, stamp, d.Body)},
 		headerEventID:   {d.EventID},
 		headerEventType: {d.EventType},
 	}
@@ -171,10 +172,10 @@ func (c *signedConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
 
 // Verify checks the three headers; the id is the webhook's.
 func (c *signedConn) Verify(r *Inbound, now time.Time) (string, error) {
-	if len(c.webhook()) == 0 {
+	if len(c.webhook) == 0 {
 		return "", &VerifyError{CodeSignatureInvalid, "this integration has no webhook secret, so no webhook can be verified"}
 	}
-	return verifySigned(c.webhook(), r, now)
+	return verifySigned(c.webhook, r, now)
 }
 
 // Decode reads the body as the vendor's own decoder does, with the header's time for a default.
@@ -195,7 +196,7 @@ func (c *signedConn) Decode(r *Inbound) (Reception, error) {
 func (c *signedConn) ReplayWindow() time.Duration { return signedReplayWindow }
 
 // signAll gives the signature header: one signature a key.
-func signAll(keys [][]byte, id, stamp string, body []byte) string {
+func signAll(keys []event.Secret, id, stamp string, body []byte) string {
 	var b strings.Builder
 	for i, key := range keys {
 		if i > 0 {
@@ -208,15 +209,15 @@ func signAll(keys [][]byte, id, stamp string, body []byte) string {
 }
 
 // signature is HMAC-SHA256 over "{id}.{timestamp}.{body}".
-func signature(key []byte, id, stamp string, body []byte) []byte {
-	mac := hmac.New(sha256.New, key)
+func signature(key event.Secret, id, stamp string, body []byte) []byte {
+	mac := hmac.New(sha256.New, []byte(key.Reveal()))
 	mac.Write([]byte(id + "." + stamp + "."))
 	mac.Write(body)
 	return mac.Sum(nil)
 }
 
 // verifySigned accepts a webhook if any signature of a known version fits any key.
-func verifySigned(keys [][]byte, r *Inbound, now time.Time) (string, error) {
+func verifySigned(keys []event.Secret, r *Inbound, now time.Time) (string, error) {
 	id, stamp, given := r.Header.Get(headerID), r.Header.Get(headerTimestamp), r.Header.Get(headerSignature)
 	if id == "" || stamp == "" || given == "" {
 		return "", &VerifyError{CodeSignatureMissing, "webhook-id, webhook-timestamp and webhook-signature must all be given"}

@@ -72,7 +72,7 @@ func TestSignedRotation(t *testing.T) {
 	t.Parallel()
 	fresh := "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("n", 24)))
 	settings, _ := settled("studiocloud")
-	both := []event.Secret{event.Secret(fresh), testSecret}
+	both := []event.Secret{event.SecretOf(fresh), event.SecretOf(testSecret)}
 	conn := connect(t, "studiocloud", settings, event.Secrets{"signing": both, "webhook": both})
 	now := time.Now()
 	call, err := conn.Call(&event.Delivery{ID: "dlv_1", Body: []byte(`{}`)}, now)
@@ -90,7 +90,7 @@ func TestSignedRotation(t *testing.T) {
 		if err := lib.Verify(call.HTTP.Body, call.HTTP.Header); err != nil {
 			t.Errorf("a receiver with one of the two secrets refuses it: %v", err)
 		}
-		only := connect(t, "studiocloud", settings, event.Secrets{"signing": {event.Secret(secret)}, "webhook": {event.Secret(secret)}})
+		only := connect(t, "studiocloud", settings, event.Secrets{"signing": {event.SecretOf(secret)}, "webhook": {event.SecretOf(secret)}})
 		one, err := only.Call(&event.Delivery{ID: "dlv_1", Body: []byte(`{}`)}, now)
 		if err != nil {
 			t.Fatal(err)

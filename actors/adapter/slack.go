@@ -73,9 +73,9 @@ func (s *slack) Connect(in event.Integration, secrets event.Secrets) (Connection
 		id:      in.ID,
 		channel: f.text("channel"),
 		base:    strings.TrimSuffix(f.address("base_url"), "/"),
-		hook:    seal(first(f.secret("webhook_url", checkURL))),
-		token:   seal(first(f.secret("bot_token", checkToken))),
-		signing: seal(f.secret("signing_secret", checkToken)),
+		hook:    first(f.secret("webhook_url", checkURL)),
+		token:   first(f.secret("bot_token", checkToken)),
+		signing: f.secret("signing_secret", checkToken),
 	}
 	switch hook, bot := f.given("webhook_url"), f.given("bot_token"); {
 	case !hook && !bot:
@@ -90,7 +90,7 @@ func (s *slack) Connect(in event.Integration, secrets event.Secrets) (Connection
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	if c.token() != "" {
+	if c.token.Reveal() != "" {
 		return &slackBot{c}, nil
 	}
 	return c, nil
@@ -102,9 +102,9 @@ type slackConn struct {
 	id      string // the integration's
 	channel string
 	base    string
-	hook    sealed[string] // "" in bot mode
-	token   sealed[string] // "" in webhook mode
-	signing sealed[[]string]
+	hook    event.Secret // "" in bot mode
+	token   event.Secret // "" in webhook mode
+	signing []event.Secret
 }
 
 // slackBot is a slackConn with a bot token, which can be tested without posting anything.
@@ -119,8 +119,8 @@ func (b *slackBot) Probe(time.Time) (*event.Call, error) {
 
 func (c *slackConn) header() http.Header {
 	h := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
-	if c.token() != "" {
-		h["Authorization"] = []string{"Bearer " + c.token()}
+	if c.token.Reveal() != "" {
+		h["Authorization"] = []string{"Bearer " + c.token.Reveal()}
 	}
 	return h
 }
@@ -134,13 +134,13 @@ type slackMetadata struct {
 // Call posts the message. In bot mode it is addressed here, not in Encode: to the channel that the mapping
 // names, else to the one that is set when it is sent, also where the delivery waited.
 func (c *slackConn) Call(d *event.Delivery, _ time.Time) (*event.Call, error) {
-	if c.hook() != "" && d.Recipient != "" {
+	if c.hook.Reveal() != "" && d.Recipient != "" {
 		return nil, &SettingsError{c.desc.Vendor, []Problem{
 			{"secrets.bot_token", "is needed to post to " + d.Recipient + ", which the mapping names; an incoming webhook posts to its own channel"},
 		}}
 	}
-	if c.hook() != "" {
-		return &event.Call{HTTP: &event.HTTPCall{Method: http.MethodPost, URL: c.hook(), Header: c.header(), Body: d.Body}}, nil
+	if c.hook.Reveal() != "" {
+		return &event.Call{HTTP: &event.HTTPCall{Method: http.MethodPost, URL: c.hook.Reveal(), Header: c.header(), Body: d.Body}}, nil
 	}
 	envelope, err := json.Marshal(struct {
 		Channel  string        `json:"channel"`
@@ -168,7 +168,7 @@ func (c *slackConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
 		return noAnswer()
 	}
 	text := strings.TrimSpace(string(a.Body))
-	if c.hook() != "" {
+	if c.hook.Reveal() != "" {
 		return c.classifyHook(a, text)
 	}
 	var answer struct {
@@ -190,7 +190,7 @@ func (c *slackConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
 		words = "needs the scope " + answer.Needed + "; " + words
 	}
 	v := slackVerdict(answer.Error)
-	v.RetryAfter, v.Detail = retryAfter(a), detail(words, c.token())
+	v.RetryAfter, v.Detail = retryAfter(a), detail(words, c.token.Reveal())
 	return v
 }
 
@@ -207,7 +207,7 @@ func (c *slackConn) classifyHook(a *event.Answer, text string) Verdict {
 	if isCode(text) {
 		v.Reason = text
 	} else {
-		v.Detail = detail(text, c.hook(), c.hookPath())
+		v.Detail = detail(text, c.hook.Reveal(), c.hookPath())
 	}
 	return v
 }
@@ -219,14 +219,14 @@ func (c *slackConn) unreadable(a *event.Answer, text string) Verdict {
 		v = Verdict{Kind: KindRetry, Reason: "unexpected_answer", Fault: true}
 	}
 	if v.Detail == "" {
-		v.Detail = detail(text, c.hook(), c.hookPath(), c.token())
+		v.Detail = detail(text, c.hook.Reveal(), c.hookPath(), c.token.Reveal())
 	}
 	return v
 }
 
 // hookPath is the secret part of the webhook URL, which an error page may quote without the host.
 func (c *slackConn) hookPath() string {
-	if u, err := url.Parse(c.hook()); err == nil && len(u.Path) > 1 {
+	if u, err := url.Parse(c.hook.Reveal()); err == nil && len(u.Path) > 1 {
 		return u.Path
 	}
 	return ""

@@ -18,7 +18,7 @@ const slackReplayWindow = 25 * time.Hour
 // Verify checks X-Slack-Signature: v0=hex(HMAC-SHA256(signing secret, "v0:{timestamp}:{body}"))
 // (docs.slack.dev, "Verifying requests from Slack"). The ids are in the messages.
 func (c *slackConn) Verify(r *Inbound, now time.Time) (string, error) {
-	if len(c.signing()) == 0 {
+	if len(c.signing) == 0 {
 		return "", &VerifyError{CodeSignatureInvalid, "this integration has no signing_secret, so no webhook can be verified"}
 	}
 	stamp, given := r.Header.Get("X-Slack-Request-Timestamp"), r.Header.Get("X-Slack-Signature")
@@ -31,8 +31,8 @@ func (c *slackConn) Verify(r *Inbound, now time.Time) (string, error) {
 	text, ok := strings.CutPrefix(given, "v0=")
 	got, err := hex.DecodeString(text)
 	if ok && err == nil {
-		for _, secret := range c.signing() {
-			mac := hmac.New(sha256.New, []byte(secret))
+		for _, secret := range c.signing {
+			mac := hmac.New(sha256.New, []byte(secret.Reveal()))
 			mac.Write([]byte("v0:" + stamp + ":"))
 			mac.Write(r.Body)
 			if hmac.Equal(got, mac.Sum(nil)) {

@@ -69,9 +69,9 @@ func (t *tripleseat) Connect(in event.Integration, secrets event.Secrets) (Conne
 		eventID:    f.matching("event_id", `^[0-9]{1,18}$`, "the digits of an event's id"),
 		coupleID:   in.Owner[fieldCoupleID],
 		base:       strings.TrimSuffix(f.address("base_url"), "/"),
-		keys:       seal(f.secret("signing_key", checkToken)),
+		keys:       f.secret("signing_key", checkToken),
 	}
-	c.tokens = newTokens(c.base+"/oauth2/token", client, seal(first(f.secret("client_secret", checkToken))), tripleseatTokenLife)
+	c.tokens = newTokens(c.base+"/oauth2/token", client, first(f.secret("client_secret", checkToken)), tripleseatTokenLife)
 	if err := f.err(); err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ type tripleseatConn struct {
 	eventID  string // "": as each payload says
 	coupleID string // "": not known
 	base     string
-	keys     sealed[[]string] // of webhooks, the one in force first
+	keys     []event.Secret // of webhooks, the one in force first
 	tokens   *tokens
 }
 
@@ -225,7 +225,7 @@ func (c *tripleseatConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
 		v = Verdict{Kind: KindRetry, Fault: true, Reason: "unexpected_answer"} // a page to log in, or a proxy's
 	}
 	if v.Kind != KindDelivered && v.Detail == "" {
-		v.Detail = detail(string(a.Body), c.tokens.secret())
+		v.Detail = detail(string(a.Body), c.tokens.secret.Reveal())
 	}
 	return v
 }

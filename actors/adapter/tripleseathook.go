@@ -20,7 +20,7 @@ const tripleseatSignature = "X-Signature" // t=<Unix seconds>,v1=<hex>
 // Verify checks X-Signature: HMAC-SHA256(signing key, "{t}.{body}"). Webhooks have no ids; the signature
 // is one, of this body at this time: the same body can be true again later.
 func (c *tripleseatConn) Verify(r *Inbound, now time.Time) (string, error) {
-	if len(c.keys()) == 0 {
+	if len(c.keys) == 0 {
 		return "", &VerifyError{CodeSignatureInvalid, "this integration has no signing_key, so no webhook can be verified"}
 	}
 	given := r.Header.Get(tripleseatSignature)
@@ -34,8 +34,8 @@ func (c *tripleseatConn) Verify(r *Inbound, now time.Time) (string, error) {
 	if err := checkStamp(stamp, "t of "+tripleseatSignature, now); err != nil {
 		return "", err
 	}
-	for _, key := range c.keys() {
-		mac := hmac.New(sha256.New, []byte(key))
+	for _, key := range c.keys {
+		mac := hmac.New(sha256.New, []byte(key.Reveal()))
 		mac.Write([]byte(stamp + "."))
 		mac.Write(r.Body)
 		want := mac.Sum(nil)

@@ -79,7 +79,7 @@ func (v *vsco) Connect(in event.Integration, secrets event.Secrets) (Connection,
 		link:  f.address("link"),
 		jobID: f.matching("job_id", `^[0-9a-z]{26}$`, "a job's id: 26 digits and small letters"),
 		base:  strings.TrimSuffix(f.address("base_url"), "/"),
-		key:   seal(first(f.secret("api_key", checkToken))),
+		key:   first(f.secret("api_key", checkToken)),
 	}
 	if n := utf8.RuneCountInString(c.link); c.link != "" && (n < vscoMinLink || n > vscoMaxLink) {
 		f.problem("settings.link", fmt.Sprintf("has %d characters; 12 to 255 are allowed", n))
@@ -94,7 +94,7 @@ func (v *vsco) Connect(in event.Integration, secrets event.Secrets) (Connection,
 type vscoConn struct {
 	*vsco
 	link, jobID, base string
-	key               sealed[string]
+	key               event.Secret
 }
 
 // vscoBody is what is stored of a delivery. Job, link and key are added when it is sent.
@@ -205,7 +205,7 @@ func (c *vscoConn) Call(d *event.Delivery, _ time.Time) (*event.Call, error) {
 }
 
 func (c *vscoConn) header() http.Header {
-	return http.Header{"Accept": {"application/json"}, "X-Api-Key": {c.key()}}
+	return http.Header{"Accept": {"application/json"}, "X-Api-Key": {c.key.Reveal()}}
 }
 
 // Probe asks for a page of entries, the smallest there is.
@@ -290,7 +290,7 @@ func (c *vscoConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
 		v.Kind = KindPause // what the look-up refuses, it refuses to all deliveries
 	}
 	if v.Kind != KindDelivered && v.Detail == "" && a.Status != 0 {
-		v.Detail = detail(string(a.Body), c.key())
+		v.Detail = detail(string(a.Body), c.key.Reveal())
 	}
 	return v
 }

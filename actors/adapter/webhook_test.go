@@ -24,7 +24,7 @@ func TestWebhookAgainstLibrary(t *testing.T) {
 		return "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(letter, 24)))
 	}
 	fresh, old := secret("n"), secret("o")
-	both := event.Secrets{"signing": {event.Secret(fresh), event.Secret(old)}, "webhook": {event.Secret(fresh), event.Secret(old)}}
+	both := event.Secrets{"signing": {event.SecretOf(fresh), event.SecretOf(old)}, "webhook": {event.SecretOf(fresh), event.SecretOf(old)}}
 	now := time.Now()
 	for _, format := range []string{"standard", "cloudevents"} {
 		conn := connect(t, "webhook", `{"url":"https://example.com/hook","format":"`+format+`"}`, both)

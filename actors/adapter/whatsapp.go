@@ -89,9 +89,9 @@ func (w *whatsApp) Connect(in event.Integration, secrets event.Secrets) (Connect
 		language:    f.matching("language", whatsAppLanguage, "a language such as en_US or fr"),
 		base:        strings.TrimSuffix(f.address("base_url"), "/"),
 		version:     f.matching("version", `^v[0-9]{1,3}\.[0-9]{1,2}$`, "a version such as v24.0"),
-		token:       seal(first(f.secret("access_token", checkToken))),
-		appSecrets:  seal(f.secret("app_secret", checkToken)),
-		verifyToken: seal(f.secret("verify_token", anyText)),
+		token:       first(f.secret("access_token", checkToken)),
+		appSecrets:  f.secret("app_secret", checkToken),
+		verifyToken: f.secret("verify_token", anyText),
 	}
 	if f.decode("templates", "an object of templates by event type", &c.templates) {
 		for _, eventType := range sortedKeys(c.templates) {
@@ -130,9 +130,9 @@ type whatsAppConn struct {
 	templates   map[string]whatsAppTemplate
 	base        string
 	version     string
-	token       sealed[string]
-	appSecrets  sealed[[]string]
-	verifyToken sealed[[]string]
+	token       event.Secret
+	appSecrets  []event.Secret
+	verifyToken []event.Secret
 }
 
 // whatsAppContent is what Encode makes: what is said, not yet to whom. With both, the text is sent,
@@ -229,7 +229,7 @@ func (c *whatsAppConn) Call(d *event.Delivery, _ time.Time) (*event.Call, error)
 	}
 	return &event.Call{Recipient: to, HTTP: &event.HTTPCall{
 		Method: http.MethodPost, URL: c.endpoint() + "/messages", Body: body,
-		Header: http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + c.token()}},
+		Header: http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + c.token.Reveal()}},
 	}}, nil
 }
 
@@ -237,7 +237,7 @@ func (c *whatsAppConn) Call(d *event.Delivery, _ time.Time) (*event.Call, error)
 func (c *whatsAppConn) Probe(time.Time) (*event.Call, error) {
 	return &event.Call{HTTP: &event.HTTPCall{
 		Method: http.MethodGet, URL: c.endpoint() + "?fields=id",
-		Header: http.Header{"Authorization": {"Bearer " + c.token()}},
+		Header: http.Header{"Authorization": {"Bearer " + c.token.Reveal()}},
 	}}, nil
 }
 
@@ -271,7 +271,7 @@ func (c *whatsAppConn) Classify(d *event.Delivery, a *event.Answer) Verdict {
 	case err == nil && answer.Error != nil && answer.Error.Code != nil:
 		v = whatsAppVerdict(*answer.Error.Code, v)
 		v.Reason = strconv.Itoa(*answer.Error.Code)
-		v.Detail = detail(firstOf(answer.Error.Data.Details, answer.Error.Message), c.token())
+		v.Detail = detail(firstOf(answer.Error.Data.Details, answer.Error.Message), c.token.Reveal())
 		if v.Kind == KindInstead {
 			v = c.instead(d, v)
 		}
@@ -279,11 +279,11 @@ func (c *whatsAppConn) Classify(d *event.Delivery, a *event.Answer) Verdict {
 			v.RetryAfter = retryAfter(a)
 		}
 	case v.Kind != KindDelivered:
-		v.Detail = firstOf(v.Detail, detail(string(a.Body), c.token()))
+		v.Detail = firstOf(v.Detail, detail(string(a.Body), c.token.Reveal()))
 	case err == nil && len(answer.Messages) > 0 && answer.Messages[0].ID != "":
 		v.Detail = detail(answer.Messages[0].ID + " " + answer.Messages[0].Status)
 	case err != nil || answer.ID == "":
-		v = Verdict{Kind: KindRetry, Reason: "unexpected_answer", Detail: detail(string(a.Body), c.token()), Fault: true}
+		v = Verdict{Kind: KindRetry, Reason: "unexpected_answer", Detail: detail(string(a.Body), c.token.Reveal()), Fault: true}
 	}
 	return v
 }

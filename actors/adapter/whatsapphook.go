@@ -23,8 +23,8 @@ func (c *whatsAppConn) Handshake(query url.Values) (string, error) {
 		return "", &VerifyError{CodeSignatureMissing, "hub.mode must be subscribe"}
 	}
 	given, known := []byte(query.Get("hub.verify_token")), false
-	for _, token := range c.verifyToken() {
-		known = subtle.ConstantTimeCompare(given, []byte(token)) == 1 || known
+	for _, token := range c.verifyToken {
+		known = subtle.ConstantTimeCompare(given, []byte(token.Reveal())) == 1 || known
 	}
 	if !known {
 		return "", &VerifyError{CodeSignatureInvalid, "hub.verify_token is not this integration's verify_token"}
@@ -39,7 +39,7 @@ func (c *whatsAppConn) Handshake(query url.Values) (string, error) {
 // Verify checks X-Hub-Signature-256: sha256=hex(HMAC-SHA256(app secret, raw body)). The ids are in
 // the messages.
 func (c *whatsAppConn) Verify(r *Inbound, _ time.Time) (string, error) {
-	if len(c.appSecrets()) == 0 {
+	if len(c.appSecrets) == 0 {
 		return "", &VerifyError{CodeSignatureInvalid, "this integration has no app_secret, so no webhook can be verified"}
 	}
 	given := r.Header.Get("X-Hub-Signature-256")
@@ -49,8 +49,8 @@ func (c *whatsAppConn) Verify(r *Inbound, _ time.Time) (string, error) {
 	text, ok := strings.CutPrefix(given, "sha256=")
 	got, err := hex.DecodeString(text)
 	if ok && err == nil {
-		for _, secret := range c.appSecrets() {
-			mac := hmac.New(sha256.New, []byte(secret))
+		for _, secret := range c.appSecrets {
+			mac := hmac.New(sha256.New, []byte(secret.Reveal()))
 			mac.Write(r.Body)
 			if hmac.Equal(got, mac.Sum(nil)) {
 				return "", nil

@@ -28,7 +28,7 @@ func TestMailTLS(t *testing.T) {
 	for mode, implicit := range map[string]bool{"": false, "starttls": false, "implicit": true} {
 		m := newMailServer(t, cert, implicit, func(m *mailServer) { m.password = "pass word" })
 		mail := m.mail()
-		mail.TLS, mail.Username, mail.Password = mode, "ann", "pass word"
+		mail.TLS, mail.Username, mail.Password = mode, "ann", event.SecretOf("pass word")
 		wantAnswer(t, newSender(t, delivery.SenderConfig{RootCAs: roots, Hostname: "node1.test"}).
 			Do(within(t, time.Minute), &event.Call{Mail: mail}), 250, "")
 		if got := m.received(t); !got.tls || !got.auth || got.helo != "node1.test" {
@@ -52,9 +52,9 @@ func TestMailAuthentication(t *testing.T) {
 	m := newMailServer(t, nil, false, func(m *mailServer) { m.password = "right" })
 	s := newSender(t, delivery.SenderConfig{})
 	mail := m.mail()
-	mail.Username, mail.Password = "ann", "right"
+	mail.Username, mail.Password = "ann", event.SecretOf("right")
 	wantAnswer(t, s.Do(within(t, time.Minute), &event.Call{Mail: mail}), 250, "") // in the clear, on loopback
-	mail.Password = "wrong"
+	mail.Password = event.SecretOf("wrong")
 	a := s.Do(within(t, time.Minute), &event.Call{Mail: mail})
 	wantAnswer(t, a, 535, "Authentication failed")
 }
@@ -68,7 +68,7 @@ func TestMailAuthenticationMechanism(t *testing.T) {
 		"XOAUTH2 CRAM-MD5":                   "CRAM-MD5",
 	} {
 		mail := newMailServer(t, nil, false, func(m *mailServer) { m.password, m.offered = "x", strings.Fields(offered) }).mail()
-		mail.Username, mail.Password = "ann", "x"
+		mail.Username, mail.Password = "ann", event.SecretOf("x")
 		wantAnswer(t, s.Do(within(t, time.Minute), &event.Call{Mail: mail}), 535, "you chose "+want)
 	}
 	for field, set := range map[string]func(*mailServer){
@@ -79,7 +79,7 @@ func TestMailAuthenticationMechanism(t *testing.T) {
 			t.Parallel()
 			m := newMailServer(t, nil, false, set)
 			mail := m.mail()
-			mail.Username, mail.Password = "ann", "x"
+			mail.Username, mail.Password = "ann", event.SecretOf("x")
 			a := s.Do(within(t, time.Minute), &event.Call{Mail: mail})
 			var wrong *delivery.CallError
 			if !errors.As(a.Err, &wrong) || wrong.Field != field {

@@ -59,10 +59,10 @@ func fill(b *testing.B, store registry.Store, sealer *registry.Sealer) {
 func fillOne(store registry.Store, sealer *registry.Sealer, i int) error {
 	in := studio(fmt.Sprintf("studio-%06d", i), fmt.Sprint(i/2))
 	in.V, in.Name, in.Category, in.Channel = 1, fmt.Sprintf("Studio number %d", i), event.PhotographyCRM, "supplier:updates:{supplierId}"
-	secrets := event.Secrets{"signing": {secretA}, "webhook": {secretB}}
+	secrets := event.Secrets{"signing": {event.SecretOf(secretA)}, "webhook": {event.SecretOf(secretB)}}
 	if i%2 == 1 {
 		in.Vendor, in.Category, in.Settings = "slack", event.SlackNotifications, json.RawMessage(`{}`)
-		secrets = event.Secrets{"webhook_url": {"https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"}}
+		secrets = event.Secrets{"webhook_url": {event.SecretOf("https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX")}}
 	}
 	data, err := json.Marshal(in)
 	if err != nil {

@@ -230,7 +230,7 @@ func TestDelete(t *testing.T) {
 	t.Parallel()
 	n := start(t)
 	put(t, n.Registry, studio("s", "1"))
-	if err := n.SetSecrets(t.Context(), "s", map[string]event.Secret{"signing": secretA}); err != nil {
+	if err := n.SetSecrets(t.Context(), "s", map[string]event.Secret{"signing": event.SecretOf(secretA)}); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.Delete(t.Context(), "s"); err != nil {
@@ -248,7 +248,7 @@ func TestDelete(t *testing.T) {
 		t.Error("a new integration has the secrets of a deleted one")
 	}
 	// And secrets can be set for it.
-	if err := n.SetSecrets(t.Context(), "s", map[string]event.Secret{"signing": secretB}); err != nil {
+	if err := n.SetSecrets(t.Context(), "s", map[string]event.Secret{"signing": event.SecretOf(secretB)}); err != nil {
 		t.Error(err)
 	}
 	if _, err := lookup(t, n.Registry, "s").Connection(); err != nil {
@@ -375,7 +375,7 @@ func TestWritesAfterClose(t *testing.T) {
 	_, errMapping := n.PutMapping(ctx, event.Mapping{ID: "m", Pattern: "a", Targets: []event.Target{{Integration: "s"}}})
 	for i, err := range []error{
 		errPut, errMapping, n.Delete(ctx, "s"), n.DeleteMapping(ctx, "m"), n.Resume(ctx, "s"),
-		n.SetSecrets(ctx, "s", map[string]event.Secret{"signing": secretA}),
+		n.SetSecrets(ctx, "s", map[string]event.Secret{"signing": event.SecretOf(secretA)}),
 	} {
 		if !errors.Is(err, registry.ErrClosed) {
 			t.Errorf("write %d: %v, want ErrClosed", i, err)
@@ -396,7 +396,7 @@ func TestWriteThatIsNotSeen(t *testing.T) {
 	cancel()
 	_, errPut := r.Put(ctx, studio("new", "1"))
 	for i, err := range []error{
-		errPut, r.Delete(ctx, "s"), r.SetSecrets(ctx, "s", map[string]event.Secret{"signing": secretA}),
+		errPut, r.Delete(ctx, "s"), r.SetSecrets(ctx, "s", map[string]event.Secret{"signing": event.SecretOf(secretA)}),
 	} {
 		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "stored, but not yet seen") {
 			t.Errorf("write %d: %v", i, err)

@@ -23,7 +23,7 @@ func TestMasterKeyIsReplaced(t *testing.T) {
 		}
 		return s
 	}
-	sealed, err := sealer(old).Seal("a", event.Secrets{"signing": {"one", "two"}})
+	sealed, err := sealer(old).Seal("a", event.Secrets{"signing": {event.SecretOf("one"), event.SecretOf("two")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestMasterKeyIsReplaced(t *testing.T) {
 	if err1 != nil || err2 != nil || was == is {
 		t.Errorf("the primary key was %d and is %d, %v %v", was, is, err1, err2)
 	}
-	if got, err := sealer(both).Open("a", sealed); err != nil || got.Current("signing") != "one" {
+	if got, err := sealer(both).Open("a", sealed); err != nil || got.Current("signing").Reveal() != "one" {
 		t.Errorf("with both keys: %v", err)
 	}
 	alone, gone, err := registry.RetireKeys(both)

@@ -31,7 +31,7 @@ func TestSecretsShowNowhere(t *testing.T) {
 	r := open(t, store, sealer, zerolog.New(&out).Level(zerolog.TraceLevel))
 	put(t, r, event.Integration{ID: "s", Vendor: "slack"})
 	for _, path := range []string{good, rotated} {
-		setSecrets(t, r, "s", values{"webhook_url": event.Secret("https://hooks.example.com/" + path)})
+		setSecrets(t, r, "s", values{"webhook_url": event.SecretOf("https://hooks.example.com/" + path)})
 	}
 	e := lookup(t, r, "s")
 	if _, err := e.Connection(); err != nil {
@@ -42,11 +42,11 @@ func TestSecretsShowNowhere(t *testing.T) {
 	_, errPut := r.Put(t.Context(), event.Integration{ID: "s", Vendor: "slack", Settings: json.RawMessage(`{"x":1}`), Revision: 1})
 	for _, err := range []error{
 		errStranger, errPut,
-		r.SetSecrets(t.Context(), "s", values{"bot_token": refused}),
-		r.SetSecrets(t.Context(), "s", values{"webhook_url": refused}),
-		r.SetSecrets(t.Context(), "s", values{"nothing": refused}),
-		r.SetSecrets(t.Context(), "none", values{"webhook_url": good}),
-		stranger.SetSecrets(t.Context(), "s", values{"webhook_url": good}),
+		r.SetSecrets(t.Context(), "s", values{"bot_token": event.SecretOf(refused)}),
+		r.SetSecrets(t.Context(), "s", values{"webhook_url": event.SecretOf(refused)}),
+		r.SetSecrets(t.Context(), "s", values{"nothing": event.SecretOf(refused)}),
+		r.SetSecrets(t.Context(), "none", values{"webhook_url": event.SecretOf(good)}),
+		stranger.SetSecrets(t.Context(), "s", values{"webhook_url": event.SecretOf(good)}),
 	} {
 		if err == nil {
 			t.Error("an error was expected")

@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"reflect"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ import (
 func TestSealer(t *testing.T) {
 	t.Parallel()
 	s := newSealer(t)
-	secrets := event.Secrets{"signing": {secretB, secretA}, "token": {"tökén\n\"\x00"}}
+	secrets := event.Secrets{"signing": {event.SecretOf(secretB), event.SecretOf(secretA)}, "token": {event.SecretOf("tökén\n\"\x00")}}
 	sealed, err := s.Seal("a", secrets)
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +30,8 @@ func TestSealer(t *testing.T) {
 		t.Error("what is sealed can be read")
 	}
 	got, err := s.Open("a", sealed)
-	if err != nil || !reflect.DeepEqual(got, secrets) {
+	same := func(a, b []event.Secret) bool { return slices.EqualFunc(a, b, event.Secret.Equal) }
+	if err != nil || !maps.EqualFunc(got, secrets, same) {
 		t.Errorf("opened: %v", err)
 	}
 	if again, _ := s.Seal("a", secrets); bytes.Equal(again, sealed) {
@@ -123,7 +125,7 @@ func TestMasterKeyRotation(t *testing.T) {
 		return s
 	}
 	old := sealer(handle)
-	sealed, err := old.Seal("a", event.Secrets{"x": {"1"}})
+	sealed, err := old.Seal("a", event.Secrets{"x": {event.SecretOf("1")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,10 +141,10 @@ func TestMasterKeyRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	both := sealer(handle)
-	if got, err := both.Open("a", sealed); err != nil || got.Current("x") != "1" {
+	if got, err := both.Open("a", sealed); err != nil || got.Current("x").Reveal() != "1" {
 		t.Errorf("sealed with the old key: %v", err)
 	}
-	if sealed, err = both.Seal("a", event.Secrets{"x": {"2"}}); err != nil {
+	if sealed, err = both.Seal("a", event.Secrets{"x": {event.SecretOf("2")}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := old.Open("a", sealed); !errors.Is(err, registry.ErrSeal) {
@@ -152,7 +154,7 @@ func TestMasterKeyRotation(t *testing.T) {
 
 func FuzzSealerOpen(f *testing.F) {
 	s := newSealer(f)
-	sealed, err := s.Seal("a", event.Secrets{"x": {"1"}})
+	sealed, err := s.Seal("a", event.Secrets{"x": {event.SecretOf("1")}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -45,8 +45,8 @@ func (r *Registry) secretsOf(id string) held {
 // missing are not, so that they can be set one after the other.
 func (r *Registry) SetSecrets(ctx context.Context, id string, values map[string]event.Secret) error {
 	for name, v := range values {
-		if len(v) > MaxSecretBytes {
-			return &InvalidError{What: "integration", ID: id, Err: fmt.Errorf("%s%.80s: %d bytes, at most %d are allowed", secretField, name, len(v), MaxSecretBytes)}
+		if n := len(v.Reveal()); n > MaxSecretBytes {
+			return &InvalidError{What: "integration", ID: id, Err: fmt.Errorf("%s%.80s: %d bytes, at most %d are allowed", secretField, name, n, MaxSecretBytes)}
 		}
 	}
 	return r.changeSecrets(ctx, id, func(e *Entry, secrets event.Secrets) error {
@@ -77,9 +77,9 @@ func (r *Registry) RetireSecrets(ctx context.Context, id string) error {
 
 func rotate(secrets event.Secrets, name string, value event.Secret) {
 	switch {
-	case value == "":
+	case value.Reveal() == "":
 		delete(secrets, name)
-	case value != secrets.Current(name):
+	case !value.Equal(secrets.Current(name)):
 		next := append([]event.Secret{value}, secrets[name]...)
 		secrets[name] = next[:min(len(next), maxSecretValues)]
 	}
@@ -208,7 +208,7 @@ func equalSecrets(a, b event.Secrets) bool {
 		return false
 	}
 	for name, values := range a {
-		if !slices.Equal(values, b[name]) {
+		if !slices.EqualFunc(values, b[name], event.Secret.Equal) {
 			return false
 		}
 	}

@@ -67,7 +67,7 @@ func TestSecretsComeLater(t *testing.T) {
 	if !errors.As(err, &refused) || refused.Problems[0].Field != "secrets.signing" {
 		t.Fatalf("without secrets: %v", err)
 	}
-	setSecrets(t, n.Registry, "s", values{"signing": secretA})
+	setSecrets(t, n.Registry, "s", values{"signing": event.SecretOf(secretA)})
 	e := lookup(t, n.Registry, "s")
 	if e == bare || e.SecretsRevision == 0 || e.Revision != bare.Revision {
 		t.Errorf("no new entry: %v, secrets revision %d", e, e.SecretsRevision)
@@ -101,23 +101,23 @@ func TestRotation(t *testing.T) {
 			}
 		}
 	}
-	setSecrets(t, n.Registry, "s", values{"signing": secretA, "webhook": secretA})
+	setSecrets(t, n.Registry, "s", values{"signing": event.SecretOf(secretA), "webhook": event.SecretOf(secretA)})
 	check("set", secretA)
-	setSecrets(t, n.Registry, "s", values{"webhook": secretB})
+	setSecrets(t, n.Registry, "s", values{"webhook": event.SecretOf(secretB)})
 	check("rotated", secretA, secretB)
 	before := lookup(t, n.Registry, "s")
-	setSecrets(t, n.Registry, "s", values{"webhook": secretB})
+	setSecrets(t, n.Registry, "s", values{"webhook": event.SecretOf(secretB)})
 	check("the same call again", secretA, secretB)
 	if lookup(t, n.Registry, "s") != before {
 		t.Error("the same call again wrote something")
 	}
-	setSecrets(t, n.Registry, "s", values{"webhook": secretC})
+	setSecrets(t, n.Registry, "s", values{"webhook": event.SecretOf(secretC)})
 	check("rotated twice", secretB, secretC)
 	if err := n.RetireSecrets(t.Context(), "s"); err != nil {
 		t.Fatal(err)
 	}
 	check("retired", secretC)
-	setSecrets(t, n.Registry, "s", values{"webhook": ""})
+	setSecrets(t, n.Registry, "s", values{"webhook": event.SecretOf("")})
 	check("removed")
 	if _, err := lookup(t, n.Registry, "s").Connection(); err != nil {
 		t.Errorf("the other secret is gone too: %v", err)
@@ -132,11 +132,11 @@ func TestSetSecretsRefuses(t *testing.T) {
 		values values
 		want   string
 	}{
-		"unknown":    {values{"token": secretA}, "secrets.token: studiocloud has no such secret; it has signing, webhook"},
-		"malformed":  {values{"signing": "too short"}, "secrets.signing: "},
-		"required":   {values{"signing": ""}, "secrets.signing: is required"},
-		"too long":   {values{"signing": event.Secret(strings.Repeat("x", 9000))}, "secrets.signing: 9000 bytes, at most 8192"},
-		"one of two": {values{"webhook": secretA, "signing": "no"}, "secrets.signing: "},
+		"unknown":    {values{"token": event.SecretOf(secretA)}, "secrets.token: studiocloud has no such secret; it has signing, webhook"},
+		"malformed":  {values{"signing": event.SecretOf("too short")}, "secrets.signing: "},
+		"required":   {values{"signing": event.SecretOf("")}, "secrets.signing: is required"},
+		"too long":   {values{"signing": event.SecretOf(strings.Repeat("x", 9000))}, "secrets.signing: 9000 bytes, at most 8192"},
+		"one of two": {values{"webhook": event.SecretOf(secretA), "signing": event.SecretOf("no")}, "secrets.signing: "},
 	} {
 		err := n.SetSecrets(t.Context(), "s", c.values)
 		if !errors.As(err, new(*registry.InvalidError)) || !strings.Contains(err.Error(), c.want) {
@@ -146,12 +146,12 @@ func TestSetSecretsRefuses(t *testing.T) {
 			t.Fatalf("%s: something was stored", name)
 		}
 	}
-	if err := n.SetSecrets(t.Context(), "none", values{"signing": secretA}); !errors.Is(err, registry.ErrNotFound) {
+	if err := n.SetSecrets(t.Context(), "none", values{"signing": event.SecretOf(secretA)}); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("of none: %v, want ErrNotFound", err)
 	}
 	// One after the other is fine, though the first alone does not make it work.
-	setSecrets(t, n.Registry, "s", values{"webhook": secretA})
-	setSecrets(t, n.Registry, "s", values{"signing": secretA})
+	setSecrets(t, n.Registry, "s", values{"webhook": event.SecretOf(secretA)})
+	setSecrets(t, n.Registry, "s", values{"signing": event.SecretOf(secretA)})
 	if !verifies(t, n.Registry, "s", secretA) {
 		t.Error("set one after the other, they do not work")
 	}
@@ -167,7 +167,7 @@ func TestSetSecretsRace(t *testing.T) {
 	for r, name := range map[*registry.Registry]string{n.Registry: "signing_secret", other: "webhook_url"} {
 		done.Go(func() {
 			for i := range 20 {
-				if err := r.SetSecrets(t.Context(), "s", values{name: event.Secret(fmt.Sprintf("https://hooks.example.com/%d", i))}); err != nil {
+				if err := r.SetSecrets(t.Context(), "s", values{name: event.SecretOf(fmt.Sprintf("https://hooks.example.com/%d", i))}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -189,7 +189,7 @@ func TestSetSecretsRace(t *testing.T) {
 				t.Fatal(err)
 			}
 			const last = "https://hooks.example.com/19"
-			return got.Current("signing_secret") == last && got.Current("webhook_url") == last
+			return got.Current("signing_secret").Reveal() == last && got.Current("webhook_url").Reveal() == last
 		})
 	}
 }
@@ -198,10 +198,10 @@ func TestSealedWithAnotherKey(t *testing.T) {
 	t.Parallel()
 	n := start(t)
 	put(t, n.Registry, studio("s", "1"))
-	setSecrets(t, n.Registry, "s", values{"signing": secretA})
+	setSecrets(t, n.Registry, "s", values{"signing": event.SecretOf(secretA)})
 	stranger := open(t, n.store, newSealer(t), zerolog.Nop())
 	_, errConnect := lookup(t, stranger, "s").Connection()
-	for _, err := range []error{errConnect, stranger.SetSecrets(t.Context(), "s", values{"signing": secretB}), stranger.RetireSecrets(t.Context(), "s")} {
+	for _, err := range []error{errConnect, stranger.SetSecrets(t.Context(), "s", values{"signing": event.SecretOf(secretB)}), stranger.RetireSecrets(t.Context(), "s")} {
 		if !errors.Is(err, registry.ErrSeal) || !strings.Contains(err.Error(), "integration s:") {
 			t.Errorf("got %v, want ErrSeal with the integration's id", err)
 		}
@@ -220,7 +220,7 @@ func TestConnectionConcurrently(t *testing.T) {
 	t.Parallel()
 	n := start(t)
 	put(t, n.Registry, studio("s", "1"))
-	setSecrets(t, n.Registry, "s", values{"signing": secretA})
+	setSecrets(t, n.Registry, "s", values{"signing": event.SecretOf(secretA)})
 	e := lookup(t, n.Registry, "s")
 	first, err := e.Connection()
 	if err != nil {
@@ -247,7 +247,7 @@ func TestConnectionConcurrently(t *testing.T) {
 		})
 	}
 	for i := range 12 {
-		setSecrets(t, n.Registry, "s", values{"signing": event.Secret([]string{secretA, secretB, secretC}[i%3])})
+		setSecrets(t, n.Registry, "s", values{"signing": event.SecretOf([]string{secretA, secretB, secretC}[i%3])})
 	}
 	cancel()
 	done.Wait()

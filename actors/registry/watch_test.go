@@ -85,8 +85,8 @@ func TestRestartKeepsAll(t *testing.T) {
 	for i := range 50 {
 		put(t, r, studio(fmt.Sprintf("s-%d", i), fmt.Sprint(i%5)))
 	}
-	setSecrets(t, r, "s-7", values{"signing": secretA, "webhook": secretA})
-	setSecrets(t, r, "s-7", values{"webhook": secretB})
+	setSecrets(t, r, "s-7", values{"signing": event.SecretOf(secretA), "webhook": event.SecretOf(secretA)})
+	setSecrets(t, r, "s-7", values{"webhook": event.SecretOf(secretB)})
 	if err := r.Pause(t.Context(), "s-8", event.Pause{Reason: "r", By: "admin:a"}); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestNodesSeeEachOthersWrites(t *testing.T) {
 	n := start(t)
 	other := n.open(t, zerolog.Nop())
 	put(t, n.Registry, studio("s", "1"))
-	setSecrets(t, n.Registry, "s", values{"signing": secretA})
+	setSecrets(t, n.Registry, "s", values{"signing": event.SecretOf(secretA)})
 	eventually(t, other, "the other node can connect", func() bool {
 		e, ok := other.Lookup("s")
 		if !ok {
@@ -161,7 +161,7 @@ func TestSubscribe(t *testing.T) {
 	in.Limits.Burst = 1
 	put(t, n.Registry, in)
 	putMapping(t, n.Registry, "m", "a", nil, event.Target{Integration: "s"})
-	setSecrets(t, n.Registry, "s", values{"signing": secretA})
+	setSecrets(t, n.Registry, "s", values{"signing": event.SecretOf(secretA)})
 	if err := n.Delete(t.Context(), "s"); err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestDamagedLater(t *testing.T) {
 	t.Parallel()
 	n := start(t)
 	put(t, n.Registry, studio("s", "1"))
-	setSecrets(t, n.Registry, "s", values{"signing": secretA})
+	setSecrets(t, n.Registry, "s", values{"signing": event.SecretOf(secretA)})
 	newer := []byte(`{"v":2}`)
 	if _, err := n.store.Config.Put(t.Context(), "integration.s", newer); err != nil {
 		t.Fatal(err)
@@ -285,7 +285,7 @@ func TestDamagedLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, n.Registry, studio("barrier", "")) // when this can be seen, the one before it has come by
-	setSecrets(t, n.Registry, "barrier", values{"signing": secretA})
+	setSecrets(t, n.Registry, "barrier", values{"signing": event.SecretOf(secretA)})
 	if len(n.Problems()) != 2 {
 		t.Fatalf("problems: %+v", n.Problems())
 	}
@@ -294,7 +294,7 @@ func TestDamagedLater(t *testing.T) {
 	}
 	for _, err := range []error{
 		n.Pause(t.Context(), "s", event.Pause{Reason: "r", By: "admin:a"}),
-		n.SetSecrets(t.Context(), "s", values{"signing": secretB}),
+		n.SetSecrets(t.Context(), "s", values{"signing": event.SecretOf(secretB)}),
 	} {
 		if !errors.Is(err, registry.ErrConflict) || !strings.Contains(err.Error(), "newer release") {
 			t.Errorf("got %v, want ErrConflict that tells of a newer release", err)
@@ -316,7 +316,7 @@ func TestWatchStartsAnew(t *testing.T) {
 	put(t, r, studio("stays", "1"))
 	put(t, r, studio("goes", "1"))
 	put(t, r, studio("changes", "1"))
-	setSecrets(t, r, "stays", values{"signing": secretA})
+	setSecrets(t, r, "stays", values{"signing": event.SecretOf(secretA)})
 	putMapping(t, r, "m-goes", "a", nil, event.Target{Integration: "stays"})
 	if _, err := config.Put(t.Context(), "integration.bad-goes", []byte(`{`)); err != nil {
 		t.Fatal(err)
@@ -377,7 +377,7 @@ func TestLogGoesFirst(t *testing.T) {
 	_, errPut := n.Put(t.Context(), studio("s", "2"))
 	for i, err := range []error{
 		errPut, n.Delete(t.Context(), "s"), n.Pause(t.Context(), "s", event.Pause{Reason: "r", By: "admin:a"}),
-		n.SetSecrets(t.Context(), "s", values{"signing": secretA}),
+		n.SetSecrets(t.Context(), "s", values{"signing": event.SecretOf(secretA)}),
 	} {
 		if !errors.Is(err, journal.ErrClosed) || errors.Is(err, registry.ErrConflict) {
 			t.Errorf("write %d: %v, want journal.ErrClosed", i, err)

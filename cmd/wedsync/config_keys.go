@@ -60,7 +60,7 @@ func configKeys() map[string]reflect.Type {
 	walk = func(prefix string, t reflect.Type) {
 		for f := range t.Fields() {
 			key := prefix + f.Tag.Get("koanf")
-			if f.Type.Kind() == reflect.Struct {
+			if f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[event.Secret]() {
 				walk(key+".", f.Type)
 			} else {
 				keys[key] = f.Type
@@ -111,8 +111,6 @@ func convert(t reflect.Type, value any) (any, error) {
 			return nil, fmt.Errorf("is no size; %w", err)
 		}
 		return size, nil
-	case reflect.TypeFor[event.Secret]():
-		return event.Secret(text), nil
 	}
 	switch t.Kind() {
 	case reflect.Bool:
@@ -145,7 +143,11 @@ func convertList(t reflect.Type, value any) (any, error) {
 			}
 		}
 	}
-	list := reflect.MakeSlice(t, 0, len(items))
+	kept := t
+	if t == reflect.TypeFor[[]event.Secret]() {
+		kept = reflect.TypeFor[[]string]() // koanf copies what it keeps, but not what is in a secret: those are made last
+	}
+	list := reflect.MakeSlice(kept, 0, len(items))
 	for _, item := range items {
 		v, err := convert(t.Elem(), item)
 		if err != nil {

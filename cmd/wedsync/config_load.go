@@ -93,7 +93,7 @@ func (l *loader) set(layer map[string]any, key string, value any, where string) 
 // show returns a value as an error may show it.
 func show(t reflect.Type, value any) string {
 	if t == reflect.TypeFor[event.Secret]() || t == reflect.TypeFor[[]event.Secret]() {
-		return fmt.Sprint(event.Secret(""))
+		return fmt.Sprint(event.SecretOf(""))
 	}
 	if text, ok := scalarText(value); ok {
 		return strconv.Quote(text)

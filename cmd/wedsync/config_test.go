@@ -82,6 +82,7 @@ ws:
 	want.Log.EventBytes, want.Log.EventAge, want.Log.SyncAlways = 1<<30, time.Hour, true
 	want.Delivery.RetryWaits = []time.Duration{time.Second, 9 * time.Second}
 	want.Delivery.AllowPrivate = []string{"127.0.0.0/8", "10.0.0.0/8"}
+	want.WS.TokenKeys = []event.Secret{}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", c, want)
 	}

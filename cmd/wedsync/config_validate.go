@@ -153,7 +153,7 @@ func (c DeliveryConfig) validate(v *validator) {
 }
 
 func (c SecretsConfig) validate(v *validator) {
-	if c.MasterKey == "" {
+	if c.MasterKey.Reveal() == "" {
 		return
 	}
 	if _, err := registry.NewSealer([]byte(c.MasterKey.Reveal())); err != nil {

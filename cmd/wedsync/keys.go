@@ -37,11 +37,11 @@ func openKeys(cfg Config) (nodeKeys, error) {
 		}
 		return key
 	}
-	if k.api = cfg.API.Key; k.api == "" {
-		k.api = event.Secret(get(filepath.Join(cfg.Data, apiKeyFile), randomKey("wsk_")))
+	if k.api = cfg.API.Key; k.api.Reveal() == "" {
+		k.api = event.SecretOf(get(filepath.Join(cfg.Data, apiKeyFile), randomKey("wsk_")))
 	}
 	if k.token = cfg.WS.TokenKeys; len(k.token) == 0 && !cfg.WS.Insecure {
-		k.token = []event.Secret{event.Secret(get(filepath.Join(cfg.Data, tokenKeyFile), randomKey("")))}
+		k.token = []event.Secret{event.SecretOf(get(filepath.Join(cfg.Data, tokenKeyFile), randomKey("")))}
 	}
 	master := cfg.Secrets.MasterKey.Reveal()
 	if master == "" {

@@ -128,7 +128,7 @@ func TestNodeKeepsItsKeysAndItsLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := startNode(t, c)
-	if second.keys.api != keys.api || second.keys.token[0] != keys.token[0] || second.journal.Epoch() != epoch {
+	if !second.keys.api.Equal(keys.api) || !second.keys.token[0].Equal(keys.token[0]) || second.journal.Epoch() != epoch {
 		t.Error("a restart changed keys or log")
 	}
 	if ev, err := second.journal.EventAt(t.Context(), receipt.Seq); err != nil || ev.ID != receipt.ID {

@@ -67,7 +67,7 @@ func TestSimulatorsRunAlone(t *testing.T) {
 		}
 		secrets := event.Secrets{}
 		for name, value := range in.Secrets {
-			secrets[name] = []event.Secret{event.Secret(value)}
+			secrets[name] = []event.Secret{event.SecretOf(value)}
 		}
 		if _, err := a.Connect(in.Integration, secrets); err != nil {
 			t.Errorf("%s: %v", in.ID, err)

@@ -84,7 +84,7 @@ func (c tailCmd) token() (string, func(context.Context) (string, error)) {
 		return "", nil
 	}
 	renew := func(context.Context) (string, error) {
-		return mint(event.Secret(key), "wedsync-cli", []string{"**"}, nil, time.Now())
+		return mint(event.SecretOf(key), "wedsync-cli", []string{"**"}, nil, time.Now())
 	}
 	token, err := renew(context.Background())
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/edge/access"
 )
 
@@ -12,7 +13,7 @@ import (
 func FuzzDecode(f *testing.F) {
 	good, err := access.Encode(access.Key{
 		ID: "a", Name: "n", Scopes: all(access.ChannelsRead), Owner: map[string]string{"x": "1"}, Channels: []string{"c:{x}"},
-	}, "wsk_a_text")
+	}, event.SecretOf("wsk_a_text"))
 	must(f, err)
 	f.Add(good)
 	f.Add([]byte(`{"v":1,"id":"a","owner":{"x":""},"channels":["{","a"],"scopes":["admin","?"],"hash":"` + strings.Repeat("00", 32) + `"}`))

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/access"
 )
@@ -77,7 +78,7 @@ func (l *log) breakOff() {
 
 func open(tb testing.TB, l access.Bucket, now func() time.Time) *access.Keyring {
 	tb.Helper()
-	admin, err := access.NewConfigured("admin", adminText)
+	admin, err := access.NewConfigured("admin", event.SecretOf(adminText))
 	must(tb, err)
 	r, err := access.Open(tb.Context(), access.Config{Bucket: l, Configured: []access.Configured{admin}, Logger: zerolog.Nop(), Now: now})
 	must(tb, err)

@@ -63,7 +63,7 @@ func newText() (id string, text event.Secret) {
 	id = strings.ToLower(rand.Text()[:10])
 	var raw [32]byte
 	_, _ = rand.Read(raw[:]) // never fails
-	return id, event.Secret(prefix + id + "_" + base64.RawURLEncoding.EncodeToString(raw[:]))
+	return id, event.SecretOf(prefix + id + "_" + base64.RawURLEncoding.EncodeToString(raw[:]))
 }
 
 // idOf returns the id that stands in a key's text, "" if there is none.

@@ -51,10 +51,10 @@ func NewConfigured(name string, secret event.Secret) (Configured, error) {
 	if err := checkName(name); err != nil {
 		return Configured{}, fmt.Errorf("api key: %w", err)
 	}
-	if n := len(secret); n < MinKeyBytes {
+	if n := len(secret.Reveal()); n < MinKeyBytes {
 		return Configured{}, fmt.Errorf("api key %s: it has %d bytes; at least %d are needed, and random ones", name, n, MinKeyBytes)
 	}
-	return Configured{sha256.Sum256([]byte(secret)), Everybody(name)}, nil
+	return Configured{sha256.Sum256([]byte(secret.Reveal())), Everybody(name)}, nil
 }
 
 // Config is what Open needs. Bucket must be given.
@@ -170,20 +170,20 @@ func (r *Keyring) Create(ctx context.Context, by *Caller, k Key) (Key, event.Sec
 	}
 	now := r.cfg.Now().UTC().Truncate(time.Second)
 	if err := k.check(now); err != nil {
-		return Key{}, "", &InvalidError{err}
+		return Key{}, event.Secret{}, &InvalidError{err}
 	}
 	if err := k.within(by); err != nil {
-		return Key{}, "", err
+		return Key{}, event.Secret{}, err
 	}
 	var text event.Secret
 	k.ID, text = newText()
 	k.CreatedBy, k.CreatedAt = by.actor, now
 	data, err := encode(k, text)
 	if err != nil {
-		return Key{}, "", err
+		return Key{}, event.Secret{}, err
 	}
 	if _, err := r.cfg.Bucket.Create(ctx, recordPrefix+k.ID, data); err != nil {
-		return Key{}, "", err
+		return Key{}, event.Secret{}, err
 	}
 	return k, text, r.await(ctx, func(all map[string]*held) bool { return all[k.ID] != nil })
 }

@@ -217,7 +217,7 @@ func start(tb testing.TB, change func(*api.Config)) *node {
 	must(tb, err)
 	n.answers, err = n.journal.KV(tb.Context(), "answers")
 	must(tb, err)
-	k, err := access.NewConfigured("tester", apiKey)
+	k, err := access.NewConfigured("tester", event.SecretOf(apiKey))
 	must(tb, err)
 	n.keys, err = access.Open(tb.Context(), access.Config{Bucket: config, Configured: []access.Configured{k}, Logger: zerolog.Nop(), Now: func() time.Time { return n.now() }})
 	must(tb, err)

@@ -144,11 +144,11 @@ func TestChannelEventsRefused(t *testing.T) {
 	n := start(t, nil)
 	n.venue(t, nil)
 	url := json.RawMessage(`{"url":"https://x.example"}`)
-	both := event.Secrets{"signing": {venueSecret}, "webhook": {venueSecret}}
+	both := event.Secrets{"signing": {event.SecretOf(venueSecret)}, "webhook": {event.SecretOf(venueSecret)}}
 	n.connect(t, event.Integration{ID: "everybody", Vendor: "venuemaster", Settings: url, Channel: "couple:{coupleId}:news"}, both)
 	n.connect(t, event.Integration{ID: "nochannel", Vendor: "venuemaster", Settings: url}, both)
 	n.connect(t, event.Integration{ID: "off", Vendor: "venuemaster", Settings: url, Disabled: true}, both)
-	n.connect(t, event.Integration{ID: "nosecret", Vendor: "venuemaster", Settings: url, Channel: "a"}, event.Secrets{"signing": {venueSecret}})
+	n.connect(t, event.Integration{ID: "nosecret", Vendor: "venuemaster", Settings: url, Channel: "a"}, event.Secrets{"signing": {event.SecretOf(venueSecret)}})
 	sims := simulators(t)
 	slack, secrets := sims.Slack.Integration("slack")
 	slack.Channel = "a"

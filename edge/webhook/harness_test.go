@@ -207,7 +207,7 @@ func (n *node) venue(tb testing.TB, change func(*event.Integration)) {
 	if change != nil {
 		change(&in)
 	}
-	n.connect(tb, in, event.Secrets{"signing": {venueSecret}, "webhook": {venueSecret}})
+	n.connect(tb, in, event.Secrets{"signing": {event.SecretOf(venueSecret)}, "webhook": {event.SecretOf(venueSecret)}})
 }
 
 // capacity is a body that VenueMaster could send.

@@ -59,15 +59,15 @@ func TestRefused(t *testing.T) { //nolint:tparallel // one log is watched over a
 	n := start(t, func(c *webhook.Config) { c.MaxBytes = 64 << 10 })
 	n.venue(t, nil)
 	n.connect(t, event.Integration{ID: "off", Vendor: "venuemaster", Disabled: true, Settings: json.RawMessage(`{"url":"https://x.example"}`)},
-		event.Secrets{"signing": {venueSecret}, "webhook": {venueSecret}})
+		event.Secrets{"signing": {event.SecretOf(venueSecret)}, "webhook": {event.SecretOf(venueSecret)}})
 	n.connect(t, event.Integration{ID: "nosecret", Vendor: "venuemaster", Settings: json.RawMessage(`{"url":"https://x.example"}`)},
-		event.Secrets{"signing": {venueSecret}})
+		event.Secrets{"signing": {event.SecretOf(venueSecret)}})
 	n.connect(t, event.Integration{ID: "broken", Vendor: "venuemaster", Settings: json.RawMessage(`{"url":"https://x.example"}`)}, nil)
 	n.connect(t, event.Integration{ID: "nochannel", Vendor: "venuemaster", Settings: json.RawMessage(`{"url":"https://x.example"}`)},
-		event.Secrets{"signing": {venueSecret}, "webhook": {venueSecret}})
+		event.Secrets{"signing": {event.SecretOf(venueSecret)}, "webhook": {event.SecretOf(venueSecret)}})
 	n.connect(t, event.Integration{
 		ID: "holes", Vendor: "venuemaster", Settings: json.RawMessage(`{"url":"https://x.example"}`), Channel: "a:{room}:{missing}",
-	}, event.Secrets{"signing": {venueSecret}, "webhook": {venueSecret}})
+	}, event.Secrets{"signing": {event.SecretOf(venueSecret)}, "webhook": {event.SecretOf(venueSecret)}})
 	n.connect(t, event.Integration{
 		ID: "mail", Vendor: "email", Settings: json.RawMessage(`{"host":"mail.example.com","from":"a@example.com","to":"b@example.com"}`),
 	}, nil)

@@ -78,7 +78,7 @@ func TestExpiredTokenAtConnect(t *testing.T) {
 func TestKeyRotation(t *testing.T) {
 	t.Parallel()
 	newKey := strings.Repeat("n", 32)
-	n := startNode(t, openJournal(t), func(c *ws.Config) { c.TokenKeys = []event.Secret{event.Secret(newKey), key} })
+	n := startNode(t, openJournal(t), func(c *ws.Config) { c.TokenKeys = []event.Secret{event.SecretOf(newKey), event.SecretOf(key)} })
 	claims := jwt.MapClaims{"sub": "u"}
 	dialRaw(t, n.addr).connect(sign(t, claims, newKey))
 	dialRaw(t, n.addr).connect(sign(t, claims, key))

@@ -129,7 +129,7 @@ func startBehind(tb testing.TB, d *door, j *journal.Journal, change ...func(*ws.
 		tb.Fatal(err)
 	}
 	cfg := ws.Config{
-		Log: j, Publisher: in, TokenKeys: []event.Secret{key},
+		Log: j, Publisher: in, TokenKeys: []event.Secret{event.SecretOf(key)},
 		PingInterval: time.Hour, PongTimeout: time.Minute, // tests that want pings say so
 		Registerer: reg, Logger: zerolog.New(zerolog.NewTestWriter(tb)).Level(zerolog.WarnLevel),
 	}

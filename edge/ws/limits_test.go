@@ -341,7 +341,7 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	j := openJournal(t)
 	good := func() ws.Config {
-		return ws.Config{Log: j, Publisher: publisherFunc(nil), TokenKeys: []event.Secret{key}}
+		return ws.Config{Log: j, Publisher: publisherFunc(nil), TokenKeys: []event.Secret{event.SecretOf(key)}}
 	}
 	s, err := ws.New(good())
 	if err != nil {
@@ -355,7 +355,7 @@ func TestConfig(t *testing.T) {
 		"Publisher":        func(c *ws.Config) { c.Publisher = nil },
 		"exclude":          func(c *ws.Config) { c.Insecure = true },
 		"TokenKeys is":     func(c *ws.Config) { c.TokenKeys = nil },
-		"TokenKeys[1]":     func(c *ws.Config) { c.TokenKeys = append(c.TokenKeys, "short") },
+		"TokenKeys[1]":     func(c *ws.Config) { c.TokenKeys = append(c.TokenKeys, event.SecretOf("short")) },
 		"whole seconds":    func(c *ws.Config) { c.PingInterval = 1500 * time.Millisecond },
 		"PongTimeout":      func(c *ws.Config) { c.PongTimeout = time.Minute },
 		"ConnectTimeout":   func(c *ws.Config) { c.ConnectTimeout = -1 },

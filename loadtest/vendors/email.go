@@ -90,7 +90,7 @@ func (v *Email) Integration(id string) (event.Integration, event.Secrets) {
 	in := v.integrationOf(id, "E-mail", event.EmailService, map[string]any{
 		"host": v.host, "port": v.port, "tls": v.tls, "username": emailUser, "from": emailFrom, "to": emailTo,
 	})
-	return in, event.Secrets{"password": {event.Secret(v.password)}}
+	return in, event.Secrets{"password": {event.SecretOf(v.password)}}
 }
 
 // Close stops the simulator, lets go of what hangs, and waits for its goroutines.

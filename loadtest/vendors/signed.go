@@ -67,7 +67,7 @@ func startSigned(ctx context.Context, name, title string, category event.Categor
 // Integration gives an integration with this simulator and its secrets.
 func (v *signed) Integration(id string) (event.Integration, event.Secrets) {
 	in := v.integrationOf(id, v.title, v.category, map[string]any{"url": v.url + signedPath})
-	return in, event.Secrets{"signing": {event.Secret(v.signing)}, "webhook": {event.Secret(v.webhook)}}
+	return in, event.Secrets{"signing": {event.SecretOf(v.signing)}, "webhook": {event.SecretOf(v.webhook)}}
 }
 
 func (v *signed) read(h http.Header, r *Receipt) {

@@ -54,8 +54,8 @@ func StartSlack(ctx context.Context, cfg Config) (*Slack, error) {
 func (v *Slack) Integration(id string) (event.Integration, event.Secrets) {
 	in := v.integrationOf(id, "Slack", event.SlackNotifications, map[string]any{"base_url": v.url + "/api"})
 	return in, event.Secrets{
-		"webhook_url":    {event.Secret(v.url + v.hook)},
-		"signing_secret": {event.Secret(v.signing)},
+		"webhook_url":    {event.SecretOf(v.url + v.hook)},
+		"signing_secret": {event.SecretOf(v.signing)},
 	}
 }
 
@@ -65,8 +65,8 @@ func (v *Slack) BotIntegration(id string) (event.Integration, event.Secrets) {
 		"base_url": v.url + "/api", "channel": slackChannel,
 	})
 	return in, event.Secrets{
-		"bot_token":      {event.Secret(v.token)},
-		"signing_secret": {event.Secret(v.signing)},
+		"bot_token":      {event.SecretOf(v.token)},
+		"signing_secret": {event.SecretOf(v.signing)},
 	}
 }
 

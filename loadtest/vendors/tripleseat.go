@@ -67,7 +67,7 @@ func (v *Tripleseat) Integration(id string) (event.Integration, event.Secrets) {
 	in := v.integrationOf(id, "Tripleseat", event.VenueManagement, map[string]any{
 		"base_url": v.url, "client_id": v.client, "event_id": tripleseatEvent,
 	})
-	return in, event.Secrets{"client_secret": {event.Secret(v.clientSecret)}, "signing_key": {event.Secret(v.signing)}}
+	return in, event.Secrets{"client_secret": {event.SecretOf(v.clientSecret)}, "signing_key": {event.SecretOf(v.signing)}}
 }
 
 // Revoke makes every token that was given out worthless.

@@ -62,7 +62,7 @@ func (v *VSCO) Integration(id string) (event.Integration, event.Secrets) {
 	in := v.integrationOf(id, "VSCO Workspace", event.PhotographyCRM, map[string]any{
 		"base_url": v.url, "link": "https://weddings.example.com/couples",
 	})
-	return in, event.Secrets{"api_key": {event.Secret(v.key)}}
+	return in, event.Secrets{"api_key": {event.SecretOf(v.key)}}
 }
 
 // Entries gives the studio's calendar, the oldest entry first.

@@ -66,9 +66,9 @@ func (v *WhatsApp) Integration(id string) (event.Integration, event.Secrets) {
 		"phone_number_id": whatsAppNumberID, "to": whatsAppRecipient, "base_url": v.url, "version": whatsAppVersion,
 	})
 	return in, event.Secrets{
-		"access_token": {event.Secret(v.token)},
-		"app_secret":   {event.Secret(v.appSecret)},
-		"verify_token": {event.Secret(v.verifyToken)},
+		"access_token": {event.SecretOf(v.token)},
+		"app_secret":   {event.SecretOf(v.appSecret)},
+		"verify_token": {event.SecretOf(v.verifyToken)},
 	}
 }
 

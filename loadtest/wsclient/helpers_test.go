@@ -112,7 +112,7 @@ func startBehind(t *testing.T, d *door, j *journal.Journal, change ...func(*ws.C
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := ws.Config{Log: j, Publisher: in, TokenKeys: []event.Secret{key}}
+	cfg := ws.Config{Log: j, Publisher: in, TokenKeys: []event.Secret{event.SecretOf(key)}}
 	for _, c := range change {
 		c(&cfg)
 	}

@@ -17,8 +17,8 @@ const plantedSecret = "planted-secret-of-32-bytes-xyz-0"
 // planted gives settings and secrets with the planted text in every secret that the vendor has; the
 // second set is of Slack's other mode.
 func planted(vendor string) (sets map[string]event.Secrets) {
-	key := event.Secret("whsec_" + base64.StdEncoding.EncodeToString([]byte(plantedSecret)))
-	plain := event.Secret(plantedSecret)
+	key := event.SecretOf("whsec_" + base64.StdEncoding.EncodeToString([]byte(plantedSecret)))
+	plain := event.SecretOf(plantedSecret)
 	switch vendor {
 	case "studiocloud", "irisworks", "shootq", "venuemaster", "partyrental", "eventplanning", "webhook":
 		settings, _ := settled(vendor)
@@ -34,7 +34,7 @@ func planted(vendor string) (sets map[string]event.Secrets) {
 		return map[string]event.Secrets{settings: {"access_token": {plain}, "app_secret": {plain, plain}, "verify_token": {plain}}}
 	case "slack":
 		return map[string]event.Secrets{
-			`{}`:                      {"webhook_url": {"https://hooks.slack.com/services/" + plain}, "signing_secret": {plain}},
+			`{}`:                      {"webhook_url": {event.SecretOf("https://hooks.slack.com/services/" + plantedSecret)}, "signing_secret": {plain}},
 			`{"channel":"C024BE91L"}`: {"bot_token": {plain}, "signing_secret": {plain, plain}},
 		}
 	case "email":
