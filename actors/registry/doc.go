@@ -18,6 +18,9 @@
 // without the lock: a condition that is false leaves an integration to the next mapping, fields make the
 // payload that is delivered. What an evaluation may cost is counted, see meter.go.
 //
-// Goroutines: one for each bucket's watch, from Open until Close. Functions given to Subscribe run
+// Secrets are sealed with the master key's primary key. What nodes say in the secrets bucket of the keys that
+// they have (keys node.<name>) keeps a node from sealing what another cannot open, see masterkey.go.
+//
+// Goroutines: one for each bucket's watch, and one that says which keys the node has, from Open until Close. Functions given to Subscribe run
 // on them.
 package registry

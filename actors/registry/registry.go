@@ -41,6 +41,7 @@ type Store struct {
 type Config struct {
 	Store  Store
 	Sealer *Sealer
+	Node   string // name on the log; "": nobody is told of this node's master key, and nothing is sealed anew
 	Logger zerolog.Logger
 	Now    func() time.Time // default time.Now
 }
@@ -119,6 +120,10 @@ func Open(ctx context.Context, config Config) (*Registry, error) {
 			return nil, err
 		}
 	}
+	if config.Node != "" {
+		r.sayAndSeal(ctx)
+		r.watches.Go(func() { r.keepSealed(watching) })
+	}
 	return r, nil
 }
 
@@ -127,6 +132,9 @@ func Open(ctx context.Context, config Config) (*Registry, error) {
 func (r *Registry) Close() {
 	r.cancel()
 	r.watches.Wait()
+	if r.config.Node != "" {
+		r.unsay()
+	}
 }
 
 // Resolve returns the integrations that an event goes to, by id, each once, or once for each recipient that

@@ -10,6 +10,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
+	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/wedsync/wedsync/actors/event"
@@ -25,7 +26,8 @@ var ErrSeal = errors.New("the sealed secrets do not open with this node's key; s
 // Sealer seals integrations' secrets with the master key. It is safe for concurrent use.
 type Sealer struct {
 	aead    tink.AEAD
-	primary uint32 // id of the key that seals
+	primary uint32   // id of the key that seals
+	keys    []uint32 // ids of all, which open
 }
 
 // GenerateKey returns a new master key for NewSealer: a tink keyset of one AES-256-GCM key, in
@@ -38,23 +40,52 @@ func GenerateKey() ([]byte, error) {
 	return writeKeyset(handle)
 }
 
-// RotateKey returns a master key with a new primary one, beside those that it had, which go on opening.
-// A node that starts with it seals everything anew; see [Registry.Reseal].
-func RotateKey(keysetJSON []byte) ([]byte, error) {
+// NewestKey returns the id of the key that was added to a master key last, and whether it seals already.
+func NewestKey(keysetJSON []byte) (id uint32, seals bool, err error) {
+	handle, err := readKeyset(keysetJSON)
+	if err != nil {
+		return 0, false, err
+	}
+	info := handle.KeysetInfo()
+	keys := info.GetKeyInfo()
+	id = keys[len(keys)-1].GetKeyId() // an empty keyset cannot be read
+	return id, id == info.GetPrimaryKeyId(), nil
+}
+
+// AddKey returns a master key with one more key, which opens but does not seal yet: nodes that share a log
+// must all have it first.
+func AddKey(keysetJSON []byte) ([]byte, error) {
 	handle, err := readKeyset(keysetJSON)
 	if err != nil {
 		return nil, err
 	}
 	m := keyset.NewManagerFromHandle(handle)
-	id, err := m.Add(aead.AES256GCMKeyTemplate())
-	if err == nil {
-		err = m.SetPrimary(id)
-	}
-	if err == nil {
+	if _, err = m.Add(aead.AES256GCMKeyTemplate()); err == nil {
 		handle, err = m.Handle()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("rotate master key: %w", err)
+		return nil, fmt.Errorf("add to the master key: %w", err)
+	}
+	return writeKeyset(handle)
+}
+
+// PromoteKey returns a master key whose newest key seals; those that it had go on opening. A node that
+// starts with it seals everything anew; see [Registry.Reseal].
+func PromoteKey(keysetJSON []byte) ([]byte, error) {
+	id, _, err := NewestKey(keysetJSON)
+	if err != nil {
+		return nil, err
+	}
+	handle, err := readKeyset(keysetJSON)
+	if err != nil {
+		return nil, err
+	}
+	m := keyset.NewManagerFromHandle(handle)
+	if err = m.SetPrimary(id); err == nil {
+		handle, err = m.Handle()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("promote master key: %w", err)
 	}
 	return writeKeyset(handle)
 }
@@ -82,15 +113,6 @@ func RetireKeys(keysetJSON []byte) (alone []byte, gone int, err error) {
 	}
 	alone, err = writeKeyset(handle)
 	return alone, gone, err
-}
-
-// PrimaryKey returns the id of the key of a master key that seals.
-func PrimaryKey(keysetJSON []byte) (uint32, error) {
-	handle, err := readKeyset(keysetJSON)
-	if err != nil {
-		return 0, err
-	}
-	return handle.KeysetInfo().GetPrimaryKeyId(), nil
 }
 
 func writeKeyset(handle *keyset.Handle) ([]byte, error) {
@@ -122,13 +144,23 @@ func NewSealer(keysetJSON []byte) (*Sealer, error) {
 	if err != nil {
 		return nil, errors.New("master key: the keyset has no usable AEAD key; it must be of AES256-GCM or another AEAD type")
 	}
-	return &Sealer{a, handle.KeysetInfo().GetPrimaryKeyId()}, nil
+	s := &Sealer{aead: a, primary: handle.KeysetInfo().GetPrimaryKeyId()}
+	for _, k := range handle.KeysetInfo().GetKeyInfo() {
+		s.keys = append(s.keys, k.GetKeyId())
+		if k.GetKeyId() == s.primary && k.GetOutputPrefixType() != tinkpb.OutputPrefixType_TINK {
+			return nil, errors.New("master key: the primary key has not the output prefix TINK, so that what it seals does not tell by which key")
+		}
+	}
+	return s, nil
 }
 
-// current reports whether a sealed value was sealed with the primary key. Tink's ciphertext begins with
-// the byte 1 and the key's id (developers.google.com/tink/wire-format).
-func (s *Sealer) current(sealed []byte) bool {
-	return len(sealed) > 6 && sealed[1] == 1 && binary.BigEndian.Uint32(sealed[2:6]) == s.primary
+// sealedBy returns the id of the key that sealed a value, 0 where it does not tell. Tink's ciphertext begins
+// with the byte 1 and the key's id (developers.google.com/tink/wire-format).
+func sealedBy(sealed []byte) uint32 {
+	if len(sealed) <= 6 || sealed[0] != sealedV1 || sealed[1] != 1 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(sealed[2:6])
 }
 
 // Seal encrypts the secrets of an integration. What it returns opens for the same id only.

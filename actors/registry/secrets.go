@@ -158,51 +158,6 @@ func (r *Registry) edit(was held, id string, edit func(*Entry, event.Secrets) er
 	return r.config.Sealer.Seal(id, after)
 }
 
-// Reseal seals anew what was sealed with another key than the primary one, and returns how much that
-// was. It may be cut short anywhere: both keys open until the old one is retired.
-func (r *Registry) Reseal(ctx context.Context) (int, error) {
-	done := 0
-	for _, id := range r.stale() {
-		was := r.secretsOf(id)
-		secrets, err := r.config.Sealer.Open(id, was.sealed)
-		if err != nil {
-			return done, err
-		}
-		sealed, err := r.config.Sealer.Seal(id, secrets)
-		if err != nil {
-			return done, err
-		}
-		key := recordKey{secretsBucket, integrationPrefix + id}
-		revision, err := r.config.Store.Secrets.Update(ctx, key.key, sealed, was.revision)
-		switch {
-		case errors.Is(err, journal.ErrConflict):
-			continue // somebody stored it meanwhile, sealed with the primary key or to be found the next time
-		case err != nil:
-			return done, storeError(key.key, err)
-		}
-		if err := r.awaitRevision(ctx, key, revision); err != nil {
-			return done, err
-		}
-		done++
-	}
-	return done, nil
-}
-
-// MasterKey returns the id of the key that seals, and how many integrations have secrets that are sealed
-// with another.
-func (r *Registry) MasterKey() (id uint32, stale int) { return r.config.Sealer.primary, len(r.stale()) }
-
-func (r *Registry) stale() (ids []string) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for id, s := range r.index.integrations {
-		if len(s.sealed) > 0 && checkSealed(s.sealed) == nil && !r.config.Sealer.current(s.sealed) {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
 func equalSecrets(a, b event.Secrets) bool {
 	if len(a) != len(b) {
 		return false

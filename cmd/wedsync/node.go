@@ -227,18 +227,12 @@ func (n *node) openRegistry(ctx context.Context) error {
 		return err
 	}
 	n.registry, err = registry.Open(ctx, registry.Config{
-		Store: registry.Store{Config: config, Secrets: secrets}, Sealer: n.keys.seal, Logger: n.part("registry"),
+		Store: registry.Store{Config: config, Secrets: secrets}, Sealer: n.keys.seal, Node: n.cfg.Node.Name, Logger: n.part("registry"),
 	})
 	if err != nil {
 		return fmt.Errorf("integrations: %w", err)
 	}
 	n.onClose(func(context.Context) { n.registry.Close() })
-	sealed, err := n.registry.Reseal(ctx)
-	if err != nil {
-		n.log.Error().Err(err).Msg("sealing secrets with the new master key failed; the old one is still needed")
-	} else if sealed > 0 {
-		n.log.Info().Int("integrations", sealed).Msg("secrets are sealed with the new master key; retire the old one with: wedsync master-key retire")
-	}
 	return nil
 }
 

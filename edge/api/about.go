@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/wedsync/wedsync/actors/adapter"
+	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
@@ -16,8 +17,6 @@ type nodeStatus struct {
 	Node      string         `json:"node"`
 	Version   string         `json:"version"`
 	Analytics bool           `json:"analytics" doc:"Whether there is a ClickHouse."`
-	MasterKey uint32         `json:"masterKey" doc:"Id of the key that seals secrets; not the key."`
-	Stale     int            `json:"sealedWithOldKeys" doc:"Integrations whose secrets an old master key is still needed for."`
 	Log       journal.Status `json:"log"`
 }
 
@@ -27,6 +26,10 @@ func (a *API) routeAbout(h huma.API) {
 		OperationID: "status", Method: http.MethodGet, Path: "/api/status", Tags: tags, Summary: "How the node and its log stand",
 		Security: needs(access.StatusRead),
 	}, a.status)
+	handle(h, huma.Operation{
+		OperationID: "master-key", Method: http.MethodGet, Path: "/api/master-key", Tags: tags, Security: needs(access.StatusRead),
+		Summary: "By which keys the secrets in the log are sealed, and which keys the nodes have; not the keys",
+	}, a.masterKey)
 	handle(h, huma.Operation{
 		OperationID: "vendors", Method: http.MethodGet, Path: "/api/vendors", Tags: []string{"integrations"},
 		Summary: "List the vendors, and what must be entered for each", Security: needs(),
@@ -42,8 +45,15 @@ func (a *API) status(ctx context.Context, _ *struct{}) (*body[nodeStatus], error
 	if err != nil {
 		return nil, err
 	}
-	key, stale := a.cfg.Controls.MasterKey()
-	return &body[nodeStatus]{nodeStatus{a.cfg.Node, a.cfg.Version, a.cfg.Analytics() != nil, key, stale, log}}, nil
+	return &body[nodeStatus]{nodeStatus{a.cfg.Node, a.cfg.Version, a.cfg.Analytics() != nil, log}}, nil
+}
+
+func (a *API) masterKey(ctx context.Context, _ *struct{}) (*body[registry.MasterKeys], error) {
+	all, err := a.cfg.Controls.MasterKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &body[registry.MasterKeys]{all}, nil
 }
 
 func vendors(context.Context, *struct{}) (*body[page[adapter.Description]], error) {

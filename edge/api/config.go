@@ -53,7 +53,7 @@ type (
 	Controls interface {
 		SetSecrets(ctx context.Context, id string, values map[string]event.Secret) error
 		RetireSecrets(ctx context.Context, id string) error
-		MasterKey() (id uint32, stale int)
+		MasterKeys(ctx context.Context) (registry.MasterKeys, error)
 		Pause(ctx context.Context, id string, p event.Pause) error
 		Resume(ctx context.Context, id string) error
 	}

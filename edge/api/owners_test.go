@@ -50,6 +50,7 @@ func crossings(dead uint64, key string) map[string]crossing {
 		"receive-webhook": hook, "webhook-handshake": hook, "channel-event": hook, // signed by the integration's own secret
 
 		"status":        {path: "/api/status", refused: problem.ScopeMissing},
+		"master-key":    {path: "/api/master-key", refused: problem.ScopeMissing},
 		"erase-wedding": {path: "/api/weddings/c1/erase", body: `{}`, refused: problem.ScopeMissing},
 		"slo":           {path: "/api/slo?by=integration"},
 
