@@ -1,5 +1,7 @@
 package delivery
 
+import "net"
+
 // MailAddr is where a mail is handed over.
 var MailAddr = mailAddr
 
@@ -15,3 +17,6 @@ func Guests(g *Gate) int {
 
 // Kept reports whether the lanes keep a map.
 func Kept[T any](l *Lanes[T]) bool { return l.lanes != nil }
+
+// ResolveBy has the sender look names up by a resolver.
+func (s *Sender) ResolveBy(r *net.Resolver) { s.dialer.Resolver = r }

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/net/dns/dnsmessage"
-
 	"github.com/wedsync/wedsync/actors/delivery"
 )
 
@@ -22,44 +20,46 @@ func control(g *delivery.Guard, ip netip.Addr) error {
 	return g.Control(context.Background(), network, netip.AddrPortFrom(ip, 443).String(), nil)
 }
 
-// TestGuardRanges asks about the first and last address of each range, and about their neighbours
+// specialRanges are the first and last address of each range that is refused, and their neighbours
 // outside, "" where those belong to a range of their own.
+var specialRanges = []struct{ first, last, before, after string }{
+	{"0.0.0.0", "0.255.255.255", "", "1.0.0.0"},
+	{"10.0.0.0", "10.255.255.255", "9.255.255.255", "11.0.0.0"},
+	{"100.64.0.0", "100.127.255.255", "100.63.255.255", "100.128.0.0"},
+	{"127.0.0.0", "127.255.255.255", "126.255.255.255", "128.0.0.0"},
+	{"168.63.129.16", "168.63.129.16", "168.63.129.15", "168.63.129.17"},
+	{"169.254.0.0", "169.254.255.255", "169.253.255.255", "169.255.0.0"},
+	{"172.16.0.0", "172.31.255.255", "172.15.255.255", "172.32.0.0"},
+	{"192.0.0.0", "192.0.0.255", "191.255.255.255", "192.0.1.0"},
+	{"192.0.2.0", "192.0.2.255", "192.0.1.255", "192.0.3.0"},
+	{"192.88.99.0", "192.88.99.255", "192.88.98.255", "192.88.100.0"},
+	{"192.168.0.0", "192.168.255.255", "192.167.255.255", "192.169.0.0"},
+	{"198.18.0.0", "198.19.255.255", "198.17.255.255", "198.20.0.0"},
+	{"198.51.100.0", "198.51.100.255", "198.51.99.255", "198.51.101.0"},
+	{"203.0.113.0", "203.0.113.255", "203.0.112.255", "203.0.114.0"},
+	{"224.0.0.0", "239.255.255.255", "223.255.255.255", ""},
+	{"240.0.0.0", "255.255.255.255", "", ""},
+
+	{"::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", "2000::"}, // all below global unicast
+	{"::1", "::1", "", ""},
+	{"::7f00:1", "::a9fe:a9fe", "", ""},         // IPv4-compatible
+	{"64:ff9b::", "64:ff9b::ffff:ffff", "", ""}, // NAT64
+	{"64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "", ""},
+	{"2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:200::"},
+	{"2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::"},
+	{"2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2003::"},
+	{"3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", "3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:1000::"},
+	{"4000::", "fbff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", ""},
+	{"fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", ""},
+	{"fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", ""},
+	{"fec0::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", ""},
+	{"ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", ""},
+}
+
 func TestGuardRanges(t *testing.T) {
 	t.Parallel()
 	g := delivery.NewGuard(nil)
-	for _, r := range []struct{ first, last, before, after string }{
-		{"0.0.0.0", "0.255.255.255", "", "1.0.0.0"},
-		{"10.0.0.0", "10.255.255.255", "9.255.255.255", "11.0.0.0"},
-		{"100.64.0.0", "100.127.255.255", "100.63.255.255", "100.128.0.0"},
-		{"127.0.0.0", "127.255.255.255", "126.255.255.255", "128.0.0.0"},
-		{"168.63.129.16", "168.63.129.16", "168.63.129.15", "168.63.129.17"},
-		{"169.254.0.0", "169.254.255.255", "169.253.255.255", "169.255.0.0"},
-		{"172.16.0.0", "172.31.255.255", "172.15.255.255", "172.32.0.0"},
-		{"192.0.0.0", "192.0.0.255", "191.255.255.255", "192.0.1.0"},
-		{"192.0.2.0", "192.0.2.255", "192.0.1.255", "192.0.3.0"},
-		{"192.88.99.0", "192.88.99.255", "192.88.98.255", "192.88.100.0"},
-		{"192.168.0.0", "192.168.255.255", "192.167.255.255", "192.169.0.0"},
-		{"198.18.0.0", "198.19.255.255", "198.17.255.255", "198.20.0.0"},
-		{"198.51.100.0", "198.51.100.255", "198.51.99.255", "198.51.101.0"},
-		{"203.0.113.0", "203.0.113.255", "203.0.112.255", "203.0.114.0"},
-		{"224.0.0.0", "239.255.255.255", "223.255.255.255", ""},
-		{"240.0.0.0", "255.255.255.255", "", ""},
-
-		{"::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", "2000::"}, // all below global unicast
-		{"::1", "::1", "", ""},
-		{"::7f00:1", "::a9fe:a9fe", "", ""},         // IPv4-compatible
-		{"64:ff9b::", "64:ff9b::ffff:ffff", "", ""}, // NAT64
-		{"64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "", ""},
-		{"2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:200::"},
-		{"2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::"},
-		{"2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2003::"},
-		{"3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", "3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:1000::"},
-		{"4000::", "fbff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", ""},
-		{"fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", ""},
-		{"fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", ""},
-		{"fec0::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", ""},
-		{"ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", ""},
-	} {
+	for _, r := range specialRanges {
 		for _, inside := range []string{r.first, r.last} {
 			ip := netip.MustParseAddr(inside)
 			var blocked *delivery.BlockedError
@@ -176,10 +176,10 @@ func TestGuardSeesResolvedAddresses(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = ln.Close() })
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	resolver := serveDNS(t, map[string]string{
-		"plain.attacker.test":  "127.0.0.1",
-		"mapped.attacker.test": "::ffff:127.0.0.1",
-		"meta.attacker.test":   "169.254.169.254",
+	resolver := serveDNS(t, map[string][]string{
+		"plain.attacker.test":  {"127.0.0.1"},
+		"mapped.attacker.test": {"::ffff:127.0.0.1"},
+		"meta.attacker.test":   {"169.254.169.254"},
 	})
 	for _, host := range []string{"plain.attacker.test", "mapped.attacker.test", "meta.attacker.test", "localhost", "127.0.0.1", "::1"} {
 		d := net.Dialer{Resolver: resolver, ControlContext: delivery.NewGuard(nil).Control}
@@ -201,53 +201,6 @@ func TestGuardSeesResolvedAddresses(t *testing.T) {
 		t.Fatalf("the same name with loopback allowed: %v", err)
 	}
 	_ = conn.Close()
-}
-
-// serveDNS runs a name server that knows these names, and returns a resolver that asks it.
-func serveDNS(t *testing.T, names map[string]string) *net.Resolver {
-	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		buf := make([]byte, 512)
-		for {
-			n, from, err := pc.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			var m dnsmessage.Message
-			if m.Unpack(buf[:n]) != nil || len(m.Questions) != 1 {
-				continue
-			}
-			q := m.Questions[0]
-			m = dnsmessage.Message{Header: dnsmessage.Header{ID: m.ID, Response: true}, Questions: m.Questions}
-			ip, known := names[strings.TrimSuffix(q.Name.String(), ".")]
-			switch addr, _ := netip.ParseAddr(ip); {
-			case !known:
-				m.RCode = dnsmessage.RCodeNameError
-			case q.Type == dnsmessage.TypeA && addr.Is4():
-				m.Answers = []dnsmessage.Resource{{
-					Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class}, Body: &dnsmessage.AResource{A: addr.As4()},
-				}}
-			case q.Type == dnsmessage.TypeAAAA && addr.Is6():
-				m.Answers = []dnsmessage.Resource{{
-					Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class}, Body: &dnsmessage.AAAAResource{AAAA: addr.As16()},
-				}}
-			}
-			if out, err := m.Pack(); err == nil {
-				_, _ = pc.WriteTo(out, from)
-			}
-		}
-	}()
-	t.Cleanup(func() { _ = pc.Close(); <-done })
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "udp", pc.LocalAddr().String())
-	}}
 }
 
 func FuzzGuard(f *testing.F) {

@@ -147,19 +147,6 @@ func TestSenderDoesNotFollowRedirects(t *testing.T) {
 	}
 }
 
-func TestSenderIgnoresProxies(t *testing.T) { //nolint:paralleltest // it sets the environment
-	proxied := make(chan string, 10)
-	proxy := newVendor(t, func(_ http.ResponseWriter, r *http.Request) { proxied <- r.RequestURI }).start()
-	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"} {
-		t.Setenv(name, proxy.URL)
-	}
-	a := newSender(t, delivery.SenderConfig{}).Do(within(t, time.Minute), post("http://192.0.2.1/", "x"))
-	wantReason(t, a, event.ReasonBlocked)
-	if len(proxied) > 0 {
-		t.Errorf("the proxy was asked for %s", <-proxied)
-	}
-}
-
 // TestSenderGuards calls a server that listens, by each of its names; none may reach it.
 func TestSenderGuards(t *testing.T) {
 	t.Parallel()
