@@ -62,7 +62,12 @@ const signing = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 func (n *node) connect(ctx context.Context, id, address string) error {
 	return n.api.Connect(ctx, event.Integration{
 		ID: id, Vendor: "studiocloud", Owner: map[string]string{"supplierId": id}, Settings: json.RawMessage(fmt.Sprintf(`{"url":%q}`, address)),
-	}, event.Secrets{"signing": {event.SecretOf(signing)}, "webhook": {event.SecretOf(signing)}})
+	}, secrets())
+}
+
+func secrets() event.Secrets {
+	secret := event.SecretOf(signing)
+	return event.Secrets{"signing": {secret}, "webhook": {secret}}
 }
 
 func (n *node) mapAll(ctx context.Context) error {

@@ -31,7 +31,7 @@ func webhooks(ctx context.Context, b *bench) ([]row, error) {
 	err = n.api.Connect(ctx, event.Integration{
 		ID: "venue", Vendor: "venuemaster", Settings: json.RawMessage(`{"url":"http://127.0.0.1:1"}`), Channel: "couple:updates:{coupleId}",
 		Limits: event.Limits{WebhooksPerHour: 1_000_000},
-	}, event.Secrets{"signing": {signing}, "webhook": {signing}})
+	}, secrets())
 	if err != nil {
 		return nil, err
 	}
