@@ -126,7 +126,11 @@ func (c *cluster) open(when, secret string) {
 	c.t.Helper()
 	for name, r := range c.nodes {
 		eventually(c.t, r, when+" "+name+" opens it", func() bool {
-			shown, err := lookup(c.t, r, "s").Mask(secret)
+			e, ok := r.Lookup("s")
+			if !ok {
+				return false // this node does not know of it yet
+			}
+			shown, err := e.Mask(secret)
 			return err == nil && shown == "[secret]"
 		})
 	}
