@@ -69,6 +69,7 @@ func (c serveCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
+	go keepHeap(ctx)
 	n := newNode(cfg, newLogger(w, cfg.Logging))
 	if err := n.Start(ctx); err != nil {
 		return err
