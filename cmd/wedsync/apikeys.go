@@ -50,10 +50,10 @@ func (c keysListCmd) Run(ctx context.Context, p printer) error {
 	rows := make([][]string, 0, len(items))
 	for _, k := range items {
 		rows = append(rows, []string{
-			k.ID, k.Name, scopesText(k.Scopes), variables(k.Owner), strings.Join(k.Channels, " "), or2(clock(k.ExpiresAt), "never"), k.CreatedBy, clock(k.CreatedAt),
+			k.ID, k.Name, scopesText(k.Scopes), variables(k.Owner), strings.Join(k.Channels, " "), or2(clock(k.ExpiresAt), "never"), or2(clock(k.LastUsedAt), "never"), k.CreatedBy, clock(k.CreatedAt),
 		})
 	}
-	return p.table([]string{"id", "name", "scopes", "owner", "channels", "expires", "by", "made"}, rows)
+	return p.table([]string{"id", "name", "scopes", "owner", "channels", "expires", "used", "by", "made"}, rows)
 }
 
 func scopesText(scopes []access.Scope) string {

@@ -43,6 +43,16 @@ func TestKeysAreMadeAndRevokedByCommand(t *testing.T) {
 	if out := d.do("integrations", "--key", made.Text); strings.Contains(out, "sim-slack") {
 		t.Errorf("another owner's are listed:\n%s", out)
 	}
+	var used []access.Key
+	d.read(&used, "keys")
+	for _, k := range used {
+		if time.Since(k.LastUsedAt) > 2*time.Minute {
+			t.Errorf("%s was last used at %v", k.Name, k.LastUsedAt)
+		}
+	}
+	if out := d.do("keys"); !strings.Contains(out, " used ") || strings.Contains(out, "never") {
+		t.Errorf("list:\n%s", out)
+	}
 	if out := d.do("keys", "revoke", made.ID); out != "key "+made.ID+" is revoked\n" {
 		t.Errorf("revoke: %s", out)
 	}

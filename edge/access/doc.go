@@ -10,6 +10,9 @@
 // every scope. While the log cannot be reached, what was known last stays in force, and nothing can be
 // made or revoked.
 //
+// When a key was last used is noted beside it (key.<id>.used), by the node that was asked, at most once a
+// minute and behind the request.
+//
 // # Owners
 //
 // A key that is bound to owner variables, such as supplierId=42, reaches only what is that owner's:
@@ -23,5 +26,5 @@
 //
 // A key cannot make one that reaches further than itself.
 //
-// Goroutines: one follows the bucket, from Open until Close.
+// Goroutines: one follows the bucket, and one notes uses, from Open until Close.
 package access

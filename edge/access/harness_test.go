@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,20 @@ type log struct {
 	*journal.Bucket
 	mu     sync.Mutex
 	broken chan struct{}
+
+	put  func() error // runs before each Put, if not nil
+	puts atomic.Int64
+}
+
+// Put counts.
+func (l *log) Put(ctx context.Context, key string, data []byte) (uint64, error) {
+	l.puts.Add(1)
+	if l.put != nil {
+		if err := l.put(); err != nil {
+			return 0, err
+		}
+	}
+	return l.Bucket.Put(ctx, key, data)
 }
 
 var errBroken = errors.New("the watch broke")

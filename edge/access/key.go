@@ -34,6 +34,8 @@ type Key struct {
 	ExpiresAt time.Time         `json:"expiresAt,omitzero" doc:"Default: never."`
 	CreatedBy string            `json:"createdBy,omitempty"`
 	CreatedAt time.Time         `json:"createdAt,omitzero"`
+
+	LastUsedAt time.Time `json:"lastUsedAt,omitzero" doc:"To the minute; left out: never. Requests that were refused for their scope count too."`
 }
 
 // stored is a key as the bucket has it.
@@ -180,6 +182,7 @@ type held struct {
 	key    Key
 	hash   [sha256.Size]byte
 	caller *Caller
+	used   *usage
 }
 
 // decode reads a stored key; id is that of the bucket's key.
@@ -197,7 +200,7 @@ func decode(id string, data []byte) (*held, error) {
 	case err != nil || len(hash) != sha256.Size:
 		return nil, errors.New("its hash is none")
 	}
-	return &held{s.Key, [sha256.Size]byte(hash), s.caller()}, nil
+	return &held{s.Key, [sha256.Size]byte(hash), s.caller(), &usage{}}, nil
 }
 
 func encode(k Key, text event.Secret) ([]byte, error) {

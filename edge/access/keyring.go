@@ -32,6 +32,7 @@ var (
 // Bucket is the log's "config" bucket; *journal.Bucket is one.
 type Bucket interface {
 	Create(ctx context.Context, key string, data []byte) (revision uint64, err error)
+	Put(ctx context.Context, key string, data []byte) (revision uint64, err error)
 	Delete(ctx context.Context, key string) error
 	WatchKeys(ctx context.Context, filter string, change func(journal.Change), ready func()) error
 }
@@ -71,6 +72,7 @@ type Keyring struct {
 	held    atomic.Pointer[map[string]*held] // by id; replaced, never changed
 	cancel  context.CancelFunc
 	watch   sync.WaitGroup
+	notes   chan *held // that were used
 	mu      sync.Mutex
 	changed chan struct{} // closed when held is replaced, and replaced itself
 	closed  <-chan struct{}
@@ -88,10 +90,11 @@ func Open(ctx context.Context, cfg Config) (*Keyring, error) {
 		cfg.Now = time.Now
 	}
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r := &Keyring{cfg: cfg, cancel: cancel, closed: watching.Done(), changed: make(chan struct{})}
+	r := &Keyring{cfg: cfg, cancel: cancel, closed: watching.Done(), changed: make(chan struct{}), notes: make(chan *held, maxNotes)}
 	r.held.Store(&map[string]*held{})
 	loaded := make(chan error, 1)
 	r.watch.Go(func() { r.run(watching, loaded) })
+	r.watch.Go(func() { r.note(watching) })
 	select {
 	case err := <-loaded:
 		if err != nil {
@@ -124,9 +127,11 @@ func (r *Keyring) Find(text string) (*Caller, error) {
 	if k == nil || subtle.ConstantTimeCompare(hash[:], k.hash[:]) != 1 {
 		return nil, ErrUnknown
 	}
-	if !k.key.ExpiresAt.IsZero() && !r.cfg.Now().Before(k.key.ExpiresAt) {
+	now := r.cfg.Now()
+	if !k.key.ExpiresAt.IsZero() && !now.Before(k.key.ExpiresAt) {
 		return nil, ErrExpired
 	}
+	r.use(k, now)
 	return k.caller, nil
 }
 
@@ -135,7 +140,7 @@ func (r *Keyring) Keys(by *Caller) []Key {
 	var all []Key
 	for _, k := range *r.held.Load() {
 		if by.Owns(k.key.Owner) {
-			all = append(all, k.key.clone())
+			all = append(all, k.shown())
 		}
 	}
 	slices.SortFunc(all, func(a, b Key) int { return strings.Compare(a.ID, b.ID) })
@@ -145,9 +150,16 @@ func (r *Keyring) Keys(by *Caller) []Key {
 // Key returns a key within a caller's reach, or ErrUnknown.
 func (r *Keyring) Key(by *Caller, id string) (Key, error) {
 	if k := (*r.held.Load())[id]; k != nil && by.Owns(k.key.Owner) {
-		return k.key.clone(), nil
+		return k.shown(), nil
 	}
 	return Key{}, ErrUnknown
+}
+
+// shown is the key for a caller to keep.
+func (k *held) shown() Key {
+	out := k.key.clone()
+	out.LastUsedAt = k.used.at()
+	return out
 }
 
 func (k Key) clone() Key {
@@ -177,7 +189,7 @@ func (r *Keyring) Create(ctx context.Context, by *Caller, k Key) (Key, event.Sec
 	}
 	var text event.Secret
 	k.ID, text = newText()
-	k.CreatedBy, k.CreatedAt = by.actor, now
+	k.CreatedBy, k.CreatedAt, k.LastUsedAt = by.actor, now, time.Time{}
 	data, err := encode(k, text)
 	if err != nil {
 		return Key{}, event.Secret{}, err
@@ -198,7 +210,9 @@ func (r *Keyring) Revoke(ctx context.Context, by *Caller, id string) (Key, error
 	if err := r.cfg.Bucket.Delete(ctx, recordPrefix+id); err != nil {
 		return Key{}, err
 	}
-	return k, r.await(ctx, func(all map[string]*held) bool { return all[id] == nil })
+	err = r.await(ctx, func(all map[string]*held) bool { return all[id] == nil })
+	_ = r.cfg.Bucket.Delete(ctx, recordPrefix+id+usedSuffix) // of a key that is gone it says nothing
+	return k, err
 }
 
 // await waits until the keys that are held are as wanted.

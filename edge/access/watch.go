@@ -42,7 +42,15 @@ func (r *Keyring) run(ctx context.Context, loaded chan<- error) {
 // meanwhile is not told of.
 func (r *Keyring) follow(ctx context.Context, loaded func()) error {
 	first, ready := map[string]*held{}, false
-	return r.cfg.Bucket.WatchKeys(ctx, recordPrefix+"*", func(c journal.Change) {
+	return r.cfg.Bucket.WatchKeys(ctx, recordPrefix+">", func(c journal.Change) {
+		if strings.HasSuffix(c.Key, usedSuffix) {
+			if ready {
+				r.takeUse(*r.held.Load(), c.Key, c.Data)
+			} else {
+				r.takeUse(first, c.Key, c.Data)
+			}
+			return
+		}
 		all := first
 		if ready {
 			all = maps.Clone(*r.held.Load())
@@ -61,6 +69,7 @@ func (r *Keyring) follow(ctx context.Context, loaded func()) error {
 // take brings a change in. A key that cannot be read lets nobody in.
 func (r *Keyring) take(all map[string]*held, c journal.Change) {
 	id := strings.TrimPrefix(c.Key, recordPrefix)
+	was := all[id]
 	delete(all, id)
 	if c.Deleted {
 		return
@@ -69,6 +78,9 @@ func (r *Keyring) take(all map[string]*held, c journal.Change) {
 	if err != nil {
 		r.cfg.Logger.Error().Err(err).Str("key", c.Key).Uint64("revision", c.Revision).Msg("a stored API key cannot be read and lets nobody in")
 		return
+	}
+	if was != nil {
+		k.used = was.used
 	}
 	all[id] = k
 }
