@@ -136,17 +136,33 @@ func (w *wall) now() time.Time { return time.Unix(0, w.at.Load()) }
 // longLease outlives the clock's being set.
 func longLease(cfg *actors.Config) { cfg.LeaseTTL = time.Minute }
 
+// ruled starts a node on a clock that stands at the time, and has WhatsApp tell the couple by the rules.
+func ruled(t *testing.T, at string, rules event.Target, change ...func(*event.Integration)) (*node, *wall, *vendors.WhatsApp) {
+	t.Helper()
+	clock := &wall{}
+	clock.set(t, at)
+	n := startAs(t, node{now: clock.now}, longLease)
+	sim := n.whatsapp(func(in *event.Integration, s map[string]any) {
+		texts(in, s)
+		for _, c := range change {
+			c(in)
+		}
+	})
+	rules.Recipients = []string{couple}
+	n.rules("wa", rules)
+	return n, clock, sim
+}
+
+// every is a digest of what comes within so long.
+func every(window time.Duration) *event.Digest { return &event.Digest{Window: event.Duration(window)} }
+
 var night = &event.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Paris"}
 
 // In the night nobody is told but of what is critical; in the morning everything comes, in order, also
 // after a restart, and what the morning brings does not overtake it.
 func TestQuietHoursHoldAndKeepOrder(t *testing.T) {
 	t.Parallel()
-	clock := &wall{}
-	clock.set(t, "2027-06-13T06:59:58+02:00")
-	n := startAs(t, node{now: clock.now}, longLease)
-	sim := n.whatsapp(texts)
-	n.rules("wa", event.Target{Recipients: []string{couple}, QuietHours: night, Critical: []string{"c"}})
+	n, clock, sim := ruled(t, "2027-06-13T06:59:58+02:00", event.Target{QuietHours: night, Critical: []string{"c"}})
 	for i := range 20 {
 		n.tell("a", i)
 	}
@@ -183,14 +199,9 @@ func TestQuietHoursHoldAndKeepOrder(t *testing.T) {
 // What waits through the night does not die of it: the limit counts from the morning.
 func TestParkLimitCountsFromWhenItIsDue(t *testing.T) {
 	t.Parallel()
-	clock := &wall{}
-	clock.set(t, "2027-06-13T06:59:58+02:00")
-	n := startAs(t, node{now: clock.now}, longLease)
-	sim := n.whatsapp(func(in *event.Integration, s map[string]any) {
-		texts(in, s)
+	n, clock, sim := ruled(t, "2027-06-13T06:59:58+02:00", event.Target{QuietHours: night}, func(in *event.Integration) {
 		in.Limits.ParkLimit = event.Duration(time.Second)
 	})
-	n.rules("wa", event.Target{Recipients: []string{couple}, QuietHours: night})
 	n.tell("a", 0)
 	p, err := n.Preview(&event.Event{ID: "e", Channel: "couple:updates:c", Type: "a", Payload: json.RawMessage(`{"coupleId":"c1"}`)}, "wa")
 	if err != nil || !p.Sends || p.Reason != actors.ReasonHeld || !strings.Contains(p.Detail, "until 2027-06-13T05:00:00Z") {
@@ -207,11 +218,7 @@ func TestParkLimitCountsFromWhenItIsDue(t *testing.T) {
 // the window is the next one. Each event has one result.
 func TestDigest(t *testing.T) {
 	t.Parallel()
-	clock := &wall{}
-	clock.set(t, "2027-06-13T12:00:00+02:00")
-	n := startAs(t, node{now: clock.now}, longLease)
-	sim := n.whatsapp(texts)
-	n.rules("wa", event.Target{Recipients: []string{couple}, Digest: &event.Digest{Window: event.Duration(2 * time.Second)}, Critical: []string{"c"}})
+	n, clock, sim := ruled(t, "2027-06-13T12:00:00+02:00", event.Target{Digest: every(2 * time.Second), Critical: []string{"c"}})
 	n.tell("a", 0)
 	n.tell("b", 1)
 	n.tell("c", 2)
@@ -244,11 +251,7 @@ func TestDigest(t *testing.T) {
 // A digest that the vendor refuses is one dead letter, and told again as it was.
 func TestDigestIsReplayedWhole(t *testing.T) {
 	t.Parallel()
-	clock := &wall{}
-	clock.set(t, "2027-06-13T12:00:00+02:00")
-	n := startAs(t, node{now: clock.now}, longLease)
-	sim := n.whatsapp(texts)
-	n.rules("wa", event.Target{Recipients: []string{couple}, Digest: &event.Digest{Window: event.Duration(time.Second)}})
+	n, clock, sim := ruled(t, "2027-06-13T12:00:00+02:00", event.Target{Digest: every(time.Second)})
 	sim.Faults().Add(vendors.Fault{Code: "131026", Times: 1})
 	n.tell("a", 0)
 	n.tell("a", 1)
@@ -266,11 +269,7 @@ func TestDigestIsReplayedWhole(t *testing.T) {
 // What cannot be told together is told apart: nothing is lost.
 func TestDigestThatCannotBeIsToldApart(t *testing.T) {
 	t.Parallel()
-	clock := &wall{}
-	clock.set(t, "2027-06-13T12:00:00+02:00")
-	n := startAs(t, node{now: clock.now}, longLease)
-	sim := n.whatsapp(texts)
-	n.rules("wa", event.Target{Recipients: []string{couple}, Digest: &event.Digest{Window: event.Duration(time.Second)}})
+	n, clock, sim := ruled(t, "2027-06-13T12:00:00+02:00", event.Target{Digest: every(time.Second)})
 	n.tell("a", 0)
 	n.tell("a", 1)
 	n.stored(t, 2)
