@@ -30,10 +30,12 @@ type channelBag struct {
 	queue        []*journal.RoutedEvent
 	seen         uint64
 	incarnations uint64
+	noneHeld     bool // no delivery of the channel is held; it alone holds any
 }
 
 func newChannel(t *tenure, ch *child) *channel {
 	ch.channel.incarnations++
+	ch.channel.noneHeld = false // what the one before has held is not known
 	return &channel{t: t, child: ch, bag: ch.channel, incarnation: ch.channel.incarnations}
 }
 
@@ -51,6 +53,7 @@ func (ch *channel) Receive(c actor.Context) {
 		}
 	case routed:
 		if m.incarnation == ch.incarnation {
+			ch.bag.noneHeld = m.noneHeld
 			ch.routed(m.err)
 		}
 	case askIdle:
@@ -65,6 +68,7 @@ func (ch *channel) route() {
 	for len(ch.bag.queue) > 0 && ch.t.routes() {
 		plan := ch.t.sys.plan(ch.bag.queue[0].Event)
 		if !plan.empty() {
+			plan.noneHeld = ch.bag.noneHeld
 			ch.t.crew.Go(func(ctx context.Context) { ch.commit(ctx, plan) })
 			return
 		}
@@ -75,7 +79,7 @@ func (ch *channel) route() {
 // commit writes the plan into the log, again and again until it is there: each write is idempotent.
 func (ch *channel) commit(ctx context.Context, plan *plan) {
 	err := ch.t.sys.persist(ctx, "routing an event", plan.commit)
-	ch.t.sys.root.Send(ch.self, routed{ch.incarnation, err})
+	ch.t.sys.root.Send(ch.self, routed{ch.incarnation, plan.noneHeld, err})
 }
 
 func (ch *channel) routed(err error) {
@@ -101,7 +105,7 @@ func (ch *channel) done() {
 type plan struct {
 	sys        *System
 	deliveries []*event.Delivery
-	ruled      []*event.Delivery // those of them that must not overtake what is held
+	noneHeld   bool // no delivery of the channel is held
 	letters    []*event.DeadLetter
 	records    []*event.DeliveryRecord // of those that have ended already
 	receipt    *event.Receipt          // what the event says of an earlier delivery
@@ -113,17 +117,10 @@ func (p *plan) empty() bool {
 }
 
 func (p *plan) commit(ctx context.Context) error {
-	for _, d := range p.ruled {
-		until, err := p.sys.cfg.Journal.HeldUntil(ctx, d)
-		if err != nil {
+	if len(p.deliveries) > 0 {
+		if err := p.lineUp(ctx); err != nil {
 			return err
 		}
-		// A digest is joined for as long as it is open.
-		if until.After(d.NotBefore) || d.Digest != nil && until.After(p.sys.cfg.Now()) {
-			d.NotBefore = until
-		}
-	}
-	if len(p.deliveries) > 0 {
 		if err := p.sys.cfg.Journal.Enqueue(ctx, p.deliveries...); err != nil {
 			return fmt.Errorf("enqueue: %w", err)
 		}
@@ -143,6 +140,27 @@ func (p *plan) commit(ctx context.Context) error {
 		if err := p.sys.cfg.Journal.Record(ctx, p.receiptID, r); err != nil {
 			return fmt.Errorf("record a receipt: %w", err)
 		}
+	}
+	return nil
+}
+
+// lineUp has the deliveries that are not critical wait behind what is held of their lanes, whatever the
+// rules are by now.
+func (p *plan) lineUp(ctx context.Context) error {
+	if !p.noneHeld {
+		held, err := p.sys.cfg.Journal.HeldOn(ctx, p.deliveries[0].Channel)
+		if err != nil {
+			return err
+		}
+		p.noneHeld = held.None()
+		for _, d := range p.deliveries {
+			if !d.Critical {
+				d.NotBefore = held.Behind(d, p.sys.cfg.Now())
+			}
+		}
+	}
+	for _, d := range p.deliveries {
+		p.noneHeld = p.noneHeld && d.NotBefore.IsZero()
 	}
 	return nil
 }
@@ -167,10 +185,8 @@ func (s *System) plan(ev *event.Event) *plan {
 			p.end(d, event.Skipped, skipped, now)
 		default:
 			p.deliveries = append(p.deliveries, d)
-			var ruled bool
-			if d.NotBefore, ruled = match.Held(ev.Type, now); ruled {
-				p.ruled = append(p.ruled, d)
-			}
+			d.NotBefore = match.Held(ev.Type, now)
+			d.Quiet, d.Critical = match.Quiet(ev.Type), match.Critical(ev.Type)
 			if match.Digests(ev.Type) {
 				d.Digest = []uint64{ev.Seq}
 			}

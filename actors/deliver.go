@@ -30,7 +30,8 @@ func (s *System) Deliver(ctx context.Context, id string, ev *event.Event) (*even
 	if d.Body, err = s.encode(registry.Match{Entry: entry}, ev); err != nil {
 		return nil, fmt.Errorf("actors: deliver %s to %s: %w", ev.ID, id, err)
 	}
-	if err := s.cfg.Journal.Enqueue(ctx, d); err != nil {
+	p := plan{sys: s, deliveries: []*event.Delivery{d}}
+	if err := p.commit(ctx); err != nil {
 		return nil, fmt.Errorf("actors: deliver %s to %s: %w", ev.ID, id, err)
 	}
 	return d, nil

@@ -57,6 +57,7 @@ type (
 type (
 	routed struct {
 		incarnation uint64
+		noneHeld    bool
 		err         error
 	}
 	attempted struct {

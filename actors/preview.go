@@ -100,7 +100,7 @@ func (s *System) preview(p *Preview, match registry.Match, ev *event.Event) erro
 		return err
 	}
 	p.Sends = true
-	if until, _ := match.Held(ev.Type, now); !until.IsZero() {
+	if until := match.Held(ev.Type, now); !until.IsZero() {
 		p.Reason, p.Detail = ReasonHeld, "it would wait until "+until.Format(time.RFC3339)+", as the rules of the mapping's target say"
 	}
 	if pause := entry.Integration.Paused; pause != nil {

@@ -27,6 +27,7 @@ func (s *System) Replay(ctx context.Context, seq uint64) (*event.Delivery, error
 	d := letter.Delivery
 	d.Replay++
 	d.RoutedAt, d.NotBefore = s.cfg.Now().UTC(), time.Time{}
+	d.Quiet, d.Critical = nil, true                 // whoever replays it wants it sent now
 	if letter.Event.ID != "" && len(d.Digest) < 2 { // a digest tells more than the letter's event
 		letter.Event.Seq = letter.EventSeq
 		if d.Body, err = s.encode(s.match(entry, d.Recipient, &letter.Event), &letter.Event); err != nil {

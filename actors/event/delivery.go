@@ -26,6 +26,8 @@ type Delivery struct {
 	AcceptedAt    time.Time         `json:"acceptedAt"`          // the event's
 	RoutedAt      time.Time         `json:"routedAt"`            // when it was put before the integration
 	NotBefore     time.Time         `json:"notBefore,omitzero"`  // it is held until then; zero: it is not
+	Quiet         *QuietHours       `json:"quiet,omitempty"`     // in which no attempt begins
+	Critical      bool              `json:"critical,omitempty"`  // it passes what quiet hours or a digest hold
 	Replay        int               `json:"replay,omitempty"`    // how often it came back from the dead letters
 	Queued        uint64            `json:"queued,omitempty"`    // position in the work queue, of one that was parked
 	Digest        []uint64          `json:"digest,omitempty"`    // the events that it tells of together, or its own, to be told with others

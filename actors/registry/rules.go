@@ -13,8 +13,9 @@ import (
 
 // rules are a target's that say when something is sent.
 type rules struct {
-	quiet    *delivery.Quiet // nil: none
-	window   time.Duration   // 0: each event is told by itself
+	hours    *event.QuietHours // nil: none
+	quiet    delivery.Quiet    // the same, if there are any
+	window   time.Duration     // 0: each event is told by itself
 	critical []string
 }
 
@@ -37,33 +38,42 @@ func newRules(m *event.Mapping) ([]*rules, error) {
 		if all[i] == nil {
 			all[i] = &rules{critical: t.Critical}
 		}
-		all[i].quiet = &quiet
+		all[i].hours, all[i].quiet = t.QuietHours, quiet
 	}
 	return all, nil
 }
 
-// Held reports whether rules say when the event is sent, so that it must not overtake what they hold, and
-// until when it is held itself, if it is routed now; zero: it is not.
-func (m Match) Held(eventType string, now time.Time) (until time.Time, ruled bool) {
-	if m.rules == nil || slices.Contains(m.rules.critical, eventType) {
-		return time.Time{}, false
+// Critical reports whether the event passes what quiet hours or a digest hold.
+func (m Match) Critical(eventType string) bool {
+	return m.rules != nil && slices.Contains(m.rules.critical, eventType)
+}
+
+// Quiet returns the hours in which the event is not sent; nil when it always is.
+func (m Match) Quiet(eventType string) *event.QuietHours {
+	if m.rules == nil || m.Critical(eventType) {
+		return nil
 	}
-	until = now
+	return m.rules.hours
+}
+
+// Held returns until when the rules hold the event if it is routed now; zero: they do not.
+func (m Match) Held(eventType string, now time.Time) time.Time {
+	until := now
 	if m.Digests(eventType) {
 		until = now.Add(m.rules.window)
 	}
-	if m.rules.quiet != nil {
+	if m.Quiet(eventType) != nil {
 		until = m.rules.quiet.Until(until)
 	}
 	if until.After(now) {
-		return until, true
+		return until
 	}
-	return time.Time{}, true
+	return time.Time{}
 }
 
 // Digests reports whether the event is told together with others: the rules say so, and the vendor can.
 func (m Match) Digests(eventType string) bool {
-	if m.rules == nil || m.rules.window == 0 || slices.Contains(m.rules.critical, eventType) {
+	if m.rules == nil || m.rules.window == 0 || m.Critical(eventType) {
 		return false
 	}
 	conn, err := m.Entry.Connection()

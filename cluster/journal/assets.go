@@ -42,7 +42,7 @@ func streamConfigs(cfg Config, s sizes) []jetstream.StreamConfig {
 	// The shard is dropped: who listens to a channel need not know it.
 	events.RePublish = &jetstream.RePublish{Source: "ev.*.>", Destination: "live.>"}
 
-	work.Name, work.Subjects = streamWork, []string{"dl.*.*", "park.*.*", "wait.*.*.*.*"}
+	work.Name, work.Subjects = streamWork, []string{"dl.*.*", "park.*.*", "wait.*.*.*.*.*.*"}
 	work.Retention, work.MaxBytes, work.AllowAtomicPublish = jetstream.WorkQueuePolicy, s.work, true
 
 	dead.Name, dead.Subjects = streamDead, []string{"dead.*"}

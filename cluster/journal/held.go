@@ -6,13 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/wedsync/wedsync/actors/event"
@@ -20,25 +18,55 @@ import (
 
 // Deliveries that are not to be sent before some time are held under
 //
-//	wait.<shard>.<integration>.<lane>.<due, in Unix milliseconds>
+//	wait.<shard>.<channel>.<integration>.<recipient>.<kind>.<due, in Unix milliseconds>
 //
-// until the shard's owner moves them into the work queue. JetStream's own message schedules would do the
+// until the shard's owner moves them into the work queue. The kind is "each" of those that are told by
+// themselves; "open" and a wedding of those that gather for its digest; "told" and that wedding of a digest
+// that is made of some and in which nothing changes any more. JetStream's own message schedules would do the
 // same, but are not to be had in a stream that refuses what it has no room for (nats-server 2.15:
 // "message scheduling cannot use discard new").
+
+// heldTokens is how many parts such a subject has.
+const heldTokens = 7
 
 // heldPrefix tells the message id of a delivery that was moved from that under which it was held.
 const heldPrefix = "w:"
 
+// toldPrefix tells that of a digest from those of the deliveries that it is made of.
+const toldPrefix = "t:"
+
 // noticePrefix begins the subject on which the shard's owner is told of what is held, outside of all streams.
 const noticePrefix = "held."
 
+// The kinds of what is held. What is told goes before what is still open.
+const (
+	kindEach = "each"
+	kindOpen = "open"
+	kindTold = "told"
+)
+
+// lanePrefix begins the subjects of what is held of a delivery's lane; the channel's token is its third.
 func (j *Journal) lanePrefix(d *event.Delivery) string {
-	lane := d.Lane()
-	if len(d.Digest) > 0 { // a digest tells of one wedding, so that it can be erased with that
-		lane += "\x00\x00" + d.WeddingID
+	return fmt.Sprintf("wait.%d.%s.%s.%s.", j.ShardOf(d.Integration), tokenOf(d.Channel), d.Integration, tokenOf(d.Recipient))
+}
+
+// kindToken names a delivery's kind; a digest tells of one wedding, so that it can be erased with that.
+func kindToken(d *event.Delivery) string {
+	if len(d.Digest) == 0 {
+		return kindEach
 	}
-	sum := sha256.Sum256([]byte(lane))
-	return "wait." + strconv.Itoa(j.ShardOf(d.Integration)) + "." + d.Integration + "." + base64.RawURLEncoding.EncodeToString(sum[:16]) + "."
+	return kindOpen + tokenOf(d.WeddingID)
+}
+
+// heldSubject is where a delivery waits for its time.
+func (j *Journal) heldSubject(d *event.Delivery) string {
+	return j.lanePrefix(d) + kindToken(d) + "." + strconv.FormatInt(d.NotBefore.UnixMilli(), 10)
+}
+
+// tokenOf is what stands for a text in subjects.
+func tokenOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // dueOf reads the time from a subject.
@@ -64,22 +92,72 @@ func (j *Journal) roomToHold(ctx context.Context) error {
 	return nil
 }
 
-// HeldUntil returns the latest time until which a delivery of this one's lane is held; zero when none is.
-// What is enqueued with that time comes after it.
-func (j *Journal) HeldUntil(ctx context.Context, d *event.Delivery) (time.Time, error) {
-	if err := event.CheckID(d.Integration); err != nil {
-		return time.Time{}, err
+// Held is what is held of one channel's deliveries, as it was when the log was asked.
+type Held struct {
+	j     *Journal
+	lanes map[string]map[string]time.Time // the latest times, by lane and kind
+}
+
+// HeldOn returns what is held of a channel's deliveries.
+func (j *Journal) HeldOn(ctx context.Context, channel string) (Held, error) {
+	h := Held{j, map[string]map[string]time.Time{}}
+	subjects, err := j.heldSubjects(ctx, "wait.*."+tokenOf(channel)+".>")
+	for _, s := range subjects {
+		lane, kind := s.lane()
+		if h.lanes[lane] == nil {
+			h.lanes[lane] = map[string]time.Time{}
+		}
+		h.lanes[lane][kind] = s.due
 	}
-	subjects, err := j.heldSubjects(ctx, j.lanePrefix(d)+"*")
-	if err != nil || len(subjects) == 0 {
-		return time.Time{}, err
+	return h, err
+}
+
+// None reports that nothing is held.
+func (h Held) None() bool { return len(h.lanes) == 0 }
+
+// Behind returns until when a delivery is to be held so that it comes after what is held of its lane, and
+// not before its own time; zero if it need not be held. A digest goes with those of its wedding while they
+// are gathered and nothing is behind them; it does not mind other weddings'.
+func (h Held) Behind(d *event.Delivery, now time.Time) time.Time {
+	own, others := kindToken(d), time.Time{}
+	lane := h.lanes[h.j.lanePrefix(d)]
+	for kind, due := range lane {
+		if kind != own && (own == kindEach || kind == kindEach) && due.After(others) {
+			others = due
+		}
 	}
-	return subjects[len(subjects)-1].due, nil
+	open := lane[own]
+	if own != kindEach && open.After(now) && open.After(others) {
+		return open
+	}
+	until := d.NotBefore
+	if !others.IsZero() && !others.Before(until) {
+		until = others.Add(time.Millisecond) // what is due at one time comes by kind
+	}
+	if own == kindEach && open.After(until) {
+		until = open
+	}
+	return until
 }
 
 type heldSubject struct {
-	name string
-	due  time.Time
+	name  string
+	due   time.Time
+	count uint64
+}
+
+// lane splits a subject into the prefix of its lane and the kind.
+func (s heldSubject) lane() (prefix, kind string) {
+	rest := s.name[:strings.LastIndexByte(s.name, '.')]
+	at := strings.LastIndexByte(rest, '.') + 1
+	return rest[:at], rest[at:]
+}
+
+// other is the subject of the same digest in another kind; false where it is not of that kind.
+func (s heldSubject) other(kind, other string) (subject string, ok bool) {
+	lane, own := s.lane()
+	wedding, ok := strings.CutPrefix(own, kind)
+	return lane + other + wedding + s.name[strings.LastIndexByte(s.name, '.'):], ok
 }
 
 // heldSubjects returns the subjects that a filter selects, the earliest due first.
@@ -89,12 +167,15 @@ func (j *Journal) heldSubjects(ctx context.Context, filter string) ([]heldSubjec
 		return nil, j.fail("looking for what is held", err)
 	}
 	all := make([]heldSubject, 0, len(info.State.Subjects))
-	for name := range info.State.Subjects {
+	for name, count := range info.State.Subjects {
 		if due, ok := dueOf(name); ok {
-			all = append(all, heldSubject{name, due})
+			all = append(all, heldSubject{name, due, count})
 		}
 	}
-	slices.SortFunc(all, func(a, b heldSubject) int { return cmp.Or(a.due.Compare(b.due), strings.Compare(a.name, b.name)) })
+	// Where a digest is told, that comes before what is gathered for the next one.
+	slices.SortFunc(all, func(a, b heldSubject) int {
+		return cmp.Or(a.due.Compare(b.due), cmp.Compare(b.name, a.name))
+	})
 	return all, nil
 }
 
@@ -108,103 +189,33 @@ func (j *Journal) noticeHeld(ds []*event.Delivery) {
 	}
 }
 
-// watchHeld notices what is held with an earlier time than any that Release knows of.
-func (s *Shard) watchHeld() (err error) {
-	s.earlier = make(chan struct{}, 1)
-	s.nextDue.Store(math.MaxInt64)
-	s.held, err = s.j.sub.Subscribe(fmt.Sprintf("%s%d.*", noticePrefix, s.number), func(m *nats.Msg) {
-		if due, ok := dueOf(m.Subject); ok && due.UnixMilli() < s.nextDue.Load() {
-			select {
-			case s.earlier <- struct{}{}:
-			default:
+// HeldCount says how many deliveries are held, and until when the first of them is.
+type HeldCount struct {
+	Count uint64
+	Next  time.Time
+}
+
+// HeldFor counts what is held for an integration, or for each where none is named; there is none for those
+// that are missing.
+func (j *Journal) HeldFor(ctx context.Context, integration string) (map[string]HeldCount, error) {
+	filter := "wait.>"
+	if integration != "" {
+		if err := event.CheckID(integration); err != nil {
+			return nil, err
+		}
+		filter = fmt.Sprintf("wait.%d.*.%s.>", j.ShardOf(integration), integration)
+	}
+	subjects, err := j.heldSubjects(ctx, filter)
+	counts := map[string]HeldCount{}
+	for _, s := range subjects {
+		if tokens := strings.Split(s.name, "."); len(tokens) == heldTokens {
+			c := counts[tokens[3]]
+			if c.Count == 0 {
+				c.Next = s.due
 			}
-		}
-	})
-	return err
-}
-
-// Earlier tells that a delivery may be due before the time that Release gave. It may be missed when the
-// connection is lost.
-func (s *Shard) Earlier() <-chan struct{} { return s.earlier }
-
-// Joiner makes one delivery of several.
-type Joiner interface {
-	// Join returns the last of the deliveries, of one lane, as it stands for all; or nil if each is to be made.
-	Join(ctx context.Context, ds []*event.Delivery) (*event.Delivery, error)
-	// Joined takes note of those that another one stands for now. It may be called again for the same.
-	Joined(ctx context.Context, ds []*event.Delivery) error
-}
-
-// Release moves the deliveries that are due into the work queue, those of a lane in order, those of a digest
-// as one, and returns when the next is due; zero when none is held. Broken off in the middle, it moves what
-// is left the next time; what was moved already is stored once within ten minutes.
-func (s *Shard) Release(ctx context.Context, now time.Time, joiner Joiner) (next time.Time, err error) {
-	s.nextDue.Store(math.MaxInt64) // whatever comes from now on is noticed
-	subjects, err := s.j.heldSubjects(ctx, fmt.Sprintf("wait.%d.>", s.number))
-	if err != nil {
-		return time.Time{}, err
-	}
-	for _, subject := range subjects {
-		if subject.due.After(now) {
-			s.nextDue.Store(subject.due.UnixMilli())
-			return subject.due, nil
-		}
-		if err := s.release(ctx, subject.name, joiner); err != nil {
-			return time.Time{}, err
+			c.Count += s.count
+			counts[tokens[3]] = c
 		}
 	}
-	return time.Time{}, nil
-}
-
-// release moves what is held under one subject.
-func (s *Shard) release(ctx context.Context, subject string, joiner Joiner) error {
-	for after := uint64(0); ; {
-		held, err := s.j.deliveriesOf(ctx, subject, after, parkPage)
-		if err != nil || len(held) == 0 {
-			return err
-		}
-		after = held[len(held)-1].Seq
-		if err := s.move(ctx, held, joiner); err != nil {
-			return err
-		}
-	}
-}
-
-// move puts deliveries into the work queue, a digest in place of all of them where they are one, and only
-// then takes them from where they were held. A digest has the message id of its last delivery, which is the
-// last to be taken away: begun again after a crash, it is stored once.
-func (s *Shard) move(ctx context.Context, held []Parked, joiner Joiner) error {
-	select {
-	case <-s.closed:
-		return ErrClosed // somebody else moves them
-	default:
-	}
-	ds := make([]*event.Delivery, len(held))
-	for i, h := range held {
-		ds[i] = h.Delivery
-	}
-	var joined []*event.Delivery
-	if len(ds) > 1 && !slices.ContainsFunc(ds, func(d *event.Delivery) bool { return len(d.Digest) == 0 }) {
-		one, err := joiner.Join(ctx, ds)
-		if err != nil {
-			return err
-		}
-		if one != nil {
-			joined, ds = ds[:len(ds)-1], []*event.Delivery{one}
-		}
-	}
-	if err := s.j.putWork(ctx, "releasing", heldPrefix, s.j.workSubject, ds); err != nil {
-		return err
-	}
-	if len(joined) > 0 {
-		if err := joiner.Joined(ctx, joined); err != nil {
-			return err
-		}
-	}
-	for _, h := range held {
-		if err := s.j.Unpark(ctx, h.Seq); err != nil {
-			return err
-		}
-	}
-	return nil
+	return counts, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -41,6 +42,65 @@ func enqueue(t *testing.T, j *journal.Journal, ds ...*event.Delivery) {
 	}
 }
 
+// behind is until when a delivery has to wait for what is held of its lane, an hour before midnight.
+func behind(t *testing.T, j *journal.Journal, d *event.Delivery) time.Time {
+	t.Helper()
+	h, err := j.HeldOn(t.Context(), d.Channel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.Behind(d, evening)
+}
+
+var evening = time.UnixMilli(1812834000000).UTC()
+
+// Whatever rules hold it, nothing is released before what was held of its lane; a digest is joined while it is
+// open and nothing is behind it.
+func TestHeldBehindWhatIsHeld(t *testing.T) {
+	t.Parallel()
+	j := open(t)
+	at := func(minutes int) time.Time { return evening.Add(time.Duration(minutes) * time.Minute) }
+	digest := func(wedding string, due time.Time) *event.Delivery {
+		d := newHeld(99, "crm", "", due)
+		d.WeddingID, d.Digest = wedding, []uint64{99}
+		return d
+	}
+	each := func(due time.Time) *event.Delivery { return newHeld(99, "crm", "", due) }
+	seq := uint64(0)
+	for _, c := range []struct {
+		name string
+		held []*event.Delivery
+		d    *event.Delivery
+		want time.Time
+	}{
+		{"no rules behind quiet hours", []*event.Delivery{each(at(5))}, each(time.Time{}), at(5)},
+		{"no rules behind a digest", []*event.Delivery{digest("w", at(5))}, each(time.Time{}), at(5).Add(time.Millisecond)},
+		{"no rules behind both", []*event.Delivery{digest("w", at(5)), each(at(9))}, each(time.Time{}), at(9)},
+		{"no rules behind what is due", []*event.Delivery{digest("w", at(-5))}, each(time.Time{}), at(-5).Add(time.Millisecond)},
+		{"shorter quiet hours", []*event.Delivery{each(at(9))}, each(at(5)), at(9)},
+		{"longer quiet hours", []*event.Delivery{each(at(5))}, each(at(9)), at(9)},
+		{"a digest behind quiet hours", []*event.Delivery{each(at(9))}, digest("w", at(5)), at(9).Add(time.Millisecond)},
+		{"a digest that is open", []*event.Delivery{digest("w", at(5))}, digest("w", at(9)), at(5)},
+		{"a digest that is open, with another", []*event.Delivery{digest("w", at(5)), digest("v", at(7))}, digest("w", at(9)), at(5)},
+		{"a digest that is over", []*event.Delivery{digest("w", at(-5))}, digest("w", at(9)), at(9)},
+		{"a digest with something behind it", []*event.Delivery{digest("w", at(5)), each(at(7))}, digest("w", at(6)), at(7).Add(time.Millisecond)},
+		{"another recipient", []*event.Delivery{newHeld(99, "crm", "other", at(5))}, each(time.Time{}), time.Time{}},
+		{"another integration", []*event.Delivery{newHeld(99, "mail", "", at(5))}, each(time.Time{}), time.Time{}},
+	} {
+		for _, d := range append(c.held, c.d) {
+			d.Channel = "couple:" + c.name
+		}
+		for _, d := range c.held {
+			seq++
+			d.EventSeq = seq
+		}
+		enqueue(t, j, c.held...)
+		if got := behind(t, j, c.d); !got.Equal(c.want) {
+			t.Errorf("%s: held until %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
 // What is held is neither given out nor parked until it is due, and then comes in order, once.
 func TestHeldUntilItIsDue(t *testing.T) {
 	t.Parallel()
@@ -59,11 +119,17 @@ func TestHeldUntilItIsDue(t *testing.T) {
 			enqueue(t, j, all...)
 		}
 		receive(t, s.Earlier())
-		if until, err := j.HeldUntil(t.Context(), all[0]); err != nil || !until.Equal(dawn.Add(time.Hour)) {
-			t.Errorf("its lane is held until %v, %v", until, err)
+		if until := behind(t, j, newHeld(1000, "crm", all[0].Recipient, time.Time{})); !until.Equal(dawn.Add(time.Hour)) {
+			t.Errorf("its lane is held until %v", until)
 		}
-		if until, err := j.HeldUntil(t.Context(), newDelivery(1, "crm")); err != nil || !until.IsZero() {
-			t.Errorf("another lane is held until %v, %v", until, err)
+		if until := behind(t, j, newDelivery(1, "crm")); !until.IsZero() {
+			t.Errorf("another lane is held until %v", until)
+		}
+		counts, err := j.HeldFor(t.Context(), "")
+		one, err2 := j.HeldFor(t.Context(), "crm")
+		want := map[string]journal.HeldCount{"crm": {Count: 600, Next: dawn}}
+		if err != nil || err2 != nil || !maps.Equal(counts, want) || !maps.Equal(one, want) {
+			t.Errorf("held are %v and %v, want %v; %v, %v", counts, one, want, err, err2)
 		}
 		if next := release(t, s, dawn.Add(-time.Millisecond)); !next.Equal(dawn) {
 			t.Errorf("the next is due at %v, want %v", next, dawn)
@@ -116,7 +182,7 @@ func TestHeldGoesToTheNextOwner(t *testing.T) {
 	if _, err := s.Release(t.Context(), dawn, apart{}); err == nil {
 		t.Error("a closed log releases what is held")
 	}
-	if _, err := j.HeldUntil(t.Context(), newDelivery(1, "crm")); err == nil {
+	if _, err := j.HeldOn(t.Context(), "couple:c"); err == nil {
 		t.Error("a closed log tells what is held")
 	}
 	j = openWith(t, journal.Config{Dir: dir, Logger: logger(t)})
@@ -129,73 +195,9 @@ func TestHeldGoesToTheNextOwner(t *testing.T) {
 	if !slices.Equal(got, []uint64{1, 2}) {
 		t.Errorf("given out %v", got)
 	}
-	if _, err := j.HeldUntil(t.Context(), newDelivery(1, "a.b")); err == nil {
-		t.Error("an integration that cannot be is held")
+	if _, err := j.HeldFor(t.Context(), "a.b"); err == nil {
+		t.Error("of an integration that cannot be something is held")
 	}
-}
-
-// together joins all, and fails to take note of it as often as it is told.
-type together struct {
-	failures int
-	joined   [][]uint64
-}
-
-func (g *together) Join(_ context.Context, ds []*event.Delivery) (*event.Delivery, error) {
-	one := *ds[len(ds)-1]
-	one.Digest = nil
-	for _, d := range ds {
-		one.Digest = append(one.Digest, d.EventSeq)
-	}
-	return &one, nil
-}
-
-func (g *together) Joined(_ context.Context, ds []*event.Delivery) error {
-	var seqs []uint64
-	for _, d := range ds {
-		seqs = append(seqs, d.EventSeq)
-	}
-	if g.joined = append(g.joined, seqs); g.failures > 0 {
-		g.failures--
-		return errors.New("a crash")
-	}
-	return nil
-}
-
-// A digest is stored once, also where it was broken off after that; what is no digest is moved as it is.
-func TestDigestIsStoredOnce(t *testing.T) {
-	t.Parallel()
-	j := open(t)
-	s := mustShard(t, j, j.ShardOf("crm"))
-	due := time.UnixMilli(1812862800000)
-	for seq := range uint64(3) {
-		d := newHeld(seq+1, "crm", "", due)
-		d.Digest = []uint64{seq + 1}
-		enqueue(t, j, d, newHeld(seq+1, "crm", "apart", due))
-	}
-	others := newHeld(9, "crm", "", due)
-	others.WeddingID, others.Digest = "another", []uint64{9}
-	if until, err := j.HeldUntil(t.Context(), others); err != nil || !until.IsZero() {
-		t.Errorf("another wedding's digest is open until %v, %v", until, err)
-	}
-	g := &together{failures: 1}
-	if _, err := s.Release(t.Context(), due, g); err == nil {
-		t.Error("what failed is not told")
-	}
-	if next, err := s.Release(t.Context(), due, g); err != nil || !next.IsZero() {
-		t.Errorf("the second time: %v, %v", next, err)
-	}
-	if fmt.Sprint(g.joined) != "[[1 2] [1 2]]" {
-		t.Errorf("joined %v", g.joined)
-	}
-	var got []string
-	for _, w := range deliveries(t, s, 4) {
-		got = append(got, fmt.Sprint(w.Delivery.Recipient, w.Delivery.EventSeq, w.Delivery.Digest))
-	}
-	slices.Sort(got)
-	if fmt.Sprint(got) != "[3 [1 2 3] apart1 [] apart2 [] apart3 []]" {
-		t.Errorf("given out %q", got)
-	}
-	nothing(t, s.NextDeliveries)
 }
 
 // What is held leaves room in the log to be released.

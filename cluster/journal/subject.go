@@ -75,7 +75,7 @@ func (j *Journal) queueSubject(d *event.Delivery) string {
 	if d.NotBefore.IsZero() {
 		return j.workSubject(d)
 	}
-	return j.lanePrefix(d) + strconv.FormatInt(d.NotBefore.UnixMilli(), 10)
+	return j.heldSubject(d)
 }
 
 func (j *Journal) workSubjectOf(integration string) string {
