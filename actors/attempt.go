@@ -19,7 +19,7 @@ func (in *integration) try(t *task, probe bool) {
 	in.inFlight++
 	conn, timeout := in.conn, time.Duration(in.limits.Timeout)
 	d, work, parkSeq := t.d, t.work, t.parkSeq
-	number, before := t.made+1, t.unrecorded()
+	number, before, r := t.made+1, t.unrecorded(), in.record(d)
 	sent := in.work(func(ctx context.Context) any {
 		attempt, verdict, heard := in.sys.exchange(ctx, conn, d, timeout)
 		in.sys.gate.Release(in.id)
@@ -28,7 +28,6 @@ func (in *integration) try(t *task, probe bool) {
 		}
 		attempt.Number, attempt.Probe = number, probe
 		m := attempted{incarnation: in.incarnation, task: t, attempt: attempt, verdict: verdict, heard: heard}
-		r := event.RecordOf(d)
 		r.Attempts = slices.Concat(before, []event.Attempt{attempt})
 		if verdict.Kind != adapter.KindDelivered {
 			m.recorded = in.sys.record(ctx, r) == nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
 )
 
 // An integration is degraded below this success rate, once so many attempts tell.
@@ -26,8 +27,10 @@ func (in *integration) health() event.Health {
 	h := event.Health{
 		Integration: in.id, Vendor: in.entryVendor(), State: state, Reason: why,
 		LastError: in.lastError, LastErrorAt: in.lastErrorAt, SuccessRate: rate,
-		Waiting: len(in.bag.tasks) - in.inFlight + len(in.bag.arrived), Parked: in.parkCount, InFlight: in.inFlight, LastProbe: in.lastProbe, Since: in.since.UTC(),
+		Waiting: len(in.bag.tasks) - in.inFlight + len(in.bag.arrived), Parked: in.parkCount, InFlight: in.inFlight,
+		LastProbe: in.lastProbe, Since: in.since.UTC(),
 	}
+	h.AddHeld(in.quiet(now))
 	if in.breaker.State() == delivery.Open {
 		h.NextProbe = in.breaker.NextProbe().UTC()
 	}
@@ -59,6 +62,8 @@ func (in *integration) announce() {
 	in.state, in.since = state, in.sys.cfg.Now()
 	h := in.health()
 	in.work(func(ctx context.Context) any {
+		held := in.sys.heldBack(ctx, h.Integration)[h.Integration]
+		h.AddHeld(held.Count, held.Next)
 		if err := in.sys.publishHealth(ctx, h); err != nil {
 			in.log.Warn().Err(err).Str("state", string(h.State)).Msg("the change of state was not published")
 		}
@@ -94,6 +99,7 @@ func (s *System) Healths(ctx context.Context) []event.Health {
 	}
 	census.done()
 	live := census.wait(ctx, time.Second)
+	held := s.heldBack(ctx, "")
 	all := s.cfg.Registry.Integrations()
 	out := make([]event.Health, 0, len(all))
 	for i := range all {
@@ -101,9 +107,19 @@ func (s *System) Healths(ctx context.Context) []event.Health {
 		if !ok {
 			h = atRest(&all[i])
 		}
+		h.AddHeld(held[h.Integration].Count, held[h.Integration].Next)
 		out = append(out, h)
 	}
 	return out
+}
+
+// heldBack returns what the log holds for an integration, or for each where none is named.
+func (s *System) heldBack(ctx context.Context, integration string) map[string]journal.HeldCount {
+	counts, err := s.cfg.Journal.HeldFor(ctx, integration)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn().Err(err).Msg("what is held was not counted; health goes without it")
+	}
+	return counts
 }
 
 // atRest is the health of an integration that has no actor, since it has nothing to do.

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/wedsync/wedsync/actors"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
@@ -57,8 +60,20 @@ func TestDeliverWaitsForWhatIsHeld(t *testing.T) {
 	t.Parallel()
 	n, clock, sim := ruled(t, "2027-06-13T06:59:58+02:00", event.Target{QuietHours: night})
 	n.rules("wa", event.Target{QuietHours: night})
+	metrics := prometheus.NewRegistry()
+	n.restart(longLease, func(cfg *actors.Config) { cfg.Metrics = metrics })
 	n.tell("a", 0)
 	n.stored(t, 1)
+	dawn := clock.now().Add(2 * time.Second)
+	n.health("wa", func(h event.Health) bool { return h.Held == 1 && h.HeldUntil.Equal(dawn) && h.Waiting == 0 })
+	if h := n.Healths(t.Context())[0]; h.Held != 1 || !h.HeldUntil.Equal(dawn) {
+		t.Errorf("held are %d until %v", h.Held, h.HeldUntil)
+	}
+	for name, want := range map[string]float64{"wedsync_deliveries_held": 1, "wedsync_deliveries_held_until_seconds": float64(dawn.Unix())} {
+		if got := gauge(t, metrics, name, "whatsapp"); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
 	ev := &event.Event{V: 1, ID: "d", Channel: "couple:updates:c", Type: "d", Source: "api", Payload: json.RawMessage(`{"coupleId":"c1","room":"1"}`), OccurredAt: n.now(), AcceptedAt: n.now()}
 	n.rules("wa", event.Target{Types: []string{"none"}})
 	a, err := n.journal.Append(t.Context(), ev)
@@ -77,6 +92,23 @@ func TestDeliverWaitsForWhatIsHeld(t *testing.T) {
 	if !slices.Equal(got, []string{"0", "1"}) {
 		t.Errorf("told %q", got)
 	}
+}
+
+// gauge returns a gauge's value for a vendor; 0 where there is none.
+func gauge(t *testing.T, metrics *prometheus.Registry, name, vendor string) float64 {
+	t.Helper()
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && len(m.GetLabel()) == 1 && m.GetLabel()[0].GetValue() == vendor {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	return 0
 }
 
 // More events than one digest tells are told by several, with one result each.

@@ -47,7 +47,7 @@ func (in *integration) takeIn() {
 	w := in.bag.arrived[0]
 	in.bag.arrived[0] = nil
 	in.bag.arrived = in.bag.arrived[1:]
-	in.lanes.Push(w.Delivery.Lane(), in.bag.add(&task{d: w.Delivery, work: w}))
+	in.push(&task{d: w.Delivery, work: w})
 	in.t.works.give(1)
 }
 
@@ -82,14 +82,14 @@ func (in *integration) returned() bool {
 
 func (in *integration) takeParked(items []journal.Parked) {
 	for _, item := range items {
-		in.lanes.Push(item.Delivery.Lane(), in.bag.add(&task{d: item.Delivery, parkSeq: item.Seq}))
+		in.push(&task{d: item.Delivery, parkSeq: item.Seq})
 		in.bag.loaded = item.Seq
 	}
 }
 
 // room reports whether a delivery that arrives may be held in memory.
 func (in *integration) room() bool {
-	if in.backlog || len(in.bag.tasks) >= in.sys.cfg.Hold {
+	if in.backlog || in.crowd() >= in.sys.cfg.Hold {
 		return false
 	}
 	if _, over := in.over(); over {
@@ -155,10 +155,14 @@ func (in *integration) parked(m parked) {
 // load takes the oldest from the park once memory has room again, or looks for the first time whether
 // anything waits there.
 func (in *integration) load() {
-	limit := in.sys.cfg.Hold - len(in.bag.tasks)
-	if !in.backlog || in.loading || in.found != nil || len(in.bag.tasks) > in.sys.cfg.Hold/2 {
+	if !in.backlog || in.loading || in.found != nil {
 		return
 	}
+	crowd := in.crowd()
+	if crowd > in.sys.cfg.Hold/2 {
+		return
+	}
+	limit := in.sys.cfg.Hold - crowd
 	if _, why := in.resting(); why != "" && in.looked {
 		if _, over := in.over(); !over {
 			return

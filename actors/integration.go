@@ -65,6 +65,9 @@ type integration struct {
 	nextProbe time.Time
 	lastProbe *event.Probe // nil: not asked since the configuration changed
 
+	quiets   map[event.QuietHours]*quietHours
+	quietEnd time.Time // until then a lane may be held for quiet hours
+
 	rate        delivery.SuccessRate
 	state       event.State
 	since       time.Time
@@ -79,6 +82,7 @@ func newIntegration(t *tenure, ch *child) *integration {
 		t: t, sys: sys, child: ch, bag: ch.delivery, id: ch.id, incarnation: ch.delivery.incarnations,
 		log:     sys.log.With().Str("integration", ch.id).Logger(),
 		breaker: delivery.NewBreaker(sys.cfg.Breaker), state: event.Healthy, since: sys.cfg.Now(), backlog: true,
+		quiets: map[event.QuietHours]*quietHours{},
 	}
 }
 

@@ -1,9 +1,11 @@
 package actors
 
 import (
+	"context"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/actors/event"
 )
 
@@ -20,7 +22,7 @@ type metrics struct {
 	limits     map[string]prometheus.Counter // by the reason that a limit gives
 }
 
-func newMetrics(reg prometheus.Registerer, gate *delivery.Gate) *metrics {
+func newMetrics(s *System, reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		routed:     prometheus.NewCounter(prometheus.CounterOpts{Name: "wedsync_events_routed_total", Help: "Events routed to their integrations."}),
 		restarts:   prometheus.NewCounter(prometheus.CounterOpts{Name: "wedsync_actor_restarts_total", Help: "Actors restarted after a panic."}),
@@ -35,9 +37,9 @@ func newMetrics(reg prometheus.Registerer, gate *delivery.Gate) *metrics {
 		retries:  prometheus.NewCounter(prometheus.CounterOpts{Name: "wedsync_log_write_retries_total", Help: "Writes of the actors that the log refused and that were tried again."}),
 	}
 	inFlight := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "wedsync_calls_in_flight", Help: "Calls to vendors under way."},
-		func() float64 { return float64(gate.InUse()) })
+		func() float64 { return float64(s.gate.InUse()) })
 	queued := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "wedsync_integrations_queued", Help: "Integrations with something to send that wait for a free call."},
-		func() float64 { return float64(gate.Waiting()) })
+		func() float64 { return float64(s.gate.Waiting()) })
 	limits := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "wedsync_delivery_limits_total", Help: "Deliveries that ended, and calls that were cut off, at a limit; by the reason that is recorded.",
 	}, []string{"reason"})
@@ -45,7 +47,7 @@ func newMetrics(reg prometheus.Registerer, gate *delivery.Gate) *metrics {
 	for _, reason := range []string{event.ReasonExhausted, event.ReasonExpired, event.ReasonExpression, event.ReasonHops, event.ReasonTimeout} {
 		m.limits[reason] = limits.WithLabelValues(reason)
 	}
-	reg.MustRegister(m.routed, m.restarts, m.deliveries, m.attempts, m.seconds, m.parked, m.breakers, m.retries, inFlight, queued, limits)
+	reg.MustRegister(heldMetrics{s}, m.routed, m.restarts, m.deliveries, m.attempts, m.seconds, m.parked, m.breakers, m.retries, inFlight, queued, limits)
 	return m
 }
 
@@ -53,5 +55,41 @@ func newMetrics(reg prometheus.Registerer, gate *delivery.Gate) *metrics {
 func (m *metrics) limit(reason string) {
 	if c := m.limits[reason]; c != nil {
 		c.Inc()
+	}
+}
+
+// heldMetrics asks the log, when it is asked itself, what it holds for integrations of this node's shards.
+type heldMetrics struct{ sys *System }
+
+var (
+	heldCount = prometheus.NewDesc("wedsync_deliveries_held", "Deliveries that quiet hours or a digest hold in the log, by vendor.", []string{"vendor"}, nil)
+	heldNext  = prometheus.NewDesc("wedsync_deliveries_held_until_seconds", "When the next of the held deliveries is released, in Unix seconds, by vendor.", []string{"vendor"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (h heldMetrics) Describe(out chan<- *prometheus.Desc) {
+	out <- heldCount
+	out <- heldNext
+}
+
+// Collect implements prometheus.Collector.
+func (h heldMetrics) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	byVendor := map[string]*event.Health{}
+	for id, held := range h.sys.heldBack(ctx, "") {
+		entry, ok := h.sys.cfg.Registry.Lookup(id)
+		if !ok || h.sys.shardOf(id) == nil {
+			continue
+		}
+		vendor := entry.Integration.Vendor
+		if byVendor[vendor] == nil {
+			byVendor[vendor] = &event.Health{}
+		}
+		byVendor[vendor].AddHeld(held.Count, held.Next)
+	}
+	for vendor, sum := range byVendor {
+		out <- prometheus.MustNewConstMetric(heldCount, prometheus.GaugeValue, float64(sum.Held), vendor)
+		out <- prometheus.MustNewConstMetric(heldNext, prometheus.GaugeValue, float64(sum.HeldUntil.Unix()), vendor)
 	}
 }

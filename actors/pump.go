@@ -53,6 +53,11 @@ func (in *integration) startNext(now time.Time) bool {
 		in.settle(*item, event.Skipped, event.ReasonErased, "")
 		return true
 	}
+	if until := in.quietUntil((*item).d, now); !until.IsZero() {
+		in.sys.gate.Release(in.id)
+		in.holdQuiet(key, (*item).d, until)
+		return true
+	}
 	if wait := in.recipientWait(*item, now); wait > 0 {
 		in.sys.gate.Release(in.id)
 		in.lanes.Hold(key, now.Add(wait))
@@ -115,8 +120,7 @@ func (in *integration) expire() {
 		return
 	}
 	in.nextExpiry = now.Add(min(max(limit/20, 100*time.Millisecond), time.Minute))
-	before := now.Add(-limit)
-	for _, t := range in.lanes.Expire(func(t **task) bool { return (*t).d.Due().Before(before) }) {
+	for _, t := range in.lanes.Expire(func(t **task) bool { return in.waited((*t).d, now) > limit }) {
 		t.out = true
 		in.settle(t, event.Dead, event.ReasonExpired, "it waited longer than the integration's limit of "+limit.String())
 	}

@@ -134,7 +134,7 @@ func (w *wall) set(t *testing.T, text string) {
 func (w *wall) now() time.Time { return time.Unix(0, w.at.Load()) }
 
 // longLease outlives the clock's being set.
-func longLease(cfg *actors.Config) { cfg.LeaseTTL = time.Minute }
+func longLease(cfg *actors.Config) { cfg.LeaseTTL = 24 * time.Hour }
 
 // ruled starts a node on a clock that stands at the time, and has WhatsApp tell the couple by the rules.
 func ruled(t *testing.T, at string, rules event.Target, change ...func(*event.Integration)) (*node, *wall, *vendors.WhatsApp) {

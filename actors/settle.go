@@ -121,7 +121,7 @@ func (in *integration) pauseItself(v adapter.Verdict) {
 // settle ends a delivery that will not be made; its lane goes on when that is in the log.
 func (in *integration) settle(t *task, outcome event.Outcome, reason, detail string) {
 	now := in.sys.cfg.Now().UTC()
-	r := event.RecordOf(t.d)
+	r := in.record(t.d)
 	r.Attempts = t.unrecorded()
 	r.Result = &event.Result{Outcome: outcome, Reason: reason, FinishedAt: now, Attempts: t.made}
 	in.sys.metrics.deliveries.WithLabelValues(t.d.Vendor, string(outcome)).Inc()

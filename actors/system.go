@@ -54,7 +54,7 @@ func New(cfg Config) (*System, error) {
 		shards: make([]atomic.Pointer[actor.PID], cfg.Journal.Shards()),
 	}
 	s.cfg.Caller = LogCaller{Log: cfg.Journal, Next: cfg.Caller}
-	s.metrics = newMetrics(cfg.Metrics, s.gate)
+	s.metrics = newMetrics(s, cfg.Metrics)
 	quiet := slog.New(slog.DiscardHandler) // panics are logged by logPanics, the rest is protoactor's own
 	s.actors = actor.NewActorSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }),
@@ -140,7 +140,7 @@ func (s *System) ResetBreaker(ctx context.Context, id string) error {
 // Reinstate lets a suspended integration work again.
 func (s *System) Reinstate(ctx context.Context, id string) error { return s.tell(ctx, id, reinstate{}) }
 
-// Health asks the integration's actor how it does.
+// Health asks the integration's actor how it does, and the log how much of its it holds.
 func (s *System) Health(ctx context.Context, id string) (event.Health, error) {
 	answer, err := s.ask(ctx, id, getHealth{})
 	if err != nil {
@@ -150,6 +150,8 @@ func (s *System) Health(ctx context.Context, id string) (event.Health, error) {
 	if !ok {
 		return event.Health{}, fmt.Errorf("actors: integration %s answered %T", id, answer)
 	}
+	held := s.heldBack(ctx, id)[id]
+	h.AddHeld(held.Count, held.Next)
 	return h, nil
 }
 

@@ -7,7 +7,7 @@ import (
 
 // Lanes keeps items in order: first in, first out for each key, at most one item of a key in flight,
 // and different keys side by side. A lane whose head is waiting is either ready, in a line that is
-// served in turn, or held until some time. Every operation but All, Expire and Release costs at most
+// served in turn, or held until some time. Every operation but All, Expire, Overtake and Release costs at most
 // the logarithm of the number of held lanes, and a lane without items takes no memory.
 //
 // The zero Lanes is empty and ready for use. It is not safe for concurrent use.
@@ -127,6 +127,29 @@ func (l *Lanes[T]) Hold(key string, until time.Time) {
 	l.holds++
 	ln.until, ln.hold = until, l.holds
 	l.held.push(ln)
+}
+
+// Overtake puts the first item of a key that may go before the head there, and ends the head's hold; or
+// reports false when none may, or the head is in flight. It costs the number of the key's items.
+func (l *Lanes[T]) Overtake(key string, may func(head, item *T) bool) bool {
+	ln := l.lanes[key]
+	if ln == nil || ln.inFlight {
+		return false
+	}
+	for before := ln.head; before.next != nil; before = before.next {
+		one := before.next
+		if !may(&ln.head.item, &one.item) {
+			continue
+		}
+		before.next = one.next
+		if ln.tail == one {
+			ln.tail = before
+		}
+		one.next, ln.head = ln.head, one
+		l.Hold(key, time.Time{})
+		return true
+	}
+	return false
 }
 
 // Release ends every hold, the earliest first. It costs n log n in the number of held lanes.

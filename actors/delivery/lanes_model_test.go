@@ -34,6 +34,18 @@ func (m *model) hold(key string, until time.Time) {
 	}
 }
 
+func (m *model) overtake(key string, may func(head, item int) bool) bool {
+	items := m.items[key]
+	for i := 1; i < len(items) && !m.inFlight[key]; i++ {
+		if may(items[0], items[i]) {
+			m.items[key] = slices.Concat(items[i:i+1], items[:i], items[i+1:])
+			m.until[key] = time.Time{}
+			return true
+		}
+	}
+	return false
+}
+
 func (m *model) expire(gone func(int) bool) (out []int) {
 	for key, items := range m.items {
 		for !m.inFlight[key] && len(items) > 0 && gone(items[0]) {
@@ -96,6 +108,14 @@ func playLanes(t *testing.T, script []byte) {
 		key := string('a' + rune(op>>3&7))
 		switch op & 7 {
 		case 0, 1:
+			if op > 191 {
+				may := func(head, item int) bool { return item%4 == 3 && head%4 != 3 }
+				got := l.Overtake(key, func(head, item *int) bool { return may(*head, *item) })
+				if want := m.overtake(key, may); got != want {
+					t.Fatalf("op %d: overtaken is %v, the model %v", i, got, want)
+				}
+				break
+			}
 			l.Push(key, pushed)
 			m.items[key] = append(m.items[key], pushed)
 			pushed++

@@ -60,10 +60,31 @@ func (q Quiet) Until(now time.Time) time.Time {
 	}
 }
 
+// Outside returns how much of the time from one moment to another is outside of quiet hours.
+func (q Quiet) Outside(from, to time.Time) time.Duration {
+	var sum time.Duration
+	for at := q.Until(from); at.Before(to); {
+		next := at.Add((q.from - q.wall(at) + day) % day)
+		if _, change := at.In(q.zone).ZoneBounds(); !change.IsZero() && change.Before(next) {
+			next = change // the wall's clock jumps before: look again from there
+		}
+		if next.After(to) {
+			next = to
+		}
+		sum += next.Sub(at)
+		at = q.Until(next)
+	}
+	return sum
+}
+
+// wall is the time since midnight by the wall's clock.
+func (q Quiet) wall(at time.Time) time.Duration {
+	h, m, s := at.In(q.zone).Clock()
+	return time.Duration(h)*time.Hour + time.Duration(m)*time.Minute + time.Duration(s)*time.Second + time.Duration(at.Nanosecond())
+}
+
 // left is how long the quiet hours last from then on if the wall's clock does not jump; 0 outside of them.
 func (q Quiet) left(at time.Time) time.Duration {
-	h, m, s := at.In(q.zone).Clock()
-	wall := time.Duration(h)*time.Hour + time.Duration(m)*time.Minute + time.Duration(s)*time.Second + time.Duration(at.Nanosecond())
-	since, length := (wall-q.from+day)%day, (q.to-q.from+day)%day
+	since, length := (q.wall(at)-q.from+day)%day, (q.to-q.from+day)%day
 	return max(length-since, 0)
 }

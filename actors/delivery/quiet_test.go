@@ -45,6 +45,43 @@ func TestQuietHours(t *testing.T) {
 	}
 }
 
+func TestTimeOutsideOfQuietHours(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		from, to string
+		want     time.Duration
+	}{
+		{"2027-06-12T12:00:00+02:00", "2027-06-12T11:00:00+02:00", 0},
+		{"2027-06-12T12:00:00+02:00", "2027-06-12T13:00:00+02:00", time.Hour},
+		{"2027-06-12T21:00:00+02:00", "2027-06-13T03:00:00+02:00", time.Hour},
+		{"2027-06-12T22:00:00+02:00", "2027-06-13T07:00:00+02:00", 0},
+		{"2027-06-12T23:00:00+02:00", "2027-06-13T07:00:01.5+02:00", 1500 * time.Millisecond},
+		{"2027-06-12T21:00:00+02:00", "2027-06-15T08:00:00+02:00", (1 + 15 + 15 + 1) * time.Hour},
+		// 28 March and 31 October 2027: the clock is put forward and back in the night.
+		{"2027-03-27T21:00:00+01:00", "2027-03-28T08:00:00+02:00", 2 * time.Hour},
+		{"2027-10-30T21:00:00+02:00", "2027-10-31T08:00:00+01:00", 2 * time.Hour},
+	} {
+		q, err := delivery.NewQuiet(event.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Paris"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := q.Outside(at(t, c.from), at(t, c.to)); got != c.want {
+			t.Errorf("from %s to %s: %v, want %v", c.from, c.to, got, c.want)
+		}
+	}
+	// Quiet from 02:30, on the night in which that comes twice, and on that in which it does not come.
+	q, err := delivery.NewQuiet(event.QuietHours{From: "02:30", To: "03:30", TimeZone: "Europe/Paris"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := q.Outside(at(t, "2027-10-31T02:00:00+02:00"), at(t, "2027-10-31T04:00:00+01:00")); got != 90*time.Minute {
+		t.Errorf("where the quiet hours begin twice: %v, want 1h30m", got)
+	}
+	if got := q.Outside(at(t, "2027-03-28T01:00:00+01:00"), at(t, "2027-03-28T04:00:00+02:00")); got != 90*time.Minute {
+		t.Errorf("where the quiet hours begin at no time: %v, want 1h30m", got)
+	}
+}
+
 func at(t *testing.T, text string) time.Time {
 	t.Helper()
 	v, err := time.Parse(time.RFC3339, text)

@@ -28,9 +28,22 @@ type Health struct {
 	Waiting     int       `json:"waiting"`     // held in memory
 	Parked      uint64    `json:"parked"`      // waiting in the log
 	InFlight    int       `json:"inFlight"`
+	Held        uint64    `json:"held"`                // by quiet hours or a digest; what waited before these began is among the others, too
+	HeldUntil   time.Time `json:"heldUntil,omitzero"`  // when the next of the held ones may be sent
 	NextProbe   time.Time `json:"nextProbe,omitzero"`  // while the breaker is open; zero while a probe is under way
 	LastProbe   *Probe    `json:"lastProbe,omitempty"` // nil: not probed yet, or the vendor has nothing to probe
 	Since       time.Time `json:"since"`               // when the state began
+}
+
+// AddHeld counts more that is held, the next of it until then.
+func (h *Health) AddHeld(count uint64, until time.Time) {
+	if count == 0 {
+		return
+	}
+	h.Held += count
+	if h.HeldUntil.IsZero() || until.Before(h.HeldUntil) {
+		h.HeldUntil = until.UTC()
+	}
 }
 
 // Probe is how the vendor answered a question that changes nothing. It is asked every minute while

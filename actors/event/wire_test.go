@@ -73,7 +73,8 @@ func sampleDelivery() event.Delivery {
 		Channel: "supplier:dashboard:42", Integration: "studiocloud-42", Vendor: "studiocloud",
 		Category: event.PhotographyCRM, WeddingID: "7", CorrelationID: "c1", TraceParent: "00-a-b-01",
 		Recipient: "+33612345678", Vars: map[string]string{"supplierId": "42"},
-		AcceptedAt: accepted, RoutedAt: routed, NotBefore: accepted.Add(time.Hour), Replay: 1, Queued: 12, Digest: []uint64{98, 99}, Body: json.RawMessage(`{"client_id":"7"}`),
+		AcceptedAt: accepted, RoutedAt: routed, NotBefore: accepted.Add(time.Hour),
+		Quiet: &event.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Paris"}, Critical: true, Replay: 1, Queued: 12, Digest: []uint64{98, 99}, Body: json.RawMessage(`{"client_id":"7"}`),
 	}
 }
 
@@ -104,7 +105,8 @@ const (
 	deliveryJSON = `{"v":1,"id":"dlv_1","eventId":"ev1","eventSeq":99,"eventType":"timeline.updated",` +
 		`"channel":"supplier:dashboard:42","integration":"studiocloud-42","vendor":"studiocloud","category":"photography-crm",` +
 		`"weddingId":"7","correlationId":"c1","traceparent":"00-a-b-01","recipient":"+33612345678","vars":{"supplierId":"42"},"acceptedAt":"2026-06-20T13:00:00.123456789Z",` +
-		`"routedAt":"2026-06-20T13:00:00.125456789Z","notBefore":"2026-06-20T14:00:00.123456789Z","replay":1,"queued":12,"digest":[98,99],"body":{"client_id":"7"}}`
+		`"routedAt":"2026-06-20T13:00:00.125456789Z","notBefore":"2026-06-20T14:00:00.123456789Z",` +
+		`"quiet":{"from":"22:00","to":"07:00","timeZone":"Europe/Paris"},"critical":true,"replay":1,"queued":12,"digest":[98,99],"body":{"client_id":"7"}}`
 	attemptJSON = `{"number":1,"startedAt":"2026-06-20T13:00:00.125456789Z","duration":"1.5ms","status":503,` +
 		`"verdict":"retry","reason":"throttled","detail":"busy","probe":true}`
 	recordJSON = `{"v":1,"node":"n1","delivery":{"id":"dlv_1","replay":1,"eventId":"ev1","eventType":"timeline.updated",` +
@@ -123,7 +125,7 @@ const (
 	mappingJSON = `{"v":1,"id":"m1","pattern":"supplier:dashboard:{supplierId}","types":["timeline.updated"],` +
 		`"targets":[{"category":"photography-crm"},{"integration":"slack-1","types":["timeline.updated"],"recipients":["#weddings"],"quietHours":{"from":"22:00","to":"07:00","timeZone":"Europe/Paris"},"digest":{"window":"15m0s"},"critical":["wedding.cancelled"]}],"when":"true","fields":{"notes":"1"}}`
 	healthJSON = `{"integration":"slack-1","vendor":"slack","state":"open","reason":"r","lastError":"e",` +
-		`"lastErrorAt":"2026-06-20T13:00:00.123456789Z","successRate":0.5,"waiting":1,"parked":2,"inFlight":3,` +
+		`"lastErrorAt":"2026-06-20T13:00:00.123456789Z","successRate":0.5,"waiting":1,"parked":2,"inFlight":3,"held":4,"heldUntil":"2026-06-20T13:00:00.123456789Z",` +
 		`"nextProbe":"2026-06-20T13:00:00.123456789Z",` +
 		`"lastProbe":{"at":"2026-06-20T13:00:00.123456789Z","ok":true,"reason":"r","duration":"1s"},"since":"2026-06-20T13:00:00.123456789Z"}`
 )
@@ -161,7 +163,7 @@ func TestWireFormat(t *testing.T) {
 		},
 		healthJSON: event.Health{
 			Integration: "slack-1", Vendor: "slack", State: event.Open, Reason: "r", LastError: "e", LastErrorAt: accepted,
-			SuccessRate: 0.5, Waiting: 1, Parked: 2, InFlight: 3, NextProbe: accepted,
+			SuccessRate: 0.5, Waiting: 1, Parked: 2, InFlight: 3, Held: 4, HeldUntil: accepted, NextProbe: accepted,
 			LastProbe: &event.Probe{At: accepted, OK: true, Reason: "r", Duration: event.Duration(time.Second)}, Since: accepted,
 		},
 	} {
@@ -219,12 +221,12 @@ func TestWireFormatLeavesOut(t *testing.T) {
 	for want, v := range map[string]any{
 		`{"v":0,"id":"","channel":"","type":"","payload":null,"occurredAt":` + zero + `,"acceptedAt":` + zero + `,"source":""}`: event.Event{},
 		`{"v":0,"node":""}`: event.Record{},
-		`{"number":0,"startedAt":` + zero + `,"duration":"0s","verdict":""}`:                                                 event.Attempt{},
-		`{"outcome":"","finishedAt":` + zero + `,"attempts":0}`:                                                              event.Result{},
-		`{"v":0,"id":"","vendor":"","category":"","settings":null}`:                                                          event.Integration{},
-		`{"v":0,"id":"","pattern":"","targets":null}`:                                                                        event.Mapping{},
-		`{"at":` + zero + `,"actor":"","action":"","target":"","outcome":""}`:                                                event.Audit{},
-		`{"integration":"","vendor":"","state":"","successRate":0,"waiting":0,"parked":0,"inFlight":0,"since":` + zero + `}`: event.Health{},
+		`{"number":0,"startedAt":` + zero + `,"duration":"0s","verdict":""}`:                                                          event.Attempt{},
+		`{"outcome":"","finishedAt":` + zero + `,"attempts":0}`:                                                                       event.Result{},
+		`{"v":0,"id":"","vendor":"","category":"","settings":null}`:                                                                   event.Integration{},
+		`{"v":0,"id":"","pattern":"","targets":null}`:                                                                                 event.Mapping{},
+		`{"at":` + zero + `,"actor":"","action":"","target":"","outcome":""}`:                                                         event.Audit{},
+		`{"integration":"","vendor":"","state":"","successRate":0,"waiting":0,"parked":0,"inFlight":0,"held":0,"since":` + zero + `}`: event.Health{},
 	} {
 		if got, err := json.Marshal(v); err != nil || string(got) != want {
 			t.Errorf("%T:\n got %s, %v\nwant %s", v, got, err, want)
