@@ -28,7 +28,7 @@ type arrival struct {
 	decode   error
 }
 
-func newInbox(t *testing.T, conn adapter.Connection) *inbox {
+func newInbox(t testing.TB, conn adapter.Connection) *inbox {
 	t.Helper()
 	box := &inbox{conn: conn}
 	box.Server = httptest.NewServer(http.HandlerFunc(box.serve))
