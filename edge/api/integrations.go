@@ -24,7 +24,7 @@ import (
 type integration struct {
 	V        int               `json:"v,omitempty" doc:"Version of the record; ignored in requests."`
 	ID       string            `json:"id,omitempty" doc:"1 to 64 of A-Za-z0-9_-; in requests the path's."`
-	Name     string            `json:"name,omitempty" maxLength:"200"`
+	Name     string            `json:"name,omitempty" maxLength:"128"`
 	Vendor   string            `json:"vendor" doc:"See /api/vendors. Cannot change."`
 	Category event.Category    `json:"category,omitempty" doc:"The vendor's, and may be left out; required where the vendor has none."`
 	Owner    map[string]string `json:"owner,omitempty" doc:"Such as supplierId=42. Without any, it is everybody's."`

@@ -275,6 +275,9 @@ func TestBudget(t *testing.T) {
 	if n.appended(t) != 3 {
 		t.Errorf("%d events", n.appended(t))
 	}
+	if got := n.verdicts(t, "venuemaster", problem.RateLimited); got != 1 {
+		t.Errorf("the metric counts %v", got)
+	}
 	n.clock.advance(time.Duration(after) * time.Second)
 	if a := n.send(t, "msg_3", capacity("")); a.status != 202 {
 		t.Errorf("an hour later: %d %s", a.status, a.body)

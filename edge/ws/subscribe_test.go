@@ -102,6 +102,9 @@ func TestSubscribeRefusals(t *testing.T) {
 			t.Errorf("subscribe to %q: %v, want error %d", tt.channel, r, tt.want)
 		}
 	}
+	if got := metric(t, n, "wedsync_ws_commands_total", "command", "subscribe", "code", "106"); got != 1 {
+		t.Errorf("the metric counts %v subscriptions too many", got)
+	}
 	c.ok(`"unsubscribe":{"channel":"b:*:c:*"}`)
 	c.subscribe("a:2")
 	nobody := dialConnected(t, n, grant(t, "u", 0, nil, nil))
