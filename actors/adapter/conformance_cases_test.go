@@ -41,8 +41,14 @@ func ways() map[string][]way {
 		"eventplanning": signed,
 		"irisworks":     signed,
 		"shootq":        signed,
-		"vsco":          {{name: "rest", connect: plain, outgoing: "api_key", faults: httpFaults()}},
-		"tripleseat":    {{name: "rest", connect: plain, outgoing: "client_secret", faults: tripleseatFaults()}},
+		"vsco": {
+			{name: "rest", connect: plain, outgoing: "api_key", faults: httpFaults()},
+			{name: "replacing", outgoing: "api_key", faults: httpFaults(), connect: func(v vendors.Vendor, id string) (event.Integration, event.Secrets) {
+				v.(*vendors.VSCO).ReplaceEntries()
+				return plain(v, id)
+			}},
+		},
+		"tripleseat": {{name: "rest", connect: plain, outgoing: "client_secret", faults: tripleseatFaults()}},
 		"webhook": {
 			{name: "standard", connect: plain, outgoing: "signing", faults: httpFaults()},
 			{name: "cloudevents", outgoing: "signing", faults: httpFaults(), connect: func(v vendors.Vendor, id string) (event.Integration, event.Secrets) {

@@ -109,8 +109,8 @@ type vscoEvent struct {
 	Name        string        `json:"name"`
 	StartDate   string        `json:"startDate"`
 	StartTime   string        `json:"startTime"`
-	EndDate     string        `json:"endDate,omitempty"`
-	EndTime     string        `json:"endTime,omitempty"`
+	EndDate     *string       `json:"endDate"` // null, which NullableDate allows: an update may keep what it leaves out,
+	EndTime     *string       `json:"endTime"` // and an end that is not known must not stay before a new start
 	Location    *vscoLocation `json:"location,omitempty"`
 	Description string        `json:"descriptionHtml"`
 	Confirmed   bool          `json:"confirmed,omitempty"`
@@ -182,7 +182,8 @@ func (e *vscoEvent) times(p payload) error {
 		return err
 	}
 	end = end.In(start.Location())
-	e.EndDate, e.EndTime = end.Format(time.DateOnly), end.Format(time.TimeOnly)
+	date, clock := end.Format(time.DateOnly), end.Format(time.TimeOnly)
+	e.EndDate, e.EndTime = &date, &clock
 	return nil
 }
 
@@ -223,35 +224,40 @@ func (c *vscoConn) Exchange(ctx context.Context, call *event.Call, _ time.Time, 
 	if err := json.Unmarshal(call.HTTP.Body, &entry); err != nil || len(entry.Mappings) == 0 {
 		return &event.Answer{Err: &lookupError{errors.New("the call holds no entry")}}
 	}
-	id, refused := c.lookUp(ctx, entry.Mappings[0].ID, do)
+	found, refused := c.lookUp(ctx, entry.Mappings[0].ID, do)
 	if refused != nil {
 		return refused
 	}
-	if id == "" {
+	if found == nil {
 		return do(ctx, call)
 	}
-	entry.Mappings = nil // "can not be updated currently" (ExternalMapping)
+	entry.Confirmed = entry.Confirmed || found.Confirmed // only a booking says so, and later events must not undo it
+	entry.Mappings = nil                                 // "can not be updated currently" (ExternalMapping)
 	body, err := json.Marshal(entry)
 	if err != nil {
 		return &event.Answer{Err: &lookupError{err}}
 	}
 	update := *call.HTTP
-	update.Method, update.URL, update.Body = http.MethodPut, call.HTTP.URL+"/"+id, body
+	update.Method, update.URL, update.Body = http.MethodPut, call.HTTP.URL+"/"+found.ID, body
 	return do(ctx, &event.Call{HTTP: &update, Recipient: call.Recipient})
 }
 
-// lookUp returns the id of the couple's entry, "" where there is none, or the answer that kept it from
+// vscoFound is the part of an entry that is looked up.
+type vscoFound struct {
+	ID        string        `json:"id"`
+	Confirmed bool          `json:"confirmed"`
+	Mappings  []vscoMapping `json:"externalMappings"`
+}
+
+// lookUp returns the couple's entry, nil where there is none, or the answer that kept it from
 // being known, with a *lookupError. Hidden entries count: a hidden one would else be made again each time.
-func (c *vscoConn) lookUp(ctx context.Context, coupleID string, do Doer) (id string, refused *event.Answer) {
+func (c *vscoConn) lookUp(ctx context.Context, coupleID string, do Doer) (entry *vscoFound, refused *event.Answer) {
 	query := url.Values{"externalMappingId": {coupleID}, "includeHidden": {"true"}, "pageSize": {"10"}}
 	answer := *do(ctx, &event.Call{HTTP: &event.HTTPCall{
 		Method: http.MethodGet, URL: c.base + "/event?" + query.Encode(), Header: c.header(),
 	}})
 	var found struct {
-		Items []struct {
-			ID       string        `json:"id"`
-			Mappings []vscoMapping `json:"externalMappings"`
-		} `json:"items"`
+		Items []vscoFound `json:"items"`
 	}
 	cause := answer.Err
 	switch {
@@ -261,16 +267,16 @@ func (c *vscoConn) lookUp(ctx context.Context, coupleID string, do Doer) (id str
 	case json.Unmarshal(answer.Body, &found) != nil || found.Items == nil:
 		cause = errors.New("the answer is not a list of entries")
 	case len(found.Items) == 0:
-		return "", nil
+		return nil, nil
 	case !isCode(found.Items[0].ID):
 		cause = errors.New("the entry found has no usable id")
 	case !slices.ContainsFunc(found.Items[0].Mappings, func(m vscoMapping) bool { return m.ID == coupleID }):
 		cause = errors.New("the entry found is not the couple's") // rather than write over another one
 	default:
-		return found.Items[0].ID, nil
+		return &found.Items[0], nil
 	}
 	answer.Err = &lookupError{cause}
-	return "", &answer
+	return nil, &answer
 }
 
 // lookupError says that a call was not made, since it is not known whether it was made before.

@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -56,33 +57,50 @@ func (s *vscoStudio) send(t *testing.T, ev *event.Event) adapter.Verdict {
 	return s.conn.Classify(d, adapter.Exchange(t.Context(), s.conn, call, time.Now(), s.sender.Do))
 }
 
-// TestVSCOOneEntry makes one entry a couple, whatever is lost and repeated, and keeps it up to date.
+// TestVSCOOneEntry makes one entry a couple, whatever is lost and repeated, and keeps it up to date, whether an
+// update keeps what it leaves out or not.
 func TestVSCOOneEntry(t *testing.T) {
 	t.Parallel()
-	s := newVSCOStudio(t, vendors.Config{})
-	first := sampleOf(t, "vsco", adapter.TypeTimelineUpdated)
-	remove := s.sim.Faults().Add(vendors.Fault{LoseAnswer: true})
-	if v := s.send(t, first); v.Kind != adapter.KindRetry || !v.Fault {
-		t.Errorf("a lost answer: %+v", v)
-	}
-	remove()
-	for _, ev := range []*event.Event{
-		first, sampleOf(t, "vsco", adapter.TypeBookingConfirmed), sampleOf(t, "vsco", adapter.TypeWeddingDateChanged),
-		withPayload(t, first, map[string]any{"coupleId": "cpl_2", "notes": "<b>&"}),
-	} {
-		if v := s.send(t, ev); v.Kind != adapter.KindDelivered {
-			t.Errorf("%s: %+v", ev.Type, v)
-		}
-	}
-	all := s.sim.Entries()
-	if len(all) != 2 {
-		t.Fatalf("%d entries, want one a couple: %v", len(all), all)
-	}
-	if e := all[0]; e["startDate"] != "2026-09-05" || e["startTime"] != "15:30:00" || e["confirmed"] != true {
-		t.Errorf("the entry is not what was said last: %v", e)
-	}
-	if text := all[1]["descriptionHtml"].(string); !strings.Contains(text, "Notes: &lt;b&gt;&amp;") || strings.Contains(text, "<b>") {
-		t.Errorf("the description holds markup: %s", text)
+	for name, prepare := range map[string]func(*vendors.VSCO){"merging": func(*vendors.VSCO) {}, "replacing": (*vendors.VSCO).ReplaceEntries} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newVSCOStudio(t, vendors.Config{})
+			prepare(s.sim)
+			first := sampleOf(t, "vsco", adapter.TypeTimelineUpdated)
+			remove := s.sim.Faults().Add(vendors.Fault{LoseAnswer: true})
+			if v := s.send(t, first); v.Kind != adapter.KindRetry || !v.Fault {
+				t.Errorf("a lost answer: %+v", v)
+			}
+			remove()
+			moved := sampleOf(t, "vsco", adapter.TypeWeddingDateChanged) // has no end
+			for _, c := range []struct {
+				ev   *event.Event
+				want string
+			}{
+				{first, "2026-06-20 16:00:00 to <nil> <nil>, confirmed <nil>"},
+				{sampleOf(t, "vsco", adapter.TypeBookingConfirmed), "2026-06-20 16:00:00 to 2026-06-20 23:30:00, confirmed true"},
+				{moved, "2026-09-05 15:30:00 to <nil> <nil>, confirmed true"},
+				{withPayload(t, moved, map[string]any{"endTime": "2026-09-06T01:00:00+02:00"}), "2026-09-05 15:30:00 to 2026-09-06 01:00:00, confirmed true"},
+			} {
+				if v := s.send(t, c.ev); v.Kind != adapter.KindDelivered {
+					t.Errorf("%s: %+v", c.ev.Type, v)
+				}
+				e := s.sim.Entries()[0]
+				if got := fmt.Sprintf("%v %v to %v %v, confirmed %v", e["startDate"], e["startTime"], e["endDate"], e["endTime"], e["confirmed"]); got != c.want {
+					t.Errorf("after %s the entry is %s, want %s", c.ev.Type, got, c.want)
+				}
+			}
+			if v := s.send(t, withPayload(t, first, map[string]any{"coupleId": "cpl_2", "notes": "<b>&"})); v.Kind != adapter.KindDelivered {
+				t.Errorf("%+v", v)
+			}
+			all := s.sim.Entries()
+			if len(all) != 2 {
+				t.Fatalf("%d entries, want one a couple: %v", len(all), all)
+			}
+			if text := all[1]["descriptionHtml"].(string); !strings.Contains(text, "Notes: &lt;b&gt;&amp;") || strings.Contains(text, "<b>") {
+				t.Errorf("the description holds markup: %s", text)
+			}
+		})
 	}
 }
 

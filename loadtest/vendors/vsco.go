@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -24,6 +25,7 @@ type VSCO struct {
 
 	mu      sync.Mutex
 	entries []map[string]any // as they were made, the oldest first
+	replace bool             // an update leaves nothing that it does not say
 }
 
 var _ Vendor = (*VSCO)(nil)
@@ -63,6 +65,14 @@ func (v *VSCO) Integration(id string) (event.Integration, event.Secrets) {
 		"base_url": v.url, "link": "https://weddings.example.com/couples",
 	})
 	return in, event.Secrets{"api_key": {event.SecretOf(v.key)}}
+}
+
+// ReplaceEntries has updates replace the entry from now on, but for what cannot be updated. At first they keep
+// what they leave out: Workspace does not document which it does.
+func (v *VSCO) ReplaceEntries() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.replace = true
 }
 
 // Entries gives the studio's calendar, the oldest entry first.
@@ -136,12 +146,11 @@ func (v *VSCO) put(req *http.Request, body []byte) reply {
 	if i < 0 {
 		return vscoFailure(http.StatusNotFound, "")
 	}
-	changed := map[string]any{}
-	for _, from := range []map[string]any{v.entries[i], changes} {
-		for name, value := range from {
-			changed[name] = value
-		}
+	changed := maps.Clone(v.entries[i])
+	if v.replace {
+		changed = map[string]any{"id": changed["id"], "externalMappings": changed["externalMappings"]}
 	}
+	maps.Copy(changed, changes)
 	v.entries[i] = changed
 	r := jsonReply(http.StatusOK, changed)
 	r.taken = true
@@ -155,6 +164,9 @@ func readVSCO(body []byte, isNew bool) (map[string]any, error) {
 		return nil, err
 	}
 	for name, value := range e {
+		if value == nil && (name == "endDate" || name == "endTime") {
+			continue // NullableDate, NullableTime
+		}
 		text, _ := value.(string)
 		var err error
 		switch name {
