@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,14 +63,6 @@ func ParseCursor(text string) (Cursor, error) {
 	return Cursor{}, fmt.Errorf("cursor %.80q is none; give the next of the page before", text)
 }
 
-// Own selects the records of one owner.
-type Own struct {
-	Integrations []string // ids
-	Mappings     []string // ids
-	Keys         []string // ids
-	Actors       []string // of audit records
-}
-
 // AuditQuery selects audit records. What is empty selects all.
 type AuditQuery struct {
 	Page
@@ -77,7 +70,7 @@ type AuditQuery struct {
 	Action  string // also with what follows it behind a "."
 	Target  string
 	Outcome string
-	Own     *Own // nil: of everybody
+	Owner   map[string]string // only records of whoever has all these owner variables
 }
 
 // AuditRow is an audit record as the audit table has it.
@@ -101,7 +94,7 @@ type DeliveryQuery struct {
 	EventID     string
 	WeddingID   string
 	Outcome     event.Outcome
-	Own         *Own // nil: of everybody
+	Among       []string // only to these integrations; nil: to all
 }
 
 // DeliveryRow is the end of a delivery as the deliveries table has it.
@@ -129,16 +122,14 @@ type DeliveryRow struct {
 func (s *Store) Audit(ctx context.Context, q AuditQuery) ([]AuditRow, Cursor, error) {
 	p := clickhouse.Parameters{
 		"actor": param(q.Actor), "action": param(q.Action), "target": param(q.Target), "outcome": param(q.Outcome),
-		"actors": "[]", "own": "[]",
 	}
-	if q.Own != nil {
-		own := kinds("integration", q.Own.Integrations)
-		own = append(own, kinds("webhook", q.Own.Integrations)...)
-		own = append(own, kinds("mapping", q.Own.Mappings)...)
-		own = append(own, kinds("key", q.Own.Keys)...)
-		p["own"], p["actors"] = list(own), list(q.Own.Actors)
+	names := slices.Sorted(maps.Keys(q.Owner))
+	of := make([]string, len(names))
+	for i, name := range names {
+		of[i] = q.Owner[name]
 	}
-	return find(ctx, s, "audit records", queries.Audit, p, q.Page, q.Own == nil, func(rows driver.Rows, r *AuditRow, c *Cursor) error {
+	p["names"], p["values"] = list(names), list(of)
+	return find(ctx, s, "audit records", queries.Audit, p, q.Page, func(rows driver.Rows, r *AuditRow, c *Cursor) error {
 		err := rows.Scan(&r.At, &r.Actor, &r.Action, &r.Target, &r.Outcome, &r.Detail, &r.From, &r.Node, &c.Generation, &c.Seq, &c.Epoch)
 		c.At = r.At.UnixMicro()
 		return err
@@ -150,12 +141,9 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) ([]AuditRow, Cursor, er
 func (s *Store) Deliveries(ctx context.Context, q DeliveryQuery) ([]DeliveryRow, Cursor, error) {
 	p := clickhouse.Parameters{
 		"delivery": param(q.ID), "channel": param(q.Channel), "integration": param(q.Integration), "event": param(q.EventID),
-		"wedding": param(q.WeddingID), "outcome": param(string(q.Outcome)), "own": "[]",
+		"wedding": param(q.WeddingID), "outcome": param(string(q.Outcome)), "all": strconv.FormatBool(q.Among == nil), "among": list(q.Among),
 	}
-	if q.Own != nil {
-		p["own"] = list(q.Own.Integrations)
-	}
-	return find(ctx, s, "deliveries", queries.Deliveries, p, q.Page, q.Own == nil, func(rows driver.Rows, r *DeliveryRow, c *Cursor) error {
+	return find(ctx, s, "deliveries", queries.Deliveries, p, q.Page, func(rows driver.Rows, r *DeliveryRow, c *Cursor) error {
 		var replay, attempts uint16
 		var outcome string
 		var latency int64
@@ -170,7 +158,7 @@ func (s *Store) Deliveries(ctx context.Context, q DeliveryQuery) ([]DeliveryRow,
 
 // find runs a query for one record more than is wanted: that tells whether there is a next page.
 func find[T any](
-	ctx context.Context, s *Store, what, query string, p clickhouse.Parameters, page Page, all bool,
+	ctx context.Context, s *Store, what, query string, p clickhouse.Parameters, page Page,
 	scan func(driver.Rows, *T, *Cursor) error,
 ) ([]T, Cursor, error) {
 	if page.Limit <= 0 {
@@ -182,7 +170,7 @@ func find[T any](
 		until = micros(page.Until)
 	}
 	maps.Copy(p, clickhouse.Parameters{
-		"since": micros(page.Since), "until": until, "limit": strconv.Itoa(page.Limit + 1), "all": strconv.FormatBool(all),
+		"since": micros(page.Since), "until": until, "limit": strconv.Itoa(page.Limit + 1),
 		"before": strconv.FormatInt(page.After.At, 10), "generation": strconv.FormatUint(uint64(page.After.Generation), 10),
 		"seq": strconv.FormatUint(page.After.Seq, 10), "epoch": param(page.After.Epoch),
 	})
@@ -209,15 +197,6 @@ func find[T any](
 		return nil, Cursor{}, fmt.Errorf("%s: %w", what, err)
 	}
 	return found, next, nil
-}
-
-// kinds puts the first word of actions before the ids of what they act upon.
-func kinds(kind string, ids []string) []string {
-	all := make([]string, len(ids))
-	for i, id := range ids {
-		all[i] = kind + " " + id
-	}
-	return all
 }
 
 // escapes are those of the format in which ClickHouse reads the text of a parameter.

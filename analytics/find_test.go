@@ -89,8 +89,8 @@ func TestFindDeliveries(t *testing.T) {
 		"time": {analytics.DeliveryQuery{Page: analytics.Page{Since: since, Until: until}}, func(d analytics.DeliveryRow) bool {
 			return !d.FinishedAt.Before(since.Truncate(time.Microsecond)) && d.FinishedAt.Before(until.Truncate(time.Microsecond))
 		}},
-		"own":  {analytics.DeliveryQuery{Own: &analytics.Own{Integrations: []string{"slack-1", "email-2"}}}, func(d analytics.DeliveryRow) bool { return d.Integration == "slack-1" || d.Integration == "email-2" }},
-		"none": {analytics.DeliveryQuery{Own: &analytics.Own{}}, func(analytics.DeliveryRow) bool { return false }},
+		"own":  {analytics.DeliveryQuery{Among: []string{"slack-1", "email-2"}}, func(d analytics.DeliveryRow) bool { return d.Integration == "slack-1" || d.Integration == "email-2" }},
+		"none": {analytics.DeliveryQuery{Among: []string{}}, func(analytics.DeliveryRow) bool { return false }},
 	} {
 		c.q.Limit = 7
 		got := pages(t, func(p analytics.Page) ([]analytics.DeliveryRow, analytics.Cursor, error) {
@@ -117,14 +117,15 @@ func TestFindAudit(t *testing.T) {
 	store, log := openStore(t, dsn), newLog()
 	base := time.Now().UTC().Truncate(time.Second)
 	odd := `o'dd\ "name"` + "\t\n\x00{x}"
+	alice := map[string]string{"supplierId": "42"}
 	all := []event.Audit{
-		{Actor: "admin:admin", Action: "integration.put", Target: "crm", Outcome: "ok", From: "::1"},
-		{Actor: "key:alice/1", Action: "integration.delete", Target: "crm", Outcome: "conflict"},
-		{Actor: "key:alice/2", Action: "mapping.put", Target: "m1", Outcome: "ok"},
+		{Actor: "admin:admin", Action: "integration.put", Target: "crm", Outcome: "ok", From: "::1", Owner: alice},
+		{Actor: "key:alice/1", Action: "integration.delete", Target: "crm", Outcome: "conflict", Owner: map[string]string{"supplierId": "42", odd: odd}},
+		{Actor: "key:alice/2", Action: "mapping.put", Target: "m1", Outcome: "ok", Owner: map[string]string{"venueId": "42"}},
 		{Actor: "key:alicex/2", Action: "integrations.x", Target: "crm", Outcome: "ok"},
 		{Actor: "webhook:crm", Action: "webhook.receive", Target: "crm", Outcome: "ok"},
 		{Actor: "anonymous", Action: "webhook.receive", Target: "crm2", Outcome: "signature_invalid"},
-		{Actor: "admin:admin", Action: "key.revoke", Target: "crm", Outcome: "ok", Detail: "a key of that id"},
+		{Actor: "admin:admin", Action: "key.revoke", Target: "crm", Outcome: "ok", Detail: "a key of that id", Owner: map[string]string{"supplierId": "43"}},
 		{Actor: odd, Action: odd, Target: odd, Outcome: odd, Detail: odd},
 	}
 	for i := range all {
@@ -138,18 +139,19 @@ func TestFindAudit(t *testing.T) {
 		q    analytics.AuditQuery
 		want string // their places
 	}{
-		"all":        {analytics.AuditQuery{}, "76543210"},
-		"actor":      {analytics.AuditQuery{Actor: "key:alice/1"}, "1"},
-		"name":       {analytics.AuditQuery{Actor: "key:alice"}, "21"},
-		"action":     {analytics.AuditQuery{Action: "webhook.receive"}, "54"},
-		"kind":       {analytics.AuditQuery{Action: "integration"}, "10"},
-		"target":     {analytics.AuditQuery{Target: "crm", Outcome: "ok"}, "6430"},
-		"odd":        {analytics.AuditQuery{Actor: odd, Action: odd, Target: odd, Outcome: odd}, "7"},
-		"time":       {analytics.AuditQuery{Page: analytics.Page{Since: base.Add(time.Second), Until: base.Add(2 * time.Second)}}, "32"},
-		"nothing":    {analytics.AuditQuery{Own: &analytics.Own{}}, ""},
-		"own things": {analytics.AuditQuery{Own: &analytics.Own{Integrations: []string{"crm"}, Mappings: []string{"m1"}}}, "4210"},
-		"own keys":   {analytics.AuditQuery{Own: &analytics.Own{Keys: []string{"crm"}, Actors: []string{odd, "key:alice/1"}}}, "761"},
-		"both":       {analytics.AuditQuery{Target: "crm", Own: &analytics.Own{Actors: []string{"webhook:crm"}}}, "4"},
+		"all":       {analytics.AuditQuery{}, "76543210"},
+		"actor":     {analytics.AuditQuery{Actor: "key:alice/1"}, "1"},
+		"name":      {analytics.AuditQuery{Actor: "key:alice"}, "21"},
+		"action":    {analytics.AuditQuery{Action: "webhook.receive"}, "54"},
+		"kind":      {analytics.AuditQuery{Action: "integration"}, "10"},
+		"target":    {analytics.AuditQuery{Target: "crm", Outcome: "ok"}, "6430"},
+		"odd":       {analytics.AuditQuery{Actor: odd, Action: odd, Target: odd, Outcome: odd}, "7"},
+		"time":      {analytics.AuditQuery{Page: analytics.Page{Since: base.Add(time.Second), Until: base.Add(2 * time.Second)}}, "32"},
+		"an owner":  {analytics.AuditQuery{Owner: alice}, "10"},
+		"odd owner": {analytics.AuditQuery{Owner: map[string]string{odd: odd, "supplierId": "42"}}, "1"},
+		"both":      {analytics.AuditQuery{Action: "integration.put", Owner: alice}, "0"},
+		"nobody":    {analytics.AuditQuery{Owner: map[string]string{"": "nobody"}}, ""},
+		"no value":  {analytics.AuditQuery{Owner: map[string]string{"supplierId": "4"}}, ""},
 	} {
 		for _, limit := range []int{1, 3, 100} {
 			c.q.Limit = limit

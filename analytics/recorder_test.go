@@ -117,7 +117,7 @@ func TestRowsAsRecorded(t *testing.T) {
 		Result: &event.Result{Outcome: event.Delivered, FinishedAt: at.Add(6 * time.Second), Attempts: 4},
 	}
 	log.append(&event.Record{V: 1, Node: "n1", Delivery: d},
-		&event.Record{V: 1, Node: "n2", Audit: &event.Audit{At: at, Actor: "admin:k", Action: "dead.replay", Target: "dlv_1", Outcome: "ok", Detail: "d", From: "10.0.0.1"}})
+		&event.Record{V: 1, Node: "n2", Audit: &event.Audit{At: at, Actor: "admin:k", Action: "dead.replay", Target: "dlv_1", Outcome: "ok", Detail: "d", From: "10.0.0.1", Owner: map[string]string{"supplierId": "42"}}})
 	r := run(t, store, log, quick())
 	r.reaches(t, 2, 30*time.Second)
 
@@ -144,7 +144,7 @@ func TestRowsAsRecorded(t *testing.T) {
 		"SELECT toString((wedding_id, category, accepted_at, routed_at, log_epoch, log_generation, log_seq, log_pos)) FROM attempts WHERE number = 4":              "('couple-1','photography-crm','2026-11-20 10:11:12.131415','2026-11-20 10:11:13.131415','" + log.epoch + "',0,1,1)",
 		"SELECT toString((finished_at, accepted_at, routed_at, delivery_id, replay, outcome, reason, attempts, event_id, event_type, latency_us)) FROM deliveries": "('2026-11-20 10:11:18.131415','2026-11-20 10:11:12.131415','2026-11-20 10:11:13.131415','dlv_1',2,'delivered','',4,'e1','timeline.updated',6000000)",
 		"SELECT toString((channel, integration, vendor, category, wedding_id, node, log_seq, log_pos)) FROM deliveries":                                            "('supplier:dashboard:42','crm','studiocloud','photography-crm','couple-1','n1',1,0)",
-		"SELECT toString((at, actor, action, target, outcome, detail, remote, node, log_seq, log_pos)) FROM audit":                                                 "('2026-11-20 10:11:12.131415','admin:k','dead.replay','dlv_1','ok','d','10.0.0.1','n2',2,0)",
+		"SELECT toString((at, actor, action, target, outcome, detail, remote, node, owner, log_seq, log_pos)) FROM audit":                                          "('2026-11-20 10:11:12.131415','admin:k','dead.replay','dlv_1','ok','d','10.0.0.1','n2',{'supplierId':'42'},2,0)",
 	} {
 		var got string
 		if err := conn.QueryRow(t.Context(), query).Scan(&got); err != nil || got != want {

@@ -195,15 +195,16 @@ type auditRows struct {
 	at                                              *values[time.Time]
 	actor, action, target, outcome, detail, remotes *values[string]
 	node                                            *values[string]
+	owner                                           *values[map[string]string]
 }
 
 func newAuditRows() auditRows {
 	a := auditRows{
 		at: newValues[time.Time]("at"), actor: newValues[string]("actor"), action: newValues[string]("action"),
 		target: newValues[string]("target"), outcome: newValues[string]("outcome"), detail: newValues[string]("detail"),
-		remotes: newValues[string]("remote"), node: newValues[string]("node"),
+		remotes: newValues[string]("remote"), node: newValues[string]("node"), owner: newValues[map[string]string]("owner"),
 	}
-	a.block = newBlock("audit", a.at, a.actor, a.action, a.target, a.outcome, a.detail, a.remotes, a.node)
+	a.block = newBlock("audit", a.at, a.actor, a.action, a.target, a.outcome, a.detail, a.remotes, a.node, a.owner)
 	return a
 }
 
@@ -217,6 +218,7 @@ func (r *auditRows) add(log logID, at place, node string, a *event.Audit) {
 	r.detail.add(a.Detail)
 	r.remotes.add(a.From)
 	r.node.add(node)
+	r.owner.add(a.Owner)
 }
 
 // What ClickHouse's DateTime and DateTime64 both hold.

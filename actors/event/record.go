@@ -98,6 +98,8 @@ type Audit struct {
 	Outcome string    `json:"outcome"` // "ok" or an error code
 	Detail  string    `json:"detail,omitempty"`
 	From    string    `json:"from,omitempty"` // remote address
+	// Owner are the owner variables of what was acted upon, as they were then; of nobody's, those of who acted.
+	Owner map[string]string `json:"owner,omitempty"`
 }
 
 // ResultID is the id under which the result of a delivery, replayed so many times, enters the log: it

@@ -1,8 +1,7 @@
 -- Audit records of [{since}, {until}), in microseconds, the newest first. Filters that are empty select
 -- all: an actor also with what follows it behind a "/", an action also with what follows behind a ".".
 -- Behind the record that ({before}, {generation}, {seq}, {epoch}) names; {before} 0: from the newest.
--- Unless {all}, only records of these {actors}, and about what is in {own}: each the action's first
--- word, a blank, and the target.
+-- Only of whom the owner variables {names} have the {values}.
 SELECT at, actor, action, target, outcome, detail, remote, node, log_generation, log_seq, log_epoch
 FROM audit
 WHERE at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')
@@ -13,7 +12,6 @@ WHERE at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')
   AND ({outcome:String} = '' OR outcome = {outcome:String})
   AND ({before:Int64} = 0 OR (toUnixTimestamp64Micro(at), log_generation, log_seq, log_epoch)
        < ({before:Int64}, {generation:UInt16}, {seq:UInt64}, {epoch:String}))
-  AND ({all:Bool} OR has({actors:Array(String)}, actor)
-       OR has({own:Array(String)}, concat(substringIndex(action, '.', 1), ' ', target)))
+  AND arrayAll((name, value) -> owner[name] = value, {names:Array(String)}, {values:Array(String)})
 ORDER BY toUnixTimestamp64Micro(at) DESC, log_generation DESC, log_seq DESC, log_epoch DESC
 LIMIT {limit:UInt32}

@@ -1,7 +1,7 @@
 -- Deliveries that ended in [{since}, {until}), in microseconds, the latest first; one that was replayed
 -- is there once for each end. Filters that are empty select all. Behind the record that ({before},
--- {generation}, {seq}, {epoch}) names; {before} 0: from the latest. Unless {all}, only those of {own}
--- integrations.
+-- {generation}, {seq}, {epoch}) names; {before} 0: from the latest. Unless {all}, only those to one {among}
+-- these integrations.
 SELECT
     finished_at, accepted_at, routed_at, delivery_id, replay, outcome, reason, attempts, event_id, event_type,
     channel, integration, vendor, category, wedding_id, node, latency_us, log_generation, log_seq, log_epoch
@@ -16,6 +16,6 @@ WHERE finished_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')
   AND ({outcome:String} = '' OR outcome = {outcome:String})
   AND ({before:Int64} = 0 OR (toUnixTimestamp64Micro(finished_at), log_generation, log_seq, log_epoch)
        < ({before:Int64}, {generation:UInt16}, {seq:UInt64}, {epoch:String}))
-  AND ({all:Bool} OR has({own:Array(String)}, integration))
+  AND ({all:Bool} OR has({among:Array(String)}, integration))
 ORDER BY toUnixTimestamp64Micro(finished_at) DESC, log_generation DESC, log_seq DESC, log_epoch DESC
 LIMIT {limit:UInt32}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/edge/access"
 )
@@ -123,6 +125,54 @@ func TestWhatWasDoneIsFoundByCommand(t *testing.T) {
 	}
 	if got := d.run("audit", "--after=x"); got.code != exitFailed || !strings.Contains(got.errors, "field_invalid") {
 		t.Errorf("a bad cursor: %+v", got)
+	}
+}
+
+// TestOwnersReadWhatOthersDidToTheirs: an owner's key finds what the administrator did to the owner's integration,
+// its dead letters too, and its end; it finds nothing of anybody else's.
+func TestOwnersReadWhatOthersDidToTheirs(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, func(c *Config) { c.ClickHouse.DSN = clickhouseEmbedded })
+	waitComponent(t, d.node.URL(), "clickhouse", "")
+	keys := map[string]createdKey{}
+	for _, owner := range []string{"alice", "bob"} {
+		var made createdKey
+		d.read(&made, "keys", "create", owner, "--owner=supplierId="+owner, "--channel=supplier:dashboard:{supplierId}", "--scope=audit:read,integrations:read")
+		keys[owner] = made
+	}
+	in, _ := d.sims.StudioCloud.Integration("alices")
+	in.Owner = map[string]string{"supplierId": "alice"}
+	if _, err := d.node.registry.Put(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	d.do("integrations", "pause", "alices")
+	d.do("integrations", "pause", "sim-slack")
+	var letter event.DeadLetter
+	letter.V, letter.DiedAt, letter.Delivery.V, letter.Delivery.ID, letter.Delivery.Integration = event.Version, time.Now(), event.Version, "dlv_1", "alices"
+	letter.Event.V, letter.Event.ID, letter.Delivery.Body, letter.Event.Payload = event.Version, "e", json.RawMessage(`{}`), json.RawMessage(`{}`)
+	if err := d.node.journal.Bury(t.Context(), &letter); err != nil {
+		t.Fatal(err)
+	}
+	d.do("dead", "discard", "1")
+	d.do("integrations", "delete", "alices")
+	if got := d.run("keys", "--key", keys["alice"].Text); got.code != exitFailed {
+		t.Errorf("beyond its scopes: %+v", got)
+	}
+	var found page[analytics.AuditRow]
+	d.eventually("the last of it to be found", func() bool {
+		d.read(&found, "audit", "--key", keys["alice"].Text)
+		return len(found.Items) > 0 && found.Items[0].Action == "access.refuse"
+	})
+	var did []string
+	for _, r := range found.Items {
+		did = append(did, r.Action+" "+r.Target)
+	}
+	if want := []string{"access.refuse list-keys", "integration.delete alices", "dead.discard 1", "integration.pause alices", "key.create " + keys["alice"].ID}; !slices.Equal(did, want) {
+		t.Errorf("alice finds %q, want %q", did, want)
+	}
+	d.read(&found, "audit", "--key", keys["bob"].Text)
+	if len(found.Items) != 1 || found.Items[0].Target != keys["bob"].ID {
+		t.Errorf("bob finds %+v", found.Items)
 	}
 }
 

@@ -18,7 +18,9 @@
 // A key that is bound to owner variables, such as supplierId=42, reaches only what is that owner's:
 //
 //   - integrations whose owner variables have all of the key's, with the same values, and what
-//     belongs to these: deliveries, dead letters, audit records;
+//     belongs to these: deliveries, dead letters;
+//   - audit records of what was done to what was that owner's at the time, by whomever, and of what that
+//     owner's keys did;
 //   - channels that one of the key's channel patterns selects, in which {supplierId} stands for 42.
 //     A bound key without patterns reaches no channel;
 //   - mappings whose pattern is covered by one of the key's, and whose targets are all integrations

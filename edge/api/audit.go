@@ -57,7 +57,7 @@ func (a *API) findAudit(ctx context.Context, in *auditInput) (*body[page[analyti
 		return nil, err
 	}
 	q := analytics.AuditQuery{
-		Actor: in.Actor, Action: in.Action, Target: in.Target, Outcome: in.Outcome, Own: a.own(callerOf(ctx)),
+		Actor: in.Actor, Action: in.Action, Target: in.Target, Outcome: in.Outcome, Owner: callerOf(ctx).Owner(),
 	}
 	if q.Page, err = a.pageOf(in.Paging); err != nil {
 		return nil, err

@@ -128,7 +128,7 @@ func (a *API) guarded(op *huma.Operation, h http.HandlerFunc) http.HandlerFunc {
 		ctx = context.WithValue(ctx, callerKey{}, caller{who, a.cfg.Source(r)})
 		for _, s := range scopes {
 			if err := allow(who, access.Scope(s)); err != nil {
-				a.audit(ctx, "access.refuse", op.OperationID, "", err)
+				a.audit(ctx, nil, "access.refuse", op.OperationID, "", err)
 				problem.Write(w, r, err)
 				return
 			}
@@ -142,10 +142,13 @@ func (a *API) guarded(op *huma.Operation, h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// audit records what the caller did, or was refused.
-func (a *API) audit(ctx context.Context, action, target, detail string, err error) {
+// audit records what the caller did, or was refused, for whoever it belonged to; nobody's is the caller's.
+func (a *API) audit(ctx context.Context, owner map[string]string, action, target, detail string, err error) {
 	c := callerOf(ctx)
-	rec := event.Audit{At: a.cfg.Now(), Actor: c.Actor(), Action: action, Target: target, Outcome: "ok", Detail: detail}
+	if len(owner) == 0 {
+		owner = c.Owner()
+	}
+	rec := event.Audit{At: a.cfg.Now(), Actor: c.Actor(), Action: action, Target: target, Outcome: "ok", Detail: detail, Owner: owner}
 	if err != nil {
 		rec.Outcome = problemOf(err).Code
 	}

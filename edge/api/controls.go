@@ -81,7 +81,8 @@ func (a *API) routeControls(h huma.API) {
 }
 
 func (a *API) pause(ctx context.Context, in *pauseInput) (_ *integrationOutput, err error) {
-	defer func() { a.audit(ctx, "integration.pause", in.ID, "", err) }()
+	done := a.onIntegration(ctx, "integration.pause", in.ID)
+	defer func() { done("", err) }()
 	if _, err := a.entry(ctx, in.ID); err != nil {
 		return nil, err
 	}
@@ -93,7 +94,8 @@ func (a *API) pause(ctx context.Context, in *pauseInput) (_ *integrationOutput, 
 }
 
 func (a *API) resume(ctx context.Context, in *idInput) (_ *integrationOutput, err error) {
-	defer func() { a.audit(ctx, "integration.resume", in.ID, "", err) }()
+	done := a.onIntegration(ctx, "integration.resume", in.ID)
+	defer func() { done("", err) }()
 	if _, err := a.entry(ctx, in.ID); err != nil {
 		return nil, err
 	}
@@ -104,7 +106,8 @@ func (a *API) resume(ctx context.Context, in *idInput) (_ *integrationOutput, er
 }
 
 func (a *API) resetBreaker(ctx context.Context, in *idInput) (_ *body[event.Health], err error) {
-	defer func() { a.audit(ctx, "integration.reset_breaker", in.ID, "", err) }()
+	done := a.onIntegration(ctx, "integration.reset_breaker", in.ID)
+	defer func() { done("", err) }()
 	if _, err := a.entry(ctx, in.ID); err != nil {
 		return nil, err
 	}
@@ -115,7 +118,8 @@ func (a *API) resetBreaker(ctx context.Context, in *idInput) (_ *body[event.Heal
 }
 
 func (a *API) reinstate(ctx context.Context, in *idInput) (_ *body[event.Health], err error) {
-	defer func() { a.audit(ctx, "integration.reinstate", in.ID, "", err) }()
+	done := a.onIntegration(ctx, "integration.reinstate", in.ID)
+	defer func() { done("", err) }()
 	if _, err := a.entry(ctx, in.ID); err != nil {
 		return nil, err
 	}
@@ -127,9 +131,8 @@ func (a *API) reinstate(ctx context.Context, in *idInput) (_ *body[event.Health]
 
 func (a *API) test(ctx context.Context, in *testInput) (_ *body[event.Attempt], err error) {
 	var came event.Attempt
-	defer func() {
-		a.audit(ctx, "integration.test", in.ID, strings.TrimSpace(came.Verdict+" "+came.Reason), err)
-	}()
+	done := a.onIntegration(ctx, "integration.test", in.ID)
+	defer func() { done(strings.TrimSpace(came.Verdict+" "+came.Reason), err) }()
 	if _, err := a.entry(ctx, in.ID); err != nil {
 		return nil, err
 	}
@@ -142,7 +145,8 @@ func (a *API) test(ctx context.Context, in *testInput) (_ *body[event.Attempt], 
 
 func (a *API) setSecrets(ctx context.Context, in *secretsInput) (_ *integrationOutput, err error) {
 	names := slices.Sorted(maps.Keys(in.Body))
-	defer func() { a.audit(ctx, "integration.set_secrets", in.ID, cutText(strings.Join(names, " "), 500), err) }()
+	done := a.onIntegration(ctx, "integration.set_secrets", in.ID)
+	defer func() { done(cutText(strings.Join(names, " "), 500), err) }()
 	if _, err := a.entry(ctx, in.ID); err != nil {
 		return nil, err
 	}
@@ -163,7 +167,8 @@ func (a *API) setSecrets(ctx context.Context, in *secretsInput) (_ *integrationO
 }
 
 func (a *API) rotateSecret(ctx context.Context, in *rotateInput) (_ *body[madeSecret], err error) {
-	defer func() { a.audit(ctx, "integration.rotate_secret", in.ID, cutText(in.Name, 100), err) }()
+	done := a.onIntegration(ctx, "integration.rotate_secret", in.ID)
+	defer func() { done(cutText(in.Name, 100), err) }()
 	e, err := a.entry(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -183,7 +188,8 @@ func (a *API) rotateSecret(ctx context.Context, in *rotateInput) (_ *body[madeSe
 }
 
 func (a *API) retireSecrets(ctx context.Context, in *idInput) (_ *integrationOutput, err error) {
-	defer func() { a.audit(ctx, "integration.retire_secrets", in.ID, "", err) }()
+	done := a.onIntegration(ctx, "integration.retire_secrets", in.ID)
+	defer func() { done("", err) }()
 	if _, err := a.entry(ctx, in.ID); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -184,7 +185,7 @@ func (a *API) findDead(ctx context.Context, q journal.DeadQuery) ([]journal.Buri
 		return a.cfg.Dead.DeadLetters(ctx, q)
 	}
 	var all []journal.Buried
-	for _, id := range a.own(c).Integrations {
+	for _, id := range a.own(c) {
 		q.Integration = id
 		found, err := a.cfg.Dead.DeadLetters(ctx, q)
 		if err != nil {
@@ -216,12 +217,13 @@ func (a *API) getDead(ctx context.Context, in *deadInput) (*body[buriedLetter], 
 }
 
 func (a *API) replayDead(ctx context.Context, in *deadInput) (_ *body[replayed], err error) {
-	defer func() { a.audit(ctx, "dead.replay", strconv.FormatUint(in.Seq, 10), "", err) }()
-	if callerOf(ctx).Bound() {
-		if _, err := a.letter(ctx, in.Seq); err != nil {
-			return nil, err
-		}
+	owner := map[string]string(nil)
+	defer func() { a.audit(ctx, owner, "dead.replay", strconv.FormatUint(in.Seq, 10), "", err) }()
+	b, err := a.letter(ctx, in.Seq)
+	if err != nil {
+		return nil, err
 	}
+	owner = a.ownerOf(ctx, b.Letter.Delivery.Integration)
 	d, err := a.replay(ctx, in.Seq)
 	if err != nil {
 		return nil, err
@@ -245,9 +247,7 @@ func (a *API) replay(ctx context.Context, seq uint64) (*event.Delivery, error) {
 func (a *API) replayMany(ctx context.Context, in *replayManyInput) (_ *body[replayedMany], err error) {
 	out := replayedMany{DryRun: in.Body.DryRun, Items: []replayedOne{}}
 	if !out.DryRun {
-		defer func() {
-			a.audit(ctx, "dead.replay_many", in.Body.Integration, fmt.Sprintf("%d dead letters, reason %.80q", len(out.Items), in.Body.Reason), err)
-		}()
+		defer func() { a.auditReplays(ctx, in, out.Items, err) }()
 	}
 	f, err := a.deadFilter(in.Body.Integration, in.Body.Reason, in.Body.Since, in.Body.Until)
 	if err != nil {
@@ -277,10 +277,28 @@ func (a *API) replayMany(ctx context.Context, in *replayManyInput) (_ *body[repl
 	return &body[replayedMany]{out}, nil
 }
 
+// auditReplays records, for each integration, how many of its dead letters were replayed: each may be of
+// another owner.
+func (a *API) auditReplays(ctx context.Context, in *replayManyInput, items []replayedOne, err error) {
+	count := map[string]int{}
+	for _, item := range items {
+		count[item.Integration]++
+	}
+	if len(items) == 0 {
+		count[in.Body.Integration] = 0
+	}
+	for _, id := range slices.Sorted(maps.Keys(count)) {
+		a.audit(ctx, a.ownerOf(ctx, id), "dead.replay_many", id, fmt.Sprintf("%d dead letters, reason %.80q", count[id], in.Body.Reason), err)
+	}
+}
+
 func (a *API) discardDead(ctx context.Context, in *deadInput) (_ *struct{}, err error) {
-	defer func() { a.audit(ctx, "dead.discard", strconv.FormatUint(in.Seq, 10), "", err) }()
-	if _, err := a.letter(ctx, in.Seq); err != nil {
+	owner := map[string]string(nil)
+	defer func() { a.audit(ctx, owner, "dead.discard", strconv.FormatUint(in.Seq, 10), "", err) }()
+	b, err := a.letter(ctx, in.Seq)
+	if err != nil {
 		return nil, err
 	}
+	owner = a.ownerOf(ctx, b.Letter.Delivery.Integration)
 	return nil, a.cfg.Dead.Exhume(ctx, in.Seq)
 }

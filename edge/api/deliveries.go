@@ -51,7 +51,7 @@ func (a *API) findDeliveries(ctx context.Context, in *deliveriesInput) (*body[pa
 	}
 	q := analytics.DeliveryQuery{
 		Channel: in.Channel, Integration: in.Integration, EventID: in.EventID, WeddingID: in.WeddingID, Outcome: in.Outcome,
-		Own: a.own(callerOf(ctx)),
+		Among: a.own(callerOf(ctx)),
 	}
 	if q.Page, err = a.pageOf(in.Paging); err != nil {
 		return nil, err

@@ -159,7 +159,8 @@ func (a *API) getIntegration(ctx context.Context, in *idInput) (*integrationOutp
 }
 
 func (a *API) putIntegration(ctx context.Context, in *putInput) (_ *integrationOutput, err error) {
-	defer func() { a.audit(ctx, "integration.put", in.ID, "", err) }()
+	done := a.onIntegration(ctx, "integration.put", in.ID)
+	defer func() { done("", err) }()
 	if err := checkPut(in.ID, in.Body.ID, in.IfMatch, &in.Body.Revision); err != nil {
 		return nil, err
 	}
@@ -173,7 +174,8 @@ func (a *API) putIntegration(ctx context.Context, in *putInput) (_ *integrationO
 
 func (a *API) createIntegration(ctx context.Context, in *createInput) (_ *integrationOutput, err error) {
 	id := newID("int_")
-	defer func() { a.audit(ctx, "integration.put", id, "", err) }()
+	done := a.onIntegration(ctx, "integration.put", id)
+	defer func() { done("", err) }()
 	if in.Body.ID != "" || in.Body.Revision != 0 {
 		return nil, problem.New(problem.FieldInvalid, "id and revision are the node's to choose; PUT takes an id of yours")
 	}
@@ -250,7 +252,8 @@ func checkPut(path, body, ifMatch string, revision *uint64) error {
 }
 
 func (a *API) deleteIntegration(ctx context.Context, in *idInput) (_ *struct{}, err error) {
-	defer func() { a.audit(ctx, "integration.delete", in.ID, "", err) }()
+	done := a.onIntegration(ctx, "integration.delete", in.ID)
+	defer func() { done("", err) }()
 	if _, err := a.entry(ctx, in.ID); err != nil {
 		return nil, err
 	}

@@ -77,7 +77,7 @@ func (a *API) createKey(ctx context.Context, in *createKeyInput) (_ *body[newKey
 		for i, s := range in.Body.Scopes {
 			scopes[i] = string(s)
 		}
-		a.audit(ctx, "key.create", made.ID, cutText(in.Body.Name+": "+strings.Join(scopes, " "), 500), err)
+		a.audit(ctx, made.Owner, "key.create", made.ID, cutText(in.Body.Name+": "+strings.Join(scopes, " "), 500), err)
 	}()
 	made, text, err := a.cfg.Keys.Create(ctx, callerOf(ctx).Caller, in.Body)
 	var invalid *access.InvalidError
@@ -95,7 +95,7 @@ func (a *API) createKey(ctx context.Context, in *createKeyInput) (_ *body[newKey
 
 func (a *API) revokeKey(ctx context.Context, in *keyInput) (_ *struct{}, err error) {
 	var k access.Key
-	defer func() { a.audit(ctx, "key.revoke", in.ID, k.Name, err) }()
+	defer func() { a.audit(ctx, k.Owner, "key.revoke", in.ID, k.Name, err) }()
 	k, err = a.cfg.Keys.Revoke(ctx, callerOf(ctx).Caller, in.ID)
 	return nil, noKey(err, in.ID)
 }

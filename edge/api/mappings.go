@@ -129,7 +129,8 @@ func (a *API) getMapping(ctx context.Context, in *mappingInput) (*mappingOutput,
 }
 
 func (a *API) putMapping(ctx context.Context, in *putMappingInput) (_ *mappingOutput, err error) {
-	defer func() { a.audit(ctx, "mapping.put", in.ID, "", err) }()
+	done := a.onMapping(ctx, "mapping.put", in.ID)
+	defer func() { done("", err) }()
 	if err := checkPut(in.ID, in.Body.ID, in.IfMatch, &in.Body.Revision); err != nil {
 		return nil, err
 	}
@@ -142,7 +143,8 @@ func (a *API) putMapping(ctx context.Context, in *putMappingInput) (_ *mappingOu
 
 func (a *API) createMapping(ctx context.Context, in *createMappingInput) (_ *mappingOutput, err error) {
 	id := newID("map_")
-	defer func() { a.audit(ctx, "mapping.put", id, "", err) }()
+	done := a.onMapping(ctx, "mapping.put", id)
+	defer func() { done("", err) }()
 	if in.Body.ID != "" || in.Body.Revision != 0 {
 		return nil, problem.New(problem.FieldInvalid, "id and revision are the node's to choose; PUT takes an id of yours")
 	}
@@ -165,7 +167,8 @@ func (a *API) storeMapping(ctx context.Context, id string, b *mapping) (*mapping
 }
 
 func (a *API) deleteMapping(ctx context.Context, in *mappingInput) (_ *struct{}, err error) {
-	defer func() { a.audit(ctx, "mapping.delete", in.ID, "", err) }()
+	done := a.onMapping(ctx, "mapping.delete", in.ID)
+	defer func() { done("", err) }()
 	if _, err := a.mapping(ctx, in.ID); err != nil {
 		return nil, err
 	}

@@ -3,9 +3,10 @@ package api
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/wedsync/wedsync/actors/event"
-	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
 )
@@ -22,28 +23,73 @@ func (a *API) reachable(c caller, id string) bool {
 	return ok && c.Owns(e.Integration.Owner)
 }
 
-// own returns what is the caller's, or nil where that is everything.
-func (a *API) own(c caller) *analytics.Own {
+// own returns the ids of the caller's integrations, or nil where that is all.
+func (a *API) own(c caller) []string {
 	if !c.Bound() {
 		return nil
 	}
-	own := &analytics.Own{Actors: []string{c.Actor()}}
+	ids := []string{}
 	for _, in := range a.cfg.Integrations.Integrations() {
 		if c.Owns(in.Owner) {
-			own.Integrations = append(own.Integrations, in.ID)
-			own.Actors = append(own.Actors, "webhook:"+in.ID)
+			ids = append(ids, in.ID)
 		}
 	}
-	for _, m := range a.cfg.Mappings.Mappings() {
-		if a.reachesMapping(c, &m) {
-			own.Mappings = append(own.Mappings, m.ID)
+	return ids
+}
+
+// ownerOf returns the owner of an integration that the caller reaches, else nil: what somebody tries on what
+// is not theirs is not for its owner to know.
+func (a *API) ownerOf(ctx context.Context, id string) map[string]string {
+	e, err := a.entry(ctx, id)
+	if err != nil {
+		return nil
+	}
+	return maps.Clone(e.Integration.Owner)
+}
+
+// ownerOfMapping returns whose a mapping that the caller reaches is: the owner variables that the integrations of
+// all its targets have, and whose values its pattern names.
+func (a *API) ownerOfMapping(ctx context.Context, id string) map[string]string {
+	m, err := a.mapping(ctx, id)
+	if err != nil {
+		return nil
+	}
+	var owner map[string]string
+	for i, t := range m.Targets {
+		e, ok := a.cfg.Integrations.Lookup(t.Integration)
+		switch {
+		case !ok: // a category too: whom it means changes
+			return nil
+		case i == 0:
+			owner = maps.Clone(e.Integration.Owner)
+		default:
+			maps.DeleteFunc(owner, func(name, v string) bool { return e.Integration.Owner[name] != v })
 		}
 	}
-	for _, k := range a.cfg.Keys.Keys(c.Caller) {
-		own.Keys = append(own.Keys, k.ID)
-		own.Actors = append(own.Actors, k.Actor())
+	segments := strings.Split(m.Pattern, ":")
+	maps.DeleteFunc(owner, func(_, v string) bool { return !slices.Contains(segments, v) })
+	return owner
+}
+
+// onIntegration begins an action on an integration; what it returns is called in the end, and records it.
+func (a *API) onIntegration(ctx context.Context, action, id string) func(detail string, err error) {
+	return a.on(ctx, action, id, a.ownerOf)
+}
+
+// onMapping is onIntegration for a mapping.
+func (a *API) onMapping(ctx context.Context, action, id string) func(detail string, err error) {
+	return a.on(ctx, action, id, a.ownerOfMapping)
+}
+
+// on finds whose the target is before the action, after which it may be gone or another's; of a new one after it.
+func (a *API) on(ctx context.Context, action, target string, ownerOf func(context.Context, string) map[string]string) func(string, error) {
+	owner := ownerOf(ctx, target)
+	return func(detail string, err error) {
+		if owner == nil {
+			owner = ownerOf(ctx, target)
+		}
+		a.audit(ctx, owner, action, target, detail, err)
 	}
-	return own
 }
 
 // reachesMapping reports whether a mapping is within the caller's reach.

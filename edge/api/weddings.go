@@ -54,7 +54,7 @@ func (a *API) eraseWedding(ctx context.Context, in *eraseInput) (_ *body[erasedW
 	if !in.Body.DryRun {
 		defer func() {
 			r := out.Removed
-			a.audit(ctx, "wedding.erase", pseudonym(in.ID), fmt.Sprintf("%d events, %d deliveries, %d dead letters, %d rows", r.Events, r.Deliveries, r.DeadLetters, r.Rows), err)
+			a.audit(ctx, nil, "wedding.erase", pseudonym(in.ID), fmt.Sprintf("%d events, %d deliveries, %d dead letters, %d rows", r.Events, r.Deliveries, r.DeadLetters, r.Rows), err)
 		}()
 	}
 	if out.Removed.Erased, out.Left.Erased, err = a.cfg.Engine.Erase(ctx, in.ID, in.Body.DryRun); err != nil {

@@ -72,9 +72,10 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 type call struct {
 	r        *http.Request
 	w        http.ResponseWriter
-	action   string // for the audit
-	vendor   string // "" until it is known to be one
-	id       string // the integration's; "" until it can be one
+	action   string            // for the audit
+	vendor   string            // "" until it is known to be one
+	id       string            // the integration's; "" until it can be one
+	owner    map[string]string // the integration's, when it is known
 	from     netip.Addr
 	now      time.Time
 	verified bool // the signature was good: what follows is the integration's own
@@ -131,7 +132,7 @@ func (h *Handler) refuse(c *call, err error) {
 }
 
 func (h *Handler) audit(c *call, outcome, detail string) {
-	a := event.Audit{At: c.now, Actor: "anonymous", Action: c.action, Target: c.id, Outcome: outcome, Detail: detail}
+	a := event.Audit{At: c.now, Actor: "anonymous", Action: c.action, Target: c.id, Outcome: outcome, Detail: detail, Owner: c.owner}
 	if c.verified {
 		a.Actor = "webhook:" + c.id
 	}
@@ -188,6 +189,7 @@ func (h *Handler) party(c *call, id string) (event.Integration, adapter.Connecti
 	}
 	c.id = id
 	p, ok := h.cfg.Directory.Find(id)
+	c.owner = p.Integration.Owner
 	switch {
 	case !ok:
 		return none, nil, problem.New(problem.IntegrationUnknown, "there is no integration %q", id)

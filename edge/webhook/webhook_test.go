@@ -44,7 +44,7 @@ func TestWebhookBecomesAnEvent(t *testing.T) {
 	}
 	audits := n.audited()
 	if len(audits) != 1 || audits[0].Actor != "webhook:venue" || audits[0].Action != "webhook.receive" || audits[0].Target != "venue" ||
-		audits[0].Outcome != "ok" || audits[0].Detail != ev.ID || audits[0].From != "127.0.0.1" {
+		audits[0].Outcome != "ok" || audits[0].Detail != ev.ID || audits[0].From != "127.0.0.1" || audits[0].Owner["supplierId"] != "42" {
 		t.Errorf("audited %+v", audits)
 	}
 	if n.verdicts(t, "venuemaster", "ok") != 1 {
