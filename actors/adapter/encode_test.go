@@ -47,6 +47,21 @@ func TestStudioCloudBody(t *testing.T) {
 	}
 }
 
+func TestStudioCloudMessage(t *testing.T) {
+	t.Parallel()
+	conn := connected(t, "studiocloud")
+	ev := sampleOf(t, "studiocloud", adapter.TypeClientMessage)
+	body := encoded(t, conn, withPayload(t, ev, map[string]any{"ceremonyTime": nil, "notes": "not this", "text": "Hello"}))
+	if v, given := body["shoot_date"]; !given || v != nil || body["special_requests"] != "Hello" || body["client_id"] != "cpl_7Qm2x" {
+		t.Errorf("body %v", body)
+	}
+	for field, values := range map[string][]any{"text": {nil, "", []string{"x"}}, "coupleId": {nil}, "ceremonyTime": {"soon"}} {
+		for _, value := range values {
+			encodeError(t, conn, withPayload(t, ev, map[string]any{field: value}), field)
+		}
+	}
+}
+
 func TestVenueMasterBody(t *testing.T) {
 	t.Parallel()
 	conn := connected(t, "venuemaster")

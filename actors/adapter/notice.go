@@ -62,6 +62,7 @@ func titles() map[string]string {
 		TypeAvailabilityChanged: "Venue availability changed",
 		TypeSetupChanged:        "Venue set-up changed",
 		TypeEventDetails:        "Event details",
+		TypeClientMessage:       "Message about a wedding",
 	}
 }
 

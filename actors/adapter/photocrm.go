@@ -14,7 +14,7 @@ import (
 //
 // Settings: url. Secrets: signing, webhook.
 func newPhotoCRM(vendor, name, documented string) *signedVendor {
-	sends := []string{TypeTimelineUpdated, TypeWeddingDateChanged, TypeBookingConfirmed}
+	sends := []string{TypeTimelineUpdated, TypeWeddingDateChanged, TypeBookingConfirmed, TypeClientMessage}
 	rules := photoRules()
 	return &signedVendor{
 		desc: Description{
@@ -35,11 +35,11 @@ func newPhotoCRM(vendor, name, documented string) *signedVendor {
 
 // photoBody is the photo-CRM body. Its order of fields is the order on the wire.
 type photoBody struct {
-	ClientID        string          `json:"client_id"`  // coupleId
-	ShootDate       string          `json:"shoot_date"` // ceremonyTime, RFC 3339 with its offset kept
-	Location        *string         `json:"location"`   // venue
-	Timeline        json.RawMessage `json:"timeline"`   // schedule, as it stands
-	SpecialRequests json.RawMessage `json:"special_requests"`
+	ClientID        string          `json:"client_id"`        // coupleId
+	ShootDate       *string         `json:"shoot_date"`       // ceremonyTime, RFC 3339 with its offset kept
+	Location        *string         `json:"location"`         // venue
+	Timeline        json.RawMessage `json:"timeline"`         // schedule, as it stands
+	SpecialRequests json.RawMessage `json:"special_requests"` // notes, or what somebody wrote
 }
 
 func encodePhoto(ev *event.Event) (json.RawMessage, error) {
@@ -51,8 +51,18 @@ func encodePhoto(ev *event.Event) (json.RawMessage, error) {
 	if b.ClientID, err = p.need(fieldCoupleID); err != nil {
 		return nil, err
 	}
-	if b.ShootDate, _, err = p.needTime(fieldCeremonyTime); err != nil {
-		return nil, err
+	if ev.Type == TypeClientMessage {
+		if _, err = p.need(fieldText); err != nil {
+			return nil, err
+		}
+		b.SpecialRequests = p.raw(fieldText)
+	}
+	if ev.Type != TypeClientMessage || p.has(fieldCeremonyTime) { // who writes need not say when the wedding is
+		date, _, err := p.needTime(fieldCeremonyTime)
+		if err != nil {
+			return nil, err
+		}
+		b.ShootDate = &date
 	}
 	venue, err := p.text(fieldVenue)
 	if err != nil {

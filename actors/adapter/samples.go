@@ -88,6 +88,11 @@ func samplePayloads() map[string]string {
 			"ceremonyTime": "2026-06-20T16:00:00+02:00",
 			"reason": "Postponed without a new date"
 		}`,
+		TypeClientMessage: `{
+			"coupleId": "cpl_7Qm2x", "coupleName": "Amélie & Jonas",
+			"venue": "Château de Vaux, Orangerie", "ceremonyTime": "2026-06-20T16:00:00+02:00",
+			"from": "Amélie", "text": "Could we do the group photos before the champagne?\nGrandmother Odile tires early."
+		}`,
 		TypeSetupChanged: `{
 			"coupleId": "cpl_7Qm2x", "coupleName": "Amélie & Jonas",
 			"venueId": "ven_41", "venue": "Château de Vaux, Orangerie", "room": "Orangerie",

@@ -13,6 +13,7 @@ const (
 	TypeAvailabilityChanged = "availability.changed"
 	TypeSetupChanged        = "setup.changed"
 	TypeEventDetails        = "event.details"     // all that a venue and the couple must agree on, as one of them has it
+	TypeClientMessage       = "client.message"    // somebody wrote to a couple, or about them
 	TypeDeliveryStatus      = "delivery.status"   // what a vendor says became of a message it had accepted
 	TypeMessageReceived     = "message.received"  // somebody wrote
 	TypeReactionReceived    = "reaction.received" // somebody reacted to a message
@@ -44,5 +45,6 @@ const (
 	fieldSchedule             = "schedule"
 	fieldReason               = "reason"
 	fieldNotes                = "notes"
+	fieldText                 = "text"
 	fieldSequence             = "sequence"
 )

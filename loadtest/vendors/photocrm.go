@@ -36,10 +36,10 @@ func checkShoot(body []byte) error {
 	if _, ok := b["location"].(string); b["location"] != nil && !ok {
 		return errors.New("location must be a text or null")
 	}
-	if err := missing(b, "client_id", "shoot_date"); err != nil {
-		return err
+	if b["shoot_date"] == nil { // a message
+		return missing(b, "client_id", "special_requests")
 	}
-	return isTime(b, "shoot_date")
+	return errors.Join(missing(b, "client_id"), isTime(b, "shoot_date"))
 }
 
 // Webhooks gives a realistic webhook of each type that the vendor sends.
