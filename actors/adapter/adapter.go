@@ -40,6 +40,13 @@ type Connection interface {
 	Classify(d *event.Delivery, a *event.Answer) Verdict
 }
 
+// ProfileKeeper is a Connection whose vendor keeps profiles of clients, so that they can be synced there.
+type ProfileKeeper interface {
+	// EncodeProfile makes the vendor's body of a client's profile, for a delivery of
+	// event.TypeClientProfile; the same for the same profile. It fails with an *EncodeError.
+	EncodeProfile(p *event.Profile) (json.RawMessage, error)
+}
+
 // Receiver takes the vendor's webhooks.
 type Receiver interface {
 	// Verify checks the signature over the raw bytes, in constant time, and fails closed with a
@@ -92,6 +99,7 @@ type Description struct {
 	Internal   bool           `json:"internal,omitempty"` // there is no system outside: deliveries become events on a channel
 	Sends      []string       `json:"sends"`              // event types that Encode understands; nil: all
 	Receives   []string       `json:"receives"`           // event types that Decode gives, or AnyType; nil: none
+	Profiles   bool           `json:"profiles,omitempty"` // it keeps clients' profiles: its connections are ProfileKeepers
 	Settings   []Field        `json:"settings"`
 	Secrets    []Field        `json:"secrets"`
 	Limits     event.Limits   `json:"limits"`
@@ -146,6 +154,9 @@ type Verdict struct {
 	Growth     int             // RetryAfter is so many times longer after each further try; 0: it is not
 	Fault      bool            // the vendor's fault: counts against its breaker. Not a 4xx about this one event
 	Instead    json.RawMessage // for KindInstead
+	// Kept tells, of a profile that was delivered, whether the vendor had the client: created or updated;
+	// "": its answer does not say.
+	Kept event.ProfileOutcome
 }
 
 // After is how long to wait at least after so many failed tries, the first included; 0: as the retry

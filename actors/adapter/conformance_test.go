@@ -47,6 +47,7 @@ func asked() map[event.Category]map[string]string {
 			"webhook " + adapter.TypeBookingConfirmed: "ReceiveBookingUpdate",
 			"webhook " + adapter.TypeBookingUpdated:   "ReceiveBookingUpdate",
 			"webhook " + adapter.TypeBookingCancelled: "ReceiveBookingUpdate",
+			"sync profiles": "SyncClientProfiles",
 		},
 		event.VenueManagement: {
 			"send " + adapter.TypeGuestCountChanged:  "SendGuestCountUpdate",
@@ -190,6 +191,12 @@ func (c *conformance) run(t *testing.T) {
 		ev := &samples[i]
 		step("golden "+ev.Type, "same bytes", func(t *testing.T) { t.Helper(); c.golden(t, conn, ev) })
 		step("send "+ev.Type, "delivered", func(t *testing.T) { t.Helper(); c.send(t, conn, ev) })
+	}
+	if keeper, ok := conn.(adapter.ProfileKeeper); ok != a.Describe().Profiles {
+		t.Errorf("it is described as one that keeps profiles: %v, and is one: %v", !ok, ok)
+	} else if ok {
+		step("golden profile", "same bytes", func(t *testing.T) { t.Helper(); c.goldenProfile(t, conn, keeper) })
+		step("sync profiles", "created, updated", func(t *testing.T) { t.Helper(); c.profiles(t, conn, keeper) })
 	}
 	step("unsupported type", "refused", func(t *testing.T) { t.Helper(); c.unsupported(t, a, conn) })
 	step("wrong "+c.way.outgoing, "pause", func(t *testing.T) { t.Helper(); c.wrongSecret(t, a, in, secrets) })

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Delivery is one event on its way to one integration. It is immutable once it is in the log.
+// Delivery is one event on its way to one integration, or a client's profile, which is of no event: its EventID
+// is the sync's and its WeddingID the client's. It is immutable once it is in the log.
 type Delivery struct {
 	V             int               `json:"v"`
 	ID            string            `json:"id"` // see DeliveryID; the receiver's idempotency key
@@ -31,6 +32,7 @@ type Delivery struct {
 	Replay        int               `json:"replay,omitempty"`    // how often it came back from the dead letters
 	Queued        uint64            `json:"queued,omitempty"`    // position in the work queue, of one that was parked
 	Digest        []uint64          `json:"digest,omitempty"`    // the events that it tells of together, or its own, to be told with others
+	Profile       string            `json:"profile,omitempty"`   // of a client's profile: what tells it from another one
 	Body          json.RawMessage   `json:"body"`                // what the adapter encoded
 }
 

@@ -74,7 +74,7 @@ func sampleDelivery() event.Delivery {
 		Category: event.PhotographyCRM, WeddingID: "7", CorrelationID: "c1", TraceParent: "00-a-b-01",
 		Recipient: "+33612345678", Vars: map[string]string{"supplierId": "42"},
 		AcceptedAt: accepted, RoutedAt: routed, NotBefore: accepted.Add(time.Hour),
-		Quiet: &event.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Paris"}, Critical: true, Replay: 1, Queued: 12, Digest: []uint64{98, 99}, Body: json.RawMessage(`{"client_id":"7"}`),
+		Quiet: &event.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Paris"}, Critical: true, Replay: 1, Queued: 12, Digest: []uint64{98, 99}, Profile: "a.b", Body: json.RawMessage(`{"client_id":"7"}`),
 	}
 }
 
@@ -106,7 +106,7 @@ const (
 		`"channel":"supplier:dashboard:42","integration":"studiocloud-42","vendor":"studiocloud","category":"photography-crm",` +
 		`"weddingId":"7","correlationId":"c1","traceparent":"00-a-b-01","recipient":"+33612345678","vars":{"supplierId":"42"},"acceptedAt":"2026-06-20T13:00:00.123456789Z",` +
 		`"routedAt":"2026-06-20T13:00:00.125456789Z","notBefore":"2026-06-20T14:00:00.123456789Z",` +
-		`"quiet":{"from":"22:00","to":"07:00","timeZone":"Europe/Paris"},"critical":true,"replay":1,"queued":12,"digest":[98,99],"body":{"client_id":"7"}}`
+		`"quiet":{"from":"22:00","to":"07:00","timeZone":"Europe/Paris"},"critical":true,"replay":1,"queued":12,"digest":[98,99],"profile":"a.b","body":{"client_id":"7"}}`
 	attemptJSON = `{"number":1,"startedAt":"2026-06-20T13:00:00.125456789Z","duration":"1.5ms","status":503,` +
 		`"verdict":"retry","reason":"throttled","detail":"busy","probe":true}`
 	recordJSON = `{"v":1,"node":"n1","delivery":{"id":"dlv_1","replay":1,"eventId":"ev1","eventType":"timeline.updated",` +

@@ -70,6 +70,11 @@ func control(mux *http.ServeMux, s *web, v Vendor) {
 			write(w, jsonReply(http.StatusOK, f))
 		}
 	})
+	if keeper, ok := v.(Keeper); ok {
+		mux.HandleFunc("GET /_sim/clients", func(w http.ResponseWriter, _ *http.Request) {
+			write(w, jsonReply(http.StatusOK, keeper.Clients()))
+		})
+	}
 	if sender, ok := v.(Sender); ok {
 		mux.HandleFunc("POST /_sim/send", func(w http.ResponseWriter, req *http.Request) { send(w, req, sender) })
 	}

@@ -18,6 +18,7 @@
 //	GET    /_sim/last               the body of the last call that was taken, as it came
 //	GET    /_sim/counts             Counts
 //	GET    /_sim/settings           settings and secrets to enter in wedsync
+//	GET    /_sim/clients            the clients that a studio's CRM was told of, by id
 //	GET    /_sim/faults             the faults in force
 //	POST   /_sim/faults             adds a Fault: {"status":503,"times":5}
 //	DELETE /_sim/faults             removes all, and lets go of what hangs

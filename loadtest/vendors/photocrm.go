@@ -12,12 +12,13 @@ import (
 )
 
 // photoCRM simulates the service before a studio's account. It takes the photo-CRM body {client_id,
-// shoot_date, location, timeline, special_requests} and nothing else, and sends bookings.
+// shoot_date, location, timeline, special_requests} and clients' profiles, and nothing else, and sends bookings.
 type photoCRM struct{ *signed }
 
 // startPhotoCRM starts a simulator; outer makes what it is to the tests of it.
 func startPhotoCRM[V Sender](ctx context.Context, name, title string, cfg Config, outer func(*photoCRM) V) (v V, err error) {
 	err = startSigned(ctx, name, title, event.PhotographyCRM, cfg, checkShoot, func(s *signed) Vendor {
+		s.clients = newClients()
 		v = outer(&photoCRM{s})
 		return v
 	})
@@ -41,6 +42,9 @@ func checkShoot(body []byte) error {
 	}
 	return errors.Join(missing(b, "client_id"), isTime(b, "shoot_date"))
 }
+
+// Clients gives the studio's clients by id, as they were told of last.
+func (v *photoCRM) Clients() map[string]map[string]any { return v.clients.all() }
 
 // Webhooks gives a realistic webhook of each type that the vendor sends.
 func (v *photoCRM) Webhooks() []Webhook {

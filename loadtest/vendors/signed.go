@@ -24,6 +24,7 @@ type signed struct {
 	title    string
 	category event.Category
 	check    func(body []byte) error // what is wrong with a body
+	clients  *clients                // of a CRM that keeps them; nil: it takes no profiles
 	signing  string                  // secret of what comes in
 	webhook  string                  // secret of what is sent
 	verify   *standardwebhooks.Webhook
@@ -78,7 +79,13 @@ func (v *signed) take(req *http.Request, body []byte) reply {
 	if err := v.verify.Verify(body, req.Header); err != nil {
 		return signedError(http.StatusUnauthorized, "signature_invalid", err)
 	}
-	if err := errors.Join(checkMedia(req.Header.Get("Content-Type"), body), v.check(body)); err != nil {
+	if err := checkMedia(req.Header.Get("Content-Type"), body); err != nil {
+		return signedError(http.StatusUnprocessableEntity, "invalid_body", err)
+	}
+	if v.clients != nil && req.Header.Get("Wedsync-Event-Type") == profileType {
+		return v.clients.take(req.Header.Get("Webhook-Id"), body)
+	}
+	if err := v.check(body); err != nil {
 		return signedError(http.StatusUnprocessableEntity, "invalid_body", err)
 	}
 	return reply{status: http.StatusNoContent, taken: true}

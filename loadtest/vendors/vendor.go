@@ -48,6 +48,13 @@ type Sender interface {
 	Webhooks() []Webhook
 }
 
+// Keeper is a vendor that keeps clients.
+type Keeper interface {
+	Vendor
+	// Clients gives the clients by our id of them, as the vendor was told of them last.
+	Clients() map[string]map[string]any
+}
+
 // Webhook is what a vendor says, in the vendor's own words.
 type Webhook struct {
 	ID   string         `json:"id"` // the vendor's id; "": a new one
