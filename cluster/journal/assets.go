@@ -21,6 +21,8 @@ const (
 	bucketShards  = "shards"
 	bucketSeen    = "seen"
 	bucketAnswers = "answers"
+	bucketClients = "clients"
+	bucketSyncs   = "syncs"
 	bucketMarker  = "wedsync" // external servers only
 
 	dedupWindow = 10 * time.Minute
@@ -28,6 +30,8 @@ const (
 	deadAge     = 30 * 24 * time.Hour
 	seenAge     = 8 * 24 * time.Hour
 	answerAge   = 24 * time.Hour
+	clientAge   = 400 * 24 * time.Hour // as long as analytics keeps deliveries
+	syncAge     = 7 * 24 * time.Hour
 )
 
 func streamConfigs(cfg Config, s sizes) []jetstream.StreamConfig {
@@ -49,7 +53,13 @@ func streamConfigs(cfg Config, s sizes) []jetstream.StreamConfig {
 	dead.MaxAge, dead.MaxBytes = deadAge, s.dead
 
 	records.Name, records.Subjects, records.MaxBytes = streamRecords, []string{recordSubject}, s.records
-	return []jetstream.StreamConfig{events, work, dead, records}
+
+	// Buckets, but that what they hold can be overwritten and deleted, which JetStream's own do not allow.
+	clients, syncs := base, base
+	clients.Name, clients.Subjects, clients.MaxAge, clients.MaxBytes = streamOf(bucketClients), []string{keysOf(bucketClients)}, clientAge, s.clients
+	syncs.Name, syncs.Subjects, syncs.MaxAge, syncs.MaxBytes = streamOf(bucketSyncs), []string{keysOf(bucketSyncs)}, syncAge, s.syncs
+	clients.MaxMsgsPerSubject, syncs.MaxMsgsPerSubject = 1, 1
+	return []jetstream.StreamConfig{events, work, dead, records, clients, syncs}
 }
 
 func bucketConfigs(s sizes) []jetstream.KeyValueConfig {
@@ -87,6 +97,13 @@ func (j *Journal) ensureAssets(ctx context.Context, s sizes) (freshEvents bool, 
 		if err := j.ensureBucket(ctx, c); err != nil {
 			return false, j.storeError(fmt.Errorf("bucket %s: %w", c.Bucket, err))
 		}
+	}
+	for _, name := range []string{bucketClients, bucketSyncs} {
+		kv, err := j.js.KeyValue(ctx, name)
+		if err != nil {
+			return false, j.storeError(fmt.Errorf("bucket %s: %w", name, err))
+		}
+		j.buckets[name] = &Bucket{j: j, kv: kv}
 	}
 	for shard := range j.cfg.Shards {
 		if err := j.ensureConsumers(ctx, shard); err != nil {

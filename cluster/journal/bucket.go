@@ -30,7 +30,8 @@ type Change struct {
 }
 
 // KV returns a bucket: "config" (keeps the last ten values of a key), "secrets" (keeps one), "seen"
-// (values vanish after eight days), or "answers" (after one); ErrNotFound for any other name.
+// (values vanish after eight days), or "answers" (after one); ErrNotFound for any other name. "clients" and
+// "syncs" are there too, and have methods of their own: see Client and Synced.
 func (j *Journal) KV(_ context.Context, bucket string) (*Bucket, error) {
 	if b := j.buckets[bucket]; b != nil {
 		return b, j.alive()

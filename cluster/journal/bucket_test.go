@@ -23,7 +23,7 @@ func TestBucket(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
 		t.Helper()
-		for _, name := range []string{"config", "secrets", "seen", "answers"} {
+		for _, name := range []string{"config", "secrets", "seen", "answers", "clients", "syncs"} {
 			b := bucket(t, j, name)
 			if _, err := b.Get(t.Context(), "k"); !isNotFound(err) {
 				t.Errorf("%s: a key without value: %v, want ErrNotFound", name, err)
@@ -164,7 +164,7 @@ func TestBucketSizesAreKnown(t *testing.T) {
 			t.Errorf("%s has no bound", s.Name)
 		}
 	}
-	want := []string{"DEAD", "DL", "EV", "KV_answers", "KV_config", "KV_secrets", "KV_seen", "KV_shards", "REC"}
+	want := []string{"DEAD", "DL", "EV", "KV_answers", "KV_clients", "KV_config", "KV_secrets", "KV_seen", "KV_shards", "KV_syncs", "REC"}
 	if !slices.Equal(names, want) {
 		t.Errorf("the streams are %v, want %v", names, want)
 	}

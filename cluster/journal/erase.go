@@ -2,7 +2,9 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -13,6 +15,7 @@ import (
 type Selection struct {
 	Event    func(*event.Event) bool
 	Delivery func(*event.Delivery) bool // also of dead letters, beside their events
+	Client   func(id string, at time.Time) bool
 }
 
 // Erased counts what was erased, or is there to be.
@@ -20,20 +23,22 @@ type Erased struct {
 	Events      int `json:"events"`
 	Deliveries  int `json:"deliveries"` // that waited
 	DeadLetters int `json:"deadLetters"`
+	Clients     int `json:"clients"` // what is remembered of a client's profile at an integration, and its part in a sync
 }
 
 // Sum is how much it is in all.
-func (e Erased) Sum() int { return e.Events + e.Deliveries + e.DeadLetters }
+func (e Erased) Sum() int { return e.Events + e.Deliveries + e.DeadLetters + e.Clients }
 
 // Add counts more.
 func (e *Erased) Add(more Erased) {
 	e.Events += more.Events
 	e.Deliveries += more.Deliveries
 	e.DeadLetters += more.DeadLetters
+	e.Clients += more.Clients
 }
 
-// Erase overwrites and deletes the events, the deliveries that wait and the dead letters that are
-// selected, or only counts them. It reads all that the log holds of these, page by page. After an error
+// Erase overwrites and deletes the events, the deliveries that wait, the dead letters and what is remembered
+// of clients, where it is selected, or only counts them. It reads all that the log holds of these, page by page. After an error
 // some may be gone; call it again.
 func (j *Journal) Erase(ctx context.Context, s Selection, only bool) (Erased, error) {
 	var e Erased
@@ -53,6 +58,8 @@ func (j *Journal) Erase(ctx context.Context, s Selection, only bool) (Erased, er
 			l, err := decodeLetter(data)
 			return err == nil && (s.Delivery(&l.Delivery) || s.Event(&l.Event))
 		}},
+		{streamOf(bucketClients), keysOf(bucketClients), &e.Clients, s.client},
+		{streamOf(bucketSyncs), keysOf(bucketSyncs), &e.Clients, s.client},
 	} {
 		n, err := j.erase(ctx, part.stream, part.subject, part.selects, only)
 		*part.count += n
@@ -66,6 +73,12 @@ func (j *Journal) Erase(ctx context.Context, s Selection, only bool) (Erased, er
 func (s Selection) work(data []byte) bool {
 	d, err := decodeDelivery(data)
 	return err == nil && s.Delivery(d)
+}
+
+// client selects by what Client and Synced have in common.
+func (s Selection) client(data []byte) bool {
+	var c Client
+	return json.Unmarshal(data, &c) == nil && c.ID != "" && s.Client(c.ID, c.At)
 }
 
 func (j *Journal) erase(ctx context.Context, stream, subject string, selects func([]byte) bool, only bool) (int, error) {

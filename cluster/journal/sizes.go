@@ -21,7 +21,7 @@ type sizes struct {
 	store                         int64 // of all together; 0: whatever the external server allows
 	events, work, records, dead   int64
 	config, secrets, shards, seen int64
-	answers                       int64
+	answers, clients, syncs       int64
 }
 
 // chooseSizes takes the sizes that are configured and fits the others into what is left: beyond the
@@ -48,6 +48,8 @@ func chooseSizes(cfg Config, path string, room int64) (sizes, error) {
 		{&s.shards, 16 * mib, least},
 		{&s.seen, 512 * mib, least},
 		{&s.answers, 64 * mib, least},
+		{&s.clients, 256 * mib, least},
+		{&s.syncs, 256 * mib, least},
 	}
 	var usual, sure int64
 	for _, o := range open {

@@ -120,10 +120,10 @@ func encodeWork(d *event.Delivery) ([]byte, error) {
 }
 
 // workID is the message id of a delivery: routing an event twice enqueues once, for each recipient that
-// is named, a replay anew.
+// is named, a replay anew. A profile, which is of no event, goes by its own id.
 func workID(d *event.Delivery) string {
 	id := strconv.FormatUint(d.EventSeq, 10) + ":" + d.Integration
-	if d.Recipient != "" {
+	if d.Recipient != "" || d.Profile != "" {
 		id += ":" + d.ID
 	}
 	if d.Replay > 0 {
