@@ -34,7 +34,7 @@ func (in *integration) try(t *task, probe bool) {
 			return m
 		}
 		r.Result = &event.Result{Outcome: event.Delivered, FinishedAt: attempt.StartedAt.Add(time.Duration(attempt.Duration)), Attempts: number}
-		if in.sys.finish(ctx, r, nil, work, parkSeq) != nil {
+		if in.sys.finish(ctx, ending{delivery: d, record: r, kept: verdict.Kept, work: work, parkSeq: parkSeq}) != nil {
 			return nil
 		}
 		return m

@@ -19,7 +19,8 @@ type erasure struct {
 // work queue in one pass is found in the next.
 const erasePasses = 5
 
-// Erase removes a wedding from the log: its events, the deliveries that wait and the dead letters. What
+// Erase removes a wedding from the log: its events, the deliveries that wait, the dead letters, and what is
+// remembered of its profiles. What
 // the actors hold in memory is skipped, with the reason event.ReasonErased; a call that is under way is not
 // called back. It looks again until nothing is left, and returns what was removed and what is left, which
 // is nothing unless it is still being published. With only, nothing is done, and left is what there is.
@@ -29,6 +30,9 @@ func (s *System) Erase(ctx context.Context, wedding string, only bool) (removed,
 	selection := journal.Selection{
 		Event:    func(ev *event.Event) bool { return !ev.AcceptedAt.After(e.before) && concerns(ev) },
 		Delivery: e.takes,
+		Client: func(id string, at time.Time) bool {
+			return e.takes(&event.Delivery{WeddingID: id, Channel: event.ProfileChannel(id), AcceptedAt: at})
+		},
 	}
 	if only {
 		left, err = s.cfg.Journal.Erase(ctx, selection, true)

@@ -34,6 +34,11 @@ func (s *System) Replay(ctx context.Context, seq uint64) (*event.Delivery, error
 			return nil, fmt.Errorf("actors: dead letter %d still cannot be encoded: %w", seq, err)
 		}
 	}
+	if d.Profile != "" {
+		if err := s.briefAgain(ctx, &d); err != nil {
+			return nil, fmt.Errorf("actors: replay of dead letter %d: %w", seq, err)
+		}
+	}
 	if err := s.cfg.Journal.Enqueue(ctx, &d); err != nil {
 		return nil, fmt.Errorf("actors: replay of dead letter %d: %w", seq, err)
 	}

@@ -135,9 +135,9 @@ func (in *integration) settle(t *task, outcome event.Outcome, reason, detail str
 			Reason: reason, Detail: detail[:min(len(detail), maxDetail)], DiedAt: now,
 		}
 	}
-	work, parkSeq := t.work, t.parkSeq
+	e := ending{delivery: t.d, record: r, letter: letter, work: t.work, parkSeq: t.parkSeq}
 	in.work(func(ctx context.Context) any {
-		if in.sys.finish(ctx, r, letter, work, parkSeq) != nil {
+		if in.sys.finish(ctx, e) != nil {
 			return nil
 		}
 		return settled{incarnation: in.incarnation, task: t}
@@ -162,25 +162,40 @@ func (in *integration) entryVendor() string {
 	return in.entry.Integration.Vendor
 }
 
+// ending is how a delivery ended.
+type ending struct {
+	delivery *event.Delivery
+	record   *event.DeliveryRecord // with its result
+	letter   *event.DeadLetter     // of one that is dead
+	kept     event.ProfileOutcome  // what the vendor says of a profile that arrived
+	work     *journal.Work         // where it is in the work queue, or
+	parkSeq  uint64                // in the park
+}
+
 // finish writes how a delivery ended and then lets it leave the log. Whatever of it is done twice,
 // after a crash, has no effect the second time.
-func (s *System) finish(ctx context.Context, r *event.DeliveryRecord, letter *event.DeadLetter, work *journal.Work, parkSeq uint64) error {
+func (s *System) finish(ctx context.Context, e ending) error {
 	return s.persist(ctx, "ending a delivery", func(ctx context.Context) error {
-		if letter != nil {
-			if err := s.completeLetter(ctx, letter); err != nil {
+		if e.letter != nil {
+			if err := s.completeLetter(ctx, e.letter); err != nil {
 				return err
 			}
-			if err := s.cfg.Journal.Bury(ctx, letter); err != nil {
+			if err := s.cfg.Journal.Bury(ctx, e.letter); err != nil {
 				return err
 			}
 		}
-		if err := s.record(ctx, r); err != nil {
+		if err := s.record(ctx, e.record); err != nil {
 			return err
 		}
-		if work != nil {
-			return work.Ack()
+		if e.delivery.Profile != "" {
+			if err := s.briefed(ctx, e.delivery, e.record.Result, e.kept); err != nil {
+				return err
+			}
 		}
-		if err := s.cfg.Journal.Unpark(ctx, parkSeq); !errors.Is(err, journal.ErrNotFound) {
+		if e.work != nil {
+			return e.work.Ack()
+		}
+		if err := s.cfg.Journal.Unpark(ctx, e.parkSeq); !errors.Is(err, journal.ErrNotFound) {
 			return err
 		}
 		return nil
@@ -189,7 +204,7 @@ func (s *System) finish(ctx context.Context, r *event.DeliveryRecord, letter *ev
 
 // completeLetter puts the event into a dead letter, for its replay.
 func (s *System) completeLetter(ctx context.Context, letter *event.DeadLetter) error {
-	if letter.Event.ID != "" {
+	if letter.Event.ID != "" || letter.Delivery.Profile != "" {
 		return nil
 	}
 	ev, err := s.cfg.Journal.EventAt(ctx, letter.EventSeq)
