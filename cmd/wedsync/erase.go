@@ -21,8 +21,8 @@ type eraseCmd struct {
 }
 
 func (eraseCmd) Help() string {
-	return `Removes the wedding's events, the deliveries that wait and the dead letters, and takes out of ClickHouse
-what identifies it. Then it looks again; the command fails where something is left. It cannot be undone. What
+	return `Removes the wedding's events, the deliveries that wait, the dead letters and what is remembered of its
+profiles, and takes out of ClickHouse what identifies it. Then it looks again; the command fails where something is left. It cannot be undone. What
 vendors were sent already is theirs to erase.`
 }
 
@@ -31,6 +31,7 @@ type ofWedding struct {
 	Events      int    `json:"events"`
 	Deliveries  int    `json:"deliveries"`
 	DeadLetters int    `json:"deadLetters"`
+	Clients     int    `json:"clients"`
 	Rows        uint64 `json:"rows"`
 }
 
@@ -73,9 +74,9 @@ func (c eraseCmd) Run(ctx context.Context, p printer, w world) error {
 
 func (e erasedWedding) print(p printer) error {
 	row := func(name string, w ofWedding) []string {
-		return []string{name, strconv.Itoa(w.Events), strconv.Itoa(w.Deliveries), strconv.Itoa(w.DeadLetters), strconv.FormatUint(w.Rows, 10)}
+		return []string{name, strconv.Itoa(w.Events), strconv.Itoa(w.Deliveries), strconv.Itoa(w.DeadLetters), strconv.Itoa(w.Clients), strconv.FormatUint(w.Rows, 10)}
 	}
-	err := p.table([]string{"", "events", "deliveries", "dead letters", "rows"}, [][]string{row("removed", e.Removed), row("left", e.Left)})
+	err := p.table([]string{"", "events", "deliveries", "dead letters", "of profiles", "rows"}, [][]string{row("removed", e.Removed), row("left", e.Left)})
 	if !e.Analytics {
 		p.say("without ClickHouse, records that name the wedding wait in the log: erase it again when there is one")
 	}

@@ -27,6 +27,7 @@ const (
 	KeysWrite         Scope = "keys:write"
 	StatusRead        Scope = "status:read"
 	WeddingsErase     Scope = "weddings:erase"
+	ProfilesSync      Scope = "profiles:sync"
 )
 
 // ScopeKind is one line of the table of scopes.
@@ -57,6 +58,7 @@ var table = []ScopeKind{
 	{KeysWrite, "make and revoke keys that may do no more", false},
 	{StatusRead, "see how the node and its log stand", true},
 	{WeddingsErase, "remove a couple's personal data", true},
+	{ProfilesSync, "tell vendors of clients, and see how that goes", false},
 }
 
 // set is a set of scopes.

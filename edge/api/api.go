@@ -36,6 +36,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	a.routeControls(h)
 	a.routeMappings(h)
 	a.routePreviews(h)
+	a.routeProfiles(h)
 	a.routeDead(h)
 	a.routeDeliveries(h)
 	a.routeAnalytics(h)

@@ -70,6 +70,12 @@ type (
 		Commands
 		Previews
 		Eraser
+		Profiles
+	}
+	// Profiles tells vendors of clients.
+	Profiles interface {
+		SyncClientProfiles(ctx context.Context, id, syncID string, profiles []event.Profile) (event.ProfileSync, error)
+		ClientProfileSync(ctx context.Context, id, syncID string) (event.ProfileSync, error)
 	}
 	// Eraser removes a wedding from the log.
 	Eraser interface {

@@ -23,9 +23,14 @@ import (
 func problemOf(err error) *problem.Problem {
 	var invalid *registry.InvalidError
 	var channel *event.ChannelError
+	var field *event.FieldError
 	switch {
 	case errors.As(err, &invalid):
 		return invalidProblem(invalid)
+	case errors.As(err, &field):
+		p := problem.New(problem.FieldInvalid, "%v", field)
+		p.Errors = []problem.Field{{Field: field.Field, Reason: field.Reason}}
+		return p
 	case errors.As(err, &channel):
 		if strings.ContainsAny(channel.Name, "*{}") {
 			return problem.New(problem.ChannelWildcard, "%q has wildcards; write the channel's full name", channel.Name)

@@ -26,7 +26,7 @@ type fork struct {
 func (d doors) join(op *huma.Operation, serve http.HandlerFunc) bool {
 	last, other := strings.CutPrefix(op.Path, ofIntegration)
 	config := op.Path == channelConfig+"/{id}"
-	if !config && !other || op.Method == http.MethodPost { // a config is not posted to
+	if !config && (!other || strings.Contains(last, "/")) || op.Method == http.MethodPost { // a config is not posted to, and has nothing below it
 		return false
 	}
 	f := d.forks[op.Method]

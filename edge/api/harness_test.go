@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -79,6 +80,8 @@ type engine struct {
 	told    []string
 	err     error
 	replay  error
+
+	profiles []event.Profile // of the last sync
 }
 
 func (e *engine) fail(err error) {
@@ -98,9 +101,9 @@ func (e *engine) ResetBreaker(_ context.Context, id string) error { return e.tel
 func (e *engine) Reinstate(_ context.Context, id string) error    { return e.tell("reinstate", id) }
 func (e *engine) Erase(_ context.Context, wedding string, only bool) (removed, left journal.Erased, err error) {
 	if only {
-		return removed, journal.Erased{Events: 3, Deliveries: 2, DeadLetters: 1}, e.tell("count", wedding)
+		return removed, journal.Erased{Events: 3, Deliveries: 2, DeadLetters: 1, Clients: 4}, e.tell("count", wedding)
 	}
-	return journal.Erased{Events: 3, Deliveries: 2, DeadLetters: 1}, left, e.tell("erase", wedding)
+	return journal.Erased{Events: 3, Deliveries: 2, DeadLetters: 1, Clients: 4}, left, e.tell("erase", wedding)
 }
 
 func (e *engine) Test(_ context.Context, id, eventType string) (event.Attempt, error) {
@@ -133,6 +136,24 @@ func (e *engine) Compare(_ context.Context, m event.Mapping, _ []*event.Event) (
 	c := actors.Comparison{Differences: make([]actors.Difference, 1)}
 	c.Differences[0].Before.Mapping, c.Differences[0].After.Mapping = "everybodys", m.ID
 	return c, e.tell("compare", m.ID)
+}
+
+func (e *engine) SyncClientProfiles(_ context.Context, id, syncID string, all []event.Profile) (s event.ProfileSync, err error) {
+	s.SyncID = cmp.Or(syncID, "sync_made")
+	for _, p := range all {
+		s.Add(event.ProfileResult{ClientID: p.ClientID, Outcome: event.ProfilePending})
+	}
+	e.profiles = all
+	return s, e.tell("sync", id)
+}
+
+func (e *engine) ClientProfileSync(_ context.Context, id, syncID string) (s event.ProfileSync, err error) {
+	s.SyncID, s.Results = syncID, []event.ProfileResult{}
+	if syncID == "none" {
+		return s, journal.ErrNotFound
+	}
+	s.Add(event.ProfileResult{ClientID: "alpha", Outcome: event.ProfileFailed, Reason: "http_422"})
+	return s, e.tell("show sync", id)
 }
 
 func (e *engine) Replay(_ context.Context, seq uint64) (*event.Delivery, error) {

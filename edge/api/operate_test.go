@@ -169,12 +169,12 @@ func TestEraseWedding(t *testing.T) {
 	t.Parallel()
 	n := start(t, nil)
 	const couple = "couple-1" // which no hash holds by chance
-	type of struct{ Events, Deliveries, DeadLetters, Rows int }
+	type of struct{ Events, Deliveries, DeadLetters, Clients, Rows int }
 	type answer struct {
 		DryRun, Analytics bool
 		Removed, Left     of
 	}
-	all := of{3, 2, 1, 7}
+	all := of{3, 2, 1, 4, 7}
 	if got := into[answer](t, n.do(t, "POST", "/api/weddings/"+couple+"/erase", `{"dryRun":true}`)); got != (answer{true, true, of{}, all}) {
 		t.Errorf("looked for: %+v", got)
 	}

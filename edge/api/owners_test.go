@@ -45,6 +45,7 @@ func crossings(dead uint64, key string) map[string]crossing {
 	replay := letter
 	replay.path, replay.own = letter.path+"/replay", 202
 	gone := func(c crossing) crossing { c.own = 204; return c }
+	accepted := func(c crossing) crossing { c.own = 202; return c }
 	hook := crossing{public: true}
 	return map[string]crossing{
 		"problems": {public: true}, "vendors": {public: true}, "list-scopes": {public: true},
@@ -88,6 +89,9 @@ func crossings(dead uint64, key string) map[string]crossing {
 		"get-channel-config":    config(mapping),
 		"put-channel-config":    config(put),
 		"delete-channel-config": {path: "/api/integrations/channel-config/%s", alpha: "alpha-config", nothing: "gamma-map", own: 204},
+
+		"sync-client-profiles":    accepted(item("/client-profiles/sync", `{"profiles":[{"clientId":"alpha","name":"A"}]}`)),
+		"get-client-profile-sync": item("/client-profiles/sync/s1", ""),
 
 		"preview-integration": item("/preview", `{"channel":"supplier:dashboard:alpha","type":"timeline.updated","payload":{"coupleId":"alpha"}}`),
 		"preview-mapping":     {path: "/api/mappings/preview", body: `{"mapping":{"id":"trial","pattern":"supplier:dashboard:alpha","targets":[{"integration":"alpha-crm"}]}}`},

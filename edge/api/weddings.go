@@ -44,7 +44,7 @@ func (a *API) routeWeddings(h huma.API) {
 		OperationID: "erase-wedding", Method: http.MethodPost, Path: "/api/weddings/{id}/erase", Tags: []string{"weddings"},
 		Security: needs(access.WeddingsErase), DefaultStatus: http.StatusOK, Metadata: map[string]any{takes: erasingTakes},
 		Summary: "Remove a couple's personal data",
-		Description: "Their events, the deliveries that wait and the dead letters are overwritten and deleted; rows in ClickHouse lose what " +
+		Description: "Their events, the deliveries that wait, the dead letters and what is remembered of their profiles are overwritten and deleted; rows in ClickHouse lose what " +
 			"identifies them. Then it is looked again, and the answer tells what is left. What vendors were sent is theirs.",
 	}, a.eraseWedding)
 }
@@ -54,7 +54,7 @@ func (a *API) eraseWedding(ctx context.Context, in *eraseInput) (_ *body[erasedW
 	if !in.Body.DryRun {
 		defer func() {
 			r := out.Removed
-			a.audit(ctx, nil, "wedding.erase", pseudonym(in.ID), fmt.Sprintf("%d events, %d deliveries, %d dead letters, %d rows", r.Events, r.Deliveries, r.DeadLetters, r.Rows), err)
+			a.audit(ctx, nil, "wedding.erase", pseudonym(in.ID), fmt.Sprintf("%d events, %d deliveries, %d dead letters, %d of profiles, %d rows", r.Events, r.Deliveries, r.DeadLetters, r.Clients, r.Rows), err)
 		}()
 	}
 	if out.Removed.Erased, out.Left.Erased, err = a.cfg.Engine.Erase(ctx, in.ID, in.Body.DryRun); err != nil {

@@ -90,6 +90,9 @@ const (
 	EngineUnavailable  = "engine_unavailable"
 	PreconditionFailed = "precondition_failed"
 	DeliveryUnknown    = "delivery_unknown"
+	NoProfiles         = "vendor_takes_no_profiles"
+	SyncUnknown        = "sync_unknown"
+	SyncReused         = "sync_reused"
 	KeyUnknown         = "key_unknown"
 	KeySpecInvalid     = "key_spec_invalid"
 	GrantExceeded      = "grant_exceeded"
@@ -217,6 +220,9 @@ var table = map[string]Kind{
 	EngineUnavailable:  {Status: 503, Title: "The delivery engine does not answer"},
 	PreconditionFailed: {Status: 412, Title: "It is not at the revision that was named"},
 	DeliveryUnknown:    {Status: 404, Title: "The delivery is not known"},
+	NoProfiles:         {Status: 409, Title: "The vendor keeps no profiles of clients"},
+	SyncUnknown:        {Status: 404, Title: "There is no sync of that id"},
+	SyncReused:         {Status: 422, Title: "The sync has another profile of the client"},
 	KeyUnknown:         {Status: 404, Title: "There is no API key of that id"},
 	KeySpecInvalid:     {Status: 422, Title: "The API key that is to be made is not valid"},
 	GrantExceeded:      {Status: 403, Title: "An API key cannot give what it does not have"},
