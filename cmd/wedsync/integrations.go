@@ -27,6 +27,7 @@ type integrationsCmd struct {
 	Health    integrationsHealthCmd    `cmd:"" help:"Show how integrations do."`
 	Test      integrationsTestCmd      `cmd:"" help:"Send the vendor a sample now, and show what came of it."`
 	Preview   integrationsPreviewCmd   `cmd:"" help:"Show the request that an event would become; nothing is sent."`
+	Sync      integrationsSyncCmd      `cmd:"" name:"sync-profiles" help:"Have the vendor told of clients."`
 	Vendors   vendorsCmd               `cmd:"" help:"List the vendors, and what must be entered for one."`
 }
 
