@@ -300,10 +300,10 @@ func (c integrationsHealthCmd) Run(ctx context.Context, p printer) error {
 		}
 		rows = append(rows, []string{
 			h.Integration, h.Vendor, string(h.State), percent(h.SuccessRate), strconv.Itoa(h.InFlight),
-			strconv.Itoa(h.Waiting), strconv.FormatUint(h.Parked, 10), clock(h.Since), short(why, 60),
+			strconv.Itoa(h.Waiting), strconv.FormatUint(h.Parked, 10), strconv.FormatUint(h.Held, 10), clock(h.HeldUntil), clock(h.Since), short(why, 60),
 		})
 	}
-	return p.table([]string{"id", "vendor", "state", "success", "in flight", "waiting", "parked", "since", "why"}, rows)
+	return p.table([]string{"id", "vendor", "state", "success", "in flight", "waiting", "parked", "held", "held until", "since", "why"}, rows)
 }
 
 type vendorsCmd struct {
