@@ -120,13 +120,21 @@ func TestReceiptsReachClickHouse(t *testing.T) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		got, err := d.node.records.current().Receipts(ctx, id)
-		if err != nil {
-			t.Fatal(err)
+		shown := d.run("deliveries", "show", id, "--json") // not found until the attempt is recorded
+		var got []analytics.ReceiptRow
+		if shown.code == exitOK {
+			var one tracedDelivery
+			if err := json.Unmarshal([]byte(shown.out), &one); err != nil {
+				t.Fatal(err)
+			}
+			got = one.Receipts
 		}
 		if len(got) == 2 {
 			if got[0].Status != event.ReceiptSent || got[1].Status != event.ReceiptRead || got[1].Integration != "sim-whatsapp" || got[1].Vendor != "whatsapp" {
 				t.Errorf("receipts %+v", got)
+			}
+			if out := d.do("deliveries", "show", id); !strings.Contains(out, "receipt  at") || !strings.Contains(out, "\nsent ") || !strings.Contains(out, "\nread ") {
+				t.Errorf("shown as\n%s", out)
 			}
 			break
 		}

@@ -96,6 +96,13 @@ func newShell(t *testing.T) *shell {
 	if err := os.Symlink(self, filepath.Join(s.dir, "wedsync")); err != nil {
 		t.Fatal(err)
 	}
+	modules, err := filepath.Abs("../../loadtest/js/node_modules") // where ClickHouse is
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(modules, filepath.Join(s.dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
 	s.environ = append(os.Environ(), "PATH="+s.dir+":"+os.Getenv("PATH"), asCommand+"=1", "GOCOVERDIR="+t.TempDir())
 	return s
 }
@@ -149,12 +156,12 @@ func (s *shell) startSims(command string) {
 }
 
 // startNode runs "wedsync serve" at a free port.
-func (s *shell) startNode(command string) {
+func (s *shell) startNode(command, clickhouse string) {
 	s.t.Helper()
 	var serving struct{ Addr string }
 	s.start((*exec.Cmd).StderrPipe, func(line []byte) bool {
 		return json.Unmarshal(line, &serving) == nil && serving.Addr != ""
-	}, command, "--addr=127.0.0.1:0", "--clickhouse=off", "--log-format=json")
+	}, command, "--addr=127.0.0.1:0", "--clickhouse="+clickhouse, "--log-format=json")
 	s.replace = append(s.replace, "http://127.0.0.1:8080", serving.Addr)
 	s.environ = append(s.environ, "WEDSYNC_ADDR="+serving.Addr)
 	waitReady(s.t, serving.Addr)
@@ -200,7 +207,7 @@ func (s *shell) do(c typed) {
 // TestDocumentsAsWritten types what the documents say, and compares what comes.
 func TestDocumentsAsWritten(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"workflows", "api"} {
+	for name, clickhouse := range map[string]string{"workflows": clickhouseOff, "api": clickhouseEmbedded} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShell(t)
@@ -213,7 +220,7 @@ func TestDocumentsAsWritten(t *testing.T) {
 				case strings.HasPrefix(c.command, "wedsync sim "):
 					s.startSims(c.command)
 				case strings.HasPrefix(c.command, "wedsync serve "):
-					s.startNode(c.command)
+					s.startNode(c.command, clickhouse)
 				default:
 					s.do(c)
 				}

@@ -97,7 +97,7 @@ func (c auditCmd) Run(ctx context.Context, p printer) error {
 
 type deliveriesCmd struct {
 	List deliveriesListCmd `cmd:"" default:"withargs" help:"Find deliveries that ended, the latest first."`
-	Show deliveriesShowCmd `cmd:"" help:"Show one with every attempt."`
+	Show deliveriesShowCmd `cmd:"" help:"Show one with every attempt and receipt."`
 }
 
 type deliveriesListCmd struct {
@@ -142,7 +142,9 @@ type deliveriesShowCmd struct {
 }
 
 func (deliveriesShowCmd) Help() string {
-	return `Example:
+	return `The receipts are what the vendor says became of the message: sent, delivered, read or failed.
+
+Example:
 
     wedsync deliveries show dlv_0123456789abcdef0123456789abcdef`
 }
@@ -151,6 +153,7 @@ func (deliveriesShowCmd) Help() string {
 type tracedDelivery struct {
 	Ends     []analytics.DeliveryRow `json:"ends"`
 	Attempts []analytics.AttemptRow  `json:"attempts"`
+	Receipts []analytics.ReceiptRow  `json:"receipts"`
 }
 
 func (c deliveriesShowCmd) Run(ctx context.Context, p printer) error {
@@ -177,5 +180,13 @@ func (c deliveriesShowCmd) Run(ctx context.Context, p printer) error {
 	for i, a := range d.Attempts {
 		rows[i] = []string{strconv.Itoa(a.Number), clock(a.StartedAt), took(a.Duration), strconv.Itoa(a.Status), a.Verdict, a.Reason, a.Node, short(a.Detail, 60)}
 	}
-	return p.table([]string{"attempt", "started", "took", "status", "verdict", "reason", "node", "detail"}, rows)
+	if err := p.table([]string{"attempt", "started", "took", "status", "verdict", "reason", "node", "detail"}, rows); err != nil || len(d.Receipts) == 0 {
+		return err
+	}
+	rows = rows[:0]
+	for _, r := range d.Receipts {
+		rows = append(rows, []string{string(r.Status), clock(r.At), r.Reason, short(r.Detail, 60)})
+	}
+	p.say("")
+	return p.table([]string{"receipt", "at", "reason", "detail"}, rows)
 }

@@ -110,6 +110,7 @@ type (
 		Audit(ctx context.Context, q analytics.AuditQuery) ([]analytics.AuditRow, analytics.Cursor, error)
 		Deliveries(ctx context.Context, q analytics.DeliveryQuery) ([]analytics.DeliveryRow, analytics.Cursor, error)
 		Attempts(ctx context.Context, deliveryID string) ([]analytics.AttemptRow, error)
+		Receipts(ctx context.Context, deliveryID string) ([]analytics.ReceiptRow, error)
 	}
 	// Keys are the API keys; *access.Keyring is one.
 	Keys interface {

@@ -30,6 +30,7 @@ type traced struct {
 	ID       string                  `json:"id"`
 	Ends     []analytics.DeliveryRow `json:"ends" nullable:"false" doc:"How it ended, the latest replay first; none while it goes on."`
 	Attempts []analytics.AttemptRow  `json:"attempts" nullable:"false" doc:"The calls that were made, in order."`
+	Receipts []analytics.ReceiptRow  `json:"receipts" nullable:"false" doc:"What the vendor says became of the message: sent, delivered, read or failed, each once, in order; none where it says nothing."`
 }
 
 func (a *API) routeDeliveries(h huma.API) {
@@ -40,7 +41,7 @@ func (a *API) routeDeliveries(h huma.API) {
 	}, a.findDeliveries)
 	handle(h, huma.Operation{
 		OperationID: "get-delivery", Method: http.MethodGet, Path: "/api/deliveries/{id}", Tags: tags, Security: needs(access.DeliveriesRead),
-		Summary: "Show a delivery with every attempt", Description: lagging,
+		Summary: "Show a delivery with every attempt and receipt", Description: lagging,
 	}, a.getDelivery)
 }
 
@@ -76,6 +77,9 @@ func (a *API) getDelivery(ctx context.Context, in *deliveryInput) (*body[traced]
 	if out.Attempts, err = s.Attempts(ctx, in.ID); err != nil {
 		return nil, analyticsFailed(err)
 	}
+	if out.Receipts, err = s.Receipts(ctx, in.ID); err != nil {
+		return nil, analyticsFailed(err)
+	}
 	var integration string // an id's hash is of one
 	switch {
 	case len(out.Ends) > 0:
@@ -87,5 +91,6 @@ func (a *API) getDelivery(ctx context.Context, in *deliveryInput) (*body[traced]
 		return nil, problem.New(problem.DeliveryUnknown, "nothing is recorded of a delivery %.80q; it may be under way, or a second old", in.ID)
 	}
 	out.Attempts = append([]analytics.AttemptRow{}, out.Attempts...)
+	out.Receipts = append([]analytics.ReceiptRow{}, out.Receipts...)
 	return &body[traced]{out}, nil
 }

@@ -179,6 +179,7 @@ type numbers struct {
 	deliveries analytics.DeliveryQuery
 	ends       []analytics.DeliveryRow
 	attempts   []analytics.AttemptRow
+	receipts   []analytics.ReceiptRow
 }
 
 func (s *numbers) SLO(_ context.Context, q analytics.SLOQuery) (analytics.SLOReport, error) {
@@ -207,6 +208,10 @@ func (s *numbers) Deliveries(_ context.Context, q analytics.DeliveryQuery) ([]an
 
 func (s *numbers) Attempts(context.Context, string) ([]analytics.AttemptRow, error) {
 	return s.attempts, s.err
+}
+
+func (s *numbers) Receipts(context.Context, string) ([]analytics.ReceiptRow, error) {
+	return s.receipts, s.err
 }
 
 func must(tb testing.TB, err error) {

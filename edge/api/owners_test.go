@@ -280,6 +280,11 @@ func TestOwnersAskAnalyticsForTheirOwn(t *testing.T) {
 	if a := n.do(t, "GET", "/api/slo?by=vendor", "", as(keys["beta"])...); a.status != 403 || a.code(t) != problem.OwnerBound {
 		t.Errorf("slo by vendor: %d %s", a.status, a.body)
 	}
+	n.numbers.ends = []analytics.DeliveryRow{{Integration: "beta-crm"}}
+	n.numbers.receipts = []analytics.ReceiptRow{{DeliveryID: "dlv_1", Status: event.ReceiptRead, At: time.UnixMilli(0).UTC()}}
+	if a := n.do(t, "GET", "/api/deliveries/dlv_beta", "", as(keys["beta"])...); !strings.Contains(a.body, `"receipts":[{"deliveryId":"dlv_1","integration":"","vendor":"","status":"read","at":"1970-01-01T00:00:00Z"}]`) {
+		t.Errorf("receipts: %d %s", a.status, a.body)
+	}
 	for _, path := range []string{"audit?after=x", "audit?since=noon", "audit?until=noon", "deliveries?after=x", "deliveries?outcome=lost"} {
 		if a := n.do(t, "GET", "/api/"+path, ""); a.status != 422 || a.code(t) != problem.FieldInvalid {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
