@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wedsync/wedsync/actors"
 	"github.com/wedsync/wedsync/actors/event"
@@ -38,10 +39,10 @@ func TestErasedWeddingIsDeliveredNoMore(t *testing.T) {
 	})
 
 	want := journal.Erased{Events: each + 1, Deliveries: each, DeadLetters: 1}
-	if removed, left, err := n.Erase(t.Context(), "c1", true); removed.Sum() != 0 || left != want || err != nil {
+	if removed, left, err := n.Erase(t.Context(), actors.Erase{Wedding: "c1", Only: true}); removed.Sum() != 0 || left != want || err != nil {
 		t.Fatalf("looked for: %+v, %+v, %v; want %+v left", removed, left, err, want)
 	}
-	if removed, left, err := n.Erase(t.Context(), "c1", false); removed != want || left.Sum() != 0 || err != nil {
+	if removed, left, err := n.Erase(t.Context(), actors.Erase{Wedding: "c1"}); removed != want || left.Sum() != 0 || err != nil {
 		t.Fatalf("erased: %+v, left %+v, %v; want %+v", removed, left, err, want)
 	}
 	before := len(s.receipts())
@@ -74,5 +75,51 @@ func TestErasedWeddingIsDeliveredNoMore(t *testing.T) {
 		}
 	}
 	n.health("studio", func(h event.Health) bool { return h.Parked == 0 && h.Waiting == 0 })
+	n.erasesRecords(each)
 	t.Logf("%d were in memory", skipped)
+}
+
+// erasesRecords takes c1 out of the records that wait for a ClickHouse, with what a vendor said of one; those of c2,
+// each of which was delivered, stay.
+func (n *node) erasesRecords(each int) {
+	n.t.Helper()
+	count := func() (theirs, others, receipts int, id string) {
+		entries, err := n.journal.Records(n.t.Context(), 0, 1000, time.Second)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		for _, e := range entries {
+			switch d := e.Record.Delivery; {
+			case d != nil && d.WeddingID == "c1" && d.EventID != "c1-new":
+				theirs, id = theirs+1, d.ID
+			case d != nil && d.WeddingID == "c2" && d.Result != nil:
+				others++
+			case e.Record.Receipt != nil:
+				receipts++
+			}
+		}
+		return theirs, others, receipts, id
+	}
+	theirs, _, _, id := count()
+	if id == "" {
+		n.t.Fatal("there is no record of c1")
+	}
+	for _, of := range []string{id, "dlv_other"} {
+		said := event.Receipt{DeliveryID: of, EventID: "whk_1", Status: event.ReceiptFailed, Detail: "Amelie has no phone"}
+		if err := n.journal.Record(n.t.Context(), "", &event.Record{V: event.Version, Receipt: &said}); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+	want := journal.Erased{Events: 1, Records: theirs + 2} // the new one, with its delivery's record, and the receipt
+	what := actors.Erase{Wedding: "c1", Records: true, Only: true}
+	if _, left, err := n.Erase(n.t.Context(), what); left != want || err != nil {
+		n.t.Fatalf("looked for: %+v, %v; want %+v", left, err, want)
+	}
+	what.Only = false
+	if removed, left, err := n.Erase(n.t.Context(), what); removed != want || left.Sum() != 0 || err != nil {
+		n.t.Fatalf("erased %+v, left %+v, %v; want %+v", removed, left, err, want)
+	}
+	if theirs, others, receipts, _ := count(); theirs != 0 || others != each || receipts != 1 {
+		n.t.Errorf("there are %d records of c1, %d of c2 and %d receipts; want 0, %d, 1", theirs, others, receipts, each)
+	}
 }

@@ -295,7 +295,7 @@ func TestErasedClientIsForgotten(t *testing.T) {
 	later.Notes = "y"
 	n.sync("c", later) // behind it
 	want := journal.Erased{Deliveries: 2, Clients: 4}
-	if removed, left, err := n.Erase(t.Context(), "c.1", false); removed != want || left.Sum() != 0 || err != nil {
+	if removed, left, err := n.Erase(t.Context(), actors.Erase{Wedding: "c.1"}); removed != want || left.Sum() != 0 || err != nil {
 		t.Errorf("erased %+v, left %+v, %v; want %+v", removed, left, err, want)
 	}
 	close(answer)

@@ -27,7 +27,8 @@
 // place, with the same token, and both go by the proposal that is there afterwards.
 //
 // If the log was set back, by a restore from a backup or a power failure, the digest of the last
-// batch no longer fits the records at its place. The recorder then begins a new generation after the
+// batch no longer fits the records at its place. (Records that were erased from the log do not count: a log that
+// was set back and goes on has as many as before.) The recorder then begins a new generation after the
 // last batch that fits; rows of the old one stay.
 //
 // # Goroutines

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	mathrand "math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +71,13 @@ func (l *memoryLog) skip() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
+}
+
+// erase takes records out of the log for good.
+func (l *memoryLog) erase(seqs ...uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries = slices.DeleteFunc(l.entries, func(e event.RecordEntry) bool { return slices.Contains(seqs, e.Seq) })
 }
 
 // setBack forgets the records after seq, as a restore does.

@@ -1,6 +1,7 @@
 package analytics_test
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -63,6 +64,53 @@ func TestLogSetBack(t *testing.T) {
 			r.reaches(t, c.to+401, time.Minute)
 		})
 	}
+}
+
+// Records are erased from the log while there is no recorder: of those that ClickHouse has nothing changes, and
+// each of the others that is left is recorded once.
+func TestErasedFromTheLog(t *testing.T) {
+	t.Parallel()
+	records := newSeason().records(0, 400)
+	for name, erased := range map[string][]uint64{
+		"of an earlier batch":        {5, 99},
+		"of the last batch":          {250, 251},
+		"the last batch's last":      {300},
+		"all of the last batch":      between(201, 300),
+		"what was not recorded yet":  {301, 340},
+		"from batch to what follows": between(290, 310),
+		"the log's end":              between(391, 400),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dsn := freshDSN(t)
+			log := newLog()
+			cfg := quick()
+			cfg.BatchRecords = 100
+			log.append(records[:300]...)
+			r := run(t, openStore(t, dsn), log, cfg)
+			r.reaches(t, 300, time.Minute)
+			r.stop()
+
+			log.append(records[300:]...)
+			log.erase(erased...)
+			r = run(t, openStore(t, dsn), log, cfg)
+			r.reaches(t, 400, time.Minute)
+			left := slices.Clone(records[:300])
+			for i := 300; i < 400; i++ {
+				if !slices.Contains(erased, uint64(i+1)) {
+					left = append(left, records[i])
+				}
+			}
+			exactly(t, connect(t, dsn), wanted(left))
+		})
+	}
+}
+
+func between(from, to uint64) (all []uint64) {
+	for seq := from; seq <= to; seq++ {
+		all = append(all, seq)
+	}
+	return all
 }
 
 // A log that was made anew begins with 1 again; its records are others.

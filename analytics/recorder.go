@@ -104,6 +104,7 @@ type Recorder struct {
 	position  uint64
 	committed time.Time // when the last batch was
 	purged    time.Time // when the log was last purged
+	seen      uint64    // the log's last sequence, when it was last looked at
 }
 
 // NewRecorder returns a recorder that does nothing before Run. The error says what is wrong with the
@@ -138,7 +139,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 			pause = firstRetry
 		}
 		r.failed(err)
-		r.observe(ctx)
+		r.observe(ctx, false)
 		timer := time.NewTimer(pause/2 + rand.N(pause/2))
 		select {
 		case <-timer.C:
@@ -180,7 +181,7 @@ func (r *Recorder) session(ctx context.Context) error {
 				return err
 			}
 		}
-		r.observe(ctx)
+		r.observe(ctx, len(entries) == 0)
 		if err := r.purge(ctx); err != nil {
 			return err
 		}
@@ -290,15 +291,21 @@ func (r *Recorder) commit(b batch) {
 	r.metrics.batchRecords.Observe(float64(b.records))
 }
 
-// observe brings the status up to date. The log's failure to tell is seen elsewhere.
-func (r *Recorder) observe(ctx context.Context) {
+// observe brings the status up to date. What was there at the last look, and could not be read since, was erased:
+// idle tells that nothing was read. The log's failure to tell is seen elsewhere.
+func (r *Recorder) observe(ctx context.Context, idle bool) {
 	_, last, err := r.source.RecordBounds(ctx)
 	if err != nil {
 		return
 	}
-	lag := max(last, r.position) - r.position
+	reached := r.position
+	if idle {
+		reached = max(reached, min(r.seen, last))
+	}
+	r.seen = last
+	lag := max(last, reached) - reached
 	r.metrics.lag.Set(float64(lag))
-	r.status.observe(r.position, lag)
+	r.status.observe(reached, lag)
 }
 
 // purge removes from the log, once a minute, what was committed long enough ago. A log that cannot

@@ -55,7 +55,7 @@ func (r *Recorder) finish(ctx context.Context, b batch, first, last uint64) (boo
 	if err != nil {
 		return false, err
 	}
-	if digest(entries) != b.digest {
+	if !b.fits(entries) {
 		return false, nil
 	}
 	r.fill(b, entries)
@@ -80,6 +80,12 @@ func (r *Recorder) finish(ctx context.Context, b batch, first, last uint64) (boo
 	return true, nil
 }
 
+// fits reports whether the log still has a batch as it was recorded, but for records that were erased from it.
+// A log that was set back and goes on has as many in their place, or more, and others.
+func (b batch) fits(entries []event.RecordEntry) bool {
+	return len(entries) < int(b.records) || digest(entries) == b.digest
+}
+
 // reread returns the entries of a batch; fewer when the log does not have them all.
 func (r *Recorder) reread(ctx context.Context, b batch) ([]event.RecordEntry, error) {
 	var entries []event.RecordEntry
@@ -92,7 +98,11 @@ func (r *Recorder) reread(ctx context.Context, b batch) ([]event.RecordEntry, er
 		if len(more) == 0 {
 			break
 		}
-		entries = append(entries, more...)
+		for _, e := range more {
+			if e.Seq <= b.to {
+				entries = append(entries, e)
+			}
+		}
 		after = more[len(more)-1].Seq
 	}
 	return entries, nil
@@ -112,7 +122,7 @@ func (r *Recorder) regenerate(ctx context.Context, b batch, first, last uint64) 
 		if err != nil {
 			return err
 		}
-		if digest(entries) == e.digest {
+		if e.fits(entries) {
 			position = e.to
 			break
 		}

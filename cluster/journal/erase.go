@@ -16,6 +16,7 @@ type Selection struct {
 	Event    func(*event.Event) bool
 	Delivery func(*event.Delivery) bool // also of dead letters, beside their events
 	Client   func(id string, at time.Time) bool
+	Record   func(*event.Record) bool // called in the order of the log; nil: records stay
 }
 
 // Erased counts what was erased, or is there to be.
@@ -24,10 +25,11 @@ type Erased struct {
 	Deliveries  int `json:"deliveries"` // that waited
 	DeadLetters int `json:"deadLetters"`
 	Clients     int `json:"clients"` // what is remembered of a client's profile at an integration, and its part in a sync
+	Records     int `json:"records"`
 }
 
 // Sum is how much it is in all.
-func (e Erased) Sum() int { return e.Events + e.Deliveries + e.DeadLetters + e.Clients }
+func (e Erased) Sum() int { return e.Events + e.Deliveries + e.DeadLetters + e.Clients + e.Records }
 
 // Add counts more.
 func (e *Erased) Add(more Erased) {
@@ -35,11 +37,13 @@ func (e *Erased) Add(more Erased) {
 	e.Deliveries += more.Deliveries
 	e.DeadLetters += more.DeadLetters
 	e.Clients += more.Clients
+	e.Records += more.Records
 }
 
-// Erase overwrites and deletes the events, the deliveries that wait, the dead letters and what is remembered
-// of clients, where it is selected, or only counts them. It reads all that the log holds of these, page by page. After an error
-// some may be gone; call it again.
+// Erase overwrites and deletes the events, the deliveries that wait, the dead letters, what is remembered of
+// clients, and the records, where they are selected, or only counts them. It reads all that the log holds of
+// these, page by page. Of each kind the newest go first, so that what tells that others belong to it is there
+// until they are gone: after an error, or a crash, some are gone; call it again.
 func (j *Journal) Erase(ctx context.Context, s Selection, only bool) (Erased, error) {
 	var e Erased
 	for _, part := range []struct {
@@ -60,7 +64,14 @@ func (j *Journal) Erase(ctx context.Context, s Selection, only bool) (Erased, er
 		}},
 		{streamOf(bucketClients), keysOf(bucketClients), &e.Clients, s.client},
 		{streamOf(bucketSyncs), keysOf(bucketSyncs), &e.Clients, s.client},
+		{streamRecords, recordSubject, &e.Records, func(data []byte) bool {
+			r, err := decodeRecord(data)
+			return err == nil && s.Record(r)
+		}},
 	} {
+		if part.stream == streamRecords && s.Record == nil {
+			continue
+		}
 		n, err := j.erase(ctx, part.stream, part.subject, part.selects, only)
 		*part.count += n
 		if err != nil {
@@ -91,8 +102,8 @@ func (j *Journal) erase(ctx context.Context, stream, subject string, selects fun
 	if err != nil || only {
 		return len(found), err
 	}
-	for i, seq := range found {
-		if err := j.removeAs(ctx, stream, seq, overwrite); err != nil {
+	for i := range found {
+		if err := j.removeAs(ctx, stream, found[len(found)-1-i], overwrite); err != nil {
 			return i, fmt.Errorf("after %d of %d: %w", i, len(found), err)
 		}
 	}

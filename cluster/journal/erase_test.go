@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,5 +112,92 @@ func TestErase(t *testing.T) {
 	}
 	if holds(t, dir, "16:00") == "" {
 		t.Error("nothing of the others can be found: the test looks in the wrong place")
+	}
+}
+
+// dying is a context that ends when it was asked for its deadline so often, once it is armed.
+type dying struct {
+	context.Context
+	die   context.CancelFunc
+	armed atomic.Bool
+	left  atomic.Int32
+}
+
+func (d *dying) Deadline() (time.Time, bool) {
+	if d.armed.Load() && d.left.Add(-1) == 0 {
+		d.die()
+	}
+	return d.Context.Deadline()
+}
+
+// dies returns a context that ends, once it is armed, after so many requests.
+func dies(t *testing.T, after int) *dying {
+	t.Helper()
+	d := &dying{}
+	d.Context, d.die = context.WithCancel(t.Context())
+	t.Cleanup(d.die)
+	d.left.Store(int32(after + 1))
+	return d
+}
+
+// Wherever an erasure of records is broken off, no record is there twice, and the next one finds the rest: what a
+// vendor said goes before the delivery that tells whose it is.
+func TestErasingRecordsIsBrokenOff(t *testing.T) {
+	t.Parallel()
+	of := func(id, wedding string) *event.Record {
+		return &event.Record{V: event.Version, Delivery: &event.DeliveryRecord{ID: id, WeddingID: wedding}}
+	}
+	said := func(id string) *event.Record {
+		return &event.Record{V: event.Version, Receipt: &event.Receipt{DeliveryID: id}}
+	}
+	all := []*event.Record{of("d1", "c1"), of("d2", "c2"), of("d1", "c1"), said("d2"), said("d1"), of("d3", "c1"), of("d4", "c2"), said("d1")}
+	const theirs, others = 5, 3
+	for after := range theirs + 1 {
+		dir := t.TempDir()
+		j := open(t, func(c *journal.Config) { c.Dir = dir })
+		for _, r := range all {
+			if err := j.Record(t.Context(), "", r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx := dies(t, after)
+		c1 := func() journal.Selection {
+			ids, seen := map[string]bool{}, 0
+			return journal.Selection{
+				Event: func(*event.Event) bool { return false }, Delivery: func(*event.Delivery) bool { return false },
+				Record: func(r *event.Record) bool {
+					seen++
+					ctx.armed.Store(seen == len(all))
+					if d := r.Delivery; d != nil && d.WeddingID == "c1" {
+						ids[d.ID] = true
+						return true
+					}
+					return r.Receipt != nil && ids[r.Receipt.DeliveryID]
+				},
+			}
+		}
+		e, err := j.Erase(ctx, c1(), false)
+		if (err == nil) != (after == theirs) || e.Records != after && e.Records != after+1 { // the last request may have been heard
+			t.Fatalf("broken off after %d: %+v, %v", after, e, err)
+		}
+		if err := j.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		j = open(t, func(c *journal.Config) { c.Dir = dir })
+		left, err := j.Erase(t.Context(), c1(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := j.Records(t.Context(), 0, 100, time.Second)
+		if err != nil || len(entries) != others+left.Records || left.Records > theirs-e.Records {
+			t.Errorf("broken off after %d: %d records are there, of which %d theirs, %v", after, len(entries), left.Records, err)
+		}
+		if e, err := j.Erase(t.Context(), c1(), false); e != left || err != nil {
+			t.Errorf("broken off after %d, and again: %+v, %v; want %+v", after, e, err, left)
+		}
+		entries, err = j.Records(t.Context(), 0, 100, time.Second)
+		if err != nil || len(entries) != others || entries[0].Seq != 2 || entries[1].Seq != 4 || entries[2].Seq != 7 {
+			t.Errorf("broken off after %d, left are %+v, %v", after, entries, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -12,6 +13,9 @@ import (
 
 // eraseWait is longer than the node takes at most.
 const eraseWait = 11 * time.Minute
+
+// patienceEvery is how often who waits is told that it goes on.
+const patienceEvery = 2 * time.Second
 
 type eraseCmd struct {
 	nodeFlags
@@ -22,7 +26,8 @@ type eraseCmd struct {
 
 func (eraseCmd) Help() string {
 	return `Removes the wedding's events, the deliveries that wait, the dead letters and what is remembered of its
-profiles, and takes out of ClickHouse what identifies it. Then it looks again; the command fails where something is left. It cannot be undone. What
+profiles, and takes out of ClickHouse what identifies it; without ClickHouse it removes the records that wait
+for one. Then it looks again; the command fails where something is left. It cannot be undone. What
 vendors were sent already is theirs to erase.`
 }
 
@@ -32,6 +37,7 @@ type ofWedding struct {
 	Deliveries  int    `json:"deliveries"`
 	DeadLetters int    `json:"deadLetters"`
 	Clients     int    `json:"clients"`
+	Records     int    `json:"records"`
 	Rows        uint64 `json:"rows"`
 }
 
@@ -57,6 +63,9 @@ func (c eraseCmd) Run(ctx context.Context, p printer, w world) error {
 		return err
 	}
 	node.http.Timeout = eraseWait
+	if !p.json {
+		defer patience(w.stderr)()
+	}
 	got, text, err := ask[erasedWedding](ctx, node, http.MethodPost, "/api/weddings/"+url.PathEscape(c.Wedding)+"/erase", nil, map[string]bool{"dryRun": c.DryRun})
 	if err != nil {
 		return err
@@ -72,13 +81,35 @@ func (c eraseCmd) Run(ctx context.Context, p printer, w world) error {
 	return err
 }
 
+// patience writes now and then how long it takes already, until the function that it returns is called.
+func patience(to io.Writer) (stop func()) {
+	began, ended, done := time.Now(), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(patienceEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				fmt.Fprintf(to, "the node goes through its log, for %v now\n", time.Since(began).Round(time.Second))
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return func() { close(ended); <-done }
+}
+
 func (e erasedWedding) print(p printer) error {
 	row := func(name string, w ofWedding) []string {
-		return []string{name, strconv.Itoa(w.Events), strconv.Itoa(w.Deliveries), strconv.Itoa(w.DeadLetters), strconv.Itoa(w.Clients), strconv.FormatUint(w.Rows, 10)}
+		return []string{
+			name, strconv.Itoa(w.Events), strconv.Itoa(w.Deliveries), strconv.Itoa(w.DeadLetters), strconv.Itoa(w.Clients),
+			strconv.Itoa(w.Records), strconv.FormatUint(w.Rows, 10),
+		}
 	}
-	err := p.table([]string{"", "events", "deliveries", "dead letters", "of profiles", "rows"}, [][]string{row("removed", e.Removed), row("left", e.Left)})
+	err := p.table([]string{"", "events", "deliveries", "dead letters", "of profiles", "records", "rows"}, [][]string{row("removed", e.Removed), row("left", e.Left)})
 	if !e.Analytics {
-		p.say("without ClickHouse, records that name the wedding wait in the log: erase it again when there is one")
+		p.say("this node has no ClickHouse; if it gets one back that it had before, erase the wedding again")
 	}
 	return err
 }

@@ -79,7 +79,7 @@ type (
 	}
 	// Eraser removes a wedding from the log.
 	Eraser interface {
-		Erase(ctx context.Context, wedding string, only bool) (removed, left journal.Erased, err error)
+		Erase(ctx context.Context, what actors.Erase) (removed, left journal.Erased, err error)
 	}
 	// Commands are what the engine can be told.
 	Commands interface {

@@ -99,11 +99,15 @@ func (e *engine) tell(what, id string) error {
 
 func (e *engine) ResetBreaker(_ context.Context, id string) error { return e.tell("reset", id) }
 func (e *engine) Reinstate(_ context.Context, id string) error    { return e.tell("reinstate", id) }
-func (e *engine) Erase(_ context.Context, wedding string, only bool) (removed, left journal.Erased, err error) {
-	if only {
-		return removed, journal.Erased{Events: 3, Deliveries: 2, DeadLetters: 1, Clients: 4}, e.tell("count", wedding)
+func (e *engine) Erase(_ context.Context, what actors.Erase) (removed, left journal.Erased, err error) {
+	all := journal.Erased{Events: 3, Deliveries: 2, DeadLetters: 1, Clients: 4}
+	if what.Records {
+		all.Records = 5
 	}
-	return journal.Erased{Events: 3, Deliveries: 2, DeadLetters: 1, Clients: 4}, left, e.tell("erase", wedding)
+	if what.Only {
+		return removed, all, e.tell("count", what.Wedding)
+	}
+	return all, left, e.tell("erase", what.Wedding)
 }
 
 func (e *engine) Test(_ context.Context, id, eventType string) (event.Attempt, error) {

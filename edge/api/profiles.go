@@ -49,8 +49,8 @@ func (a *API) routeProfiles(h huma.API) {
 
 func (a *API) syncProfiles(ctx context.Context, in *syncProfilesInput) (_ *body[event.ProfileSync], err error) {
 	out := event.ProfileSync{SyncID: in.Body.SyncID}
-	audit := a.onIntegration(ctx, "integration.sync_profiles", in.ID)
-	defer func() { audit(fmt.Sprintf("%.64s: %d profiles", out.SyncID, len(in.Body.Profiles)), err) }()
+	done := a.onIntegration(ctx, "integration.sync_profiles", in.ID)
+	defer func() { done(fmt.Sprintf("%.64s: %d profiles", out.SyncID, len(in.Body.Profiles)), err) }()
 	if _, err := a.entry(ctx, in.ID); err != nil {
 		return nil, err
 	}

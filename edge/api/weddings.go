@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/wedsync/wedsync/actors"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
@@ -31,7 +32,7 @@ type ofWedding struct {
 
 type erasedWedding struct {
 	DryRun    bool      `json:"dryRun"`
-	Analytics bool      `json:"analytics" doc:"Whether there is a ClickHouse. Without it, records that name the wedding wait in the log: erase it again when it is there."`
+	Analytics bool      `json:"analytics" doc:"Whether there is a ClickHouse. Without it, the wedding's records in the log are removed, too."`
 	Removed   ofWedding `json:"removed"`
 	Left      ofWedding `json:"left" doc:"What was found when it was looked for again. More than nothing: the wedding is still written to; erase it again."`
 }
@@ -45,7 +46,7 @@ func (a *API) routeWeddings(h huma.API) {
 		Security: needs(access.WeddingsErase), DefaultStatus: http.StatusOK, Metadata: map[string]any{takes: erasingTakes},
 		Summary: "Remove a couple's personal data",
 		Description: "Their events, the deliveries that wait, the dead letters and what is remembered of their profiles are overwritten and deleted; rows in ClickHouse lose what " +
-			"identifies them. Then it is looked again, and the answer tells what is left. What vendors were sent is theirs.",
+			"identifies them; without ClickHouse, the records that wait in the log go too. Then it is looked again, and the answer tells what is left. What vendors were sent is theirs.",
 	}, a.eraseWedding)
 }
 
@@ -54,13 +55,15 @@ func (a *API) eraseWedding(ctx context.Context, in *eraseInput) (_ *body[erasedW
 	if !in.Body.DryRun {
 		defer func() {
 			r := out.Removed
-			a.audit(ctx, nil, "wedding.erase", pseudonym(in.ID), fmt.Sprintf("%d events, %d deliveries, %d dead letters, %d of profiles, %d rows", r.Events, r.Deliveries, r.DeadLetters, r.Clients, r.Rows), err)
+			a.audit(ctx, nil, "wedding.erase", pseudonym(in.ID), fmt.Sprintf("%d events, %d deliveries, %d dead letters, %d of profiles, %d records, %d rows",
+				r.Events, r.Deliveries, r.DeadLetters, r.Clients, r.Records, r.Rows), err)
 		}()
 	}
-	if out.Removed.Erased, out.Left.Erased, err = a.cfg.Engine.Erase(ctx, in.ID, in.Body.DryRun); err != nil {
+	what := actors.Erase{Wedding: in.ID, Records: a.cfg.Analytics() == nil, Only: in.Body.DryRun}
+	if out.Removed.Erased, out.Left.Erased, err = a.cfg.Engine.Erase(ctx, what); err != nil {
 		return nil, err
 	}
-	s := a.cfg.Analytics()
+	s := a.cfg.Analytics() // asked again: it may have come meanwhile, and have taken records
 	if out.Analytics = s != nil; s == nil {
 		return &body[erasedWedding]{out}, nil
 	}
