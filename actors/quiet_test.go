@@ -33,8 +33,6 @@ func waitingByDay(t *testing.T, count int, change func(*event.Integration), opti
 	return n, clock, sim
 }
 
-func asConfigured(*event.Integration) {}
-
 // What waited by day for its vendor or an admin is not sent by night, but for what is critical. In the morning
 // it goes, in order, before what came by night; neither limit nor numbers hold the night against it.
 func TestNightHoldsWhatWaitedByDay(t *testing.T) {
