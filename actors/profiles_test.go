@@ -112,8 +112,11 @@ func TestSyncClientProfiles(t *testing.T) {
 	n.sync("second", profile(6)) // one more
 	s := n.synced("second")
 	want := []event.ProfileResult{
-		{ClientID: "c.0", Outcome: event.ProfileUnchanged}, {ClientID: "c.1", Outcome: event.ProfileUpdated}, {ClientID: "c.2", Outcome: event.ProfileUnchanged},
-		{ClientID: "c.5", Outcome: event.ProfileFailed, Reason: "http_422"}, {ClientID: "c.6", Outcome: event.ProfileCreated},
+		{ClientID: "c.0", Outcome: event.ProfileUnchanged},
+		{ClientID: "c.1", Outcome: event.ProfileUpdated},
+		{ClientID: "c.2", Outcome: event.ProfileUnchanged},
+		{ClientID: "c.5", Outcome: event.ProfileFailed, Reason: "http_422"},
+		{ClientID: "c.6", Outcome: event.ProfileCreated},
 	}
 	if !slices.Equal(s.Results, want) || counts(s) != [4]int{1, 1, 2, 1} || sim.Clients()["c.1"]["venue"] != "Old Mill" {
 		t.Errorf("second: %+v", s)

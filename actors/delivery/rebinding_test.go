@@ -251,7 +251,7 @@ func TestNoProxyIsUsed(t *testing.T) {
 	st, proxied := newStage(t), new(atomic.Int64)
 	if os.Getenv(child) == "" {
 		proxy := count(t, anywhere(t, publicAddress), proxied).String()
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoProxyIsUsed$", "-test.v") //nolint:gosec // it is this test
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoProxyIsUsed$", "-test.v")
 		cmd.Env = append(os.Environ(), child+"=1")
 		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SMTP_PROXY", "MAIL_PROXY", "SOCKS_PROXY"} {
 			cmd.Env = append(cmd.Env, name+"=http://"+proxy, strings.ToLower(name)+"=http://"+proxy)

@@ -44,9 +44,15 @@ type holder struct {
 func newHolder() holder {
 	secret := event.SecretOf(planted)
 	return holder{
-		secret, &secret, secret, []event.Secret{secret}, map[string]event.Secret{"a": secret}, event.Secrets{"signing": {secret, secret}},
-		&event.Mail{Password: secret}, secret, &secret, secret, [2]event.Secret{secret, secret}, map[string][]event.Secret{"a": {secret}},
-		struct{ hidden event.Secret }{secret}, secret.Reveal,
+		secret, &secret, secret,
+		[]event.Secret{secret},
+		map[string]event.Secret{"a": secret},
+		event.Secrets{"signing": {secret, secret}},
+		&event.Mail{Password: secret}, secret, &secret, secret,
+		[2]event.Secret{secret, secret},
+		map[string][]event.Secret{"a": {secret}},
+		struct{ hidden event.Secret }{secret},
+		secret.Reveal,
 	}
 }
 

@@ -26,6 +26,7 @@ func sealerOf(tb testing.TB, key []byte) *registry.Sealer {
 }
 
 func must[T any](tb testing.TB) func(T, error) T {
+	tb.Helper()
 	return func(v T, err error) T {
 		tb.Helper()
 		if err != nil {
@@ -227,13 +228,13 @@ func TestSealedAnewLater(t *testing.T) {
 		sealed := func() int {
 			return must[registry.MasterKeys](t)(a.MasterKeys(t.Context())).SealedByOthers(newest(t, promoted))
 		}
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		synctest.Wait()
 		if sealed() != 1 {
 			t.Error("sealed anew while b could not open it")
 		}
 		b.Close()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		if sealed() != 0 {
 			t.Error("not sealed anew when b was gone")

@@ -40,7 +40,7 @@ func keysOf(bucket string) string   { return "$KV." + bucket + ".>" }
 // clientKey writes a client's id as one part of a key, in which a "." would make two.
 func clientKey(id string) (string, error) {
 	if !event.ValidSegment(id) {
-		return "", fmt.Errorf("client %.80q: an id has 1 to %d of A-Z a-z 0-9 _ - and .", id, event.MaxSegmentBytes)
+		return "", fmt.Errorf("client %.80q: an id has 1 to %d of A-Z a-z 0-9 _ . and -", id, event.MaxSegmentBytes)
 	}
 	return strings.ReplaceAll(id, ".", "="), nil
 }

@@ -96,9 +96,9 @@ func (j *Journal) putWork(ctx context.Context, doing, prefix string, subject fun
 		}
 		calls = append(calls, c)
 	}
-	for i, c := range calls { // all of them: a call must not be left
-		if _, err := j.writer.wait(ctx, c); err != nil && failed == nil {
-			failed = fmt.Errorf("delivery %s: %w", ds[i].ID, err)
+	for i, d := range ds[:len(calls)] { // all of them: a call must not be left
+		if _, err := j.writer.wait(ctx, calls[i]); err != nil && failed == nil {
+			failed = fmt.Errorf("delivery %s: %w", d.ID, err)
 		}
 	}
 	return j.fail(doing, failed)

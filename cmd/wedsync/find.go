@@ -183,10 +183,10 @@ func (c deliveriesShowCmd) Run(ctx context.Context, p printer) error {
 	if err := p.table([]string{"attempt", "started", "took", "status", "verdict", "reason", "node", "detail"}, rows); err != nil || len(d.Receipts) == 0 {
 		return err
 	}
-	rows = rows[:0]
-	for _, r := range d.Receipts {
-		rows = append(rows, []string{string(r.Status), clock(r.At), r.Reason, short(r.Detail, 60)})
+	receipts := make([][]string, len(d.Receipts))
+	for i, r := range d.Receipts {
+		receipts[i] = []string{string(r.Status), clock(r.At), r.Reason, short(r.Detail, 60)}
 	}
 	p.say("")
-	return p.table([]string{"receipt", "at", "reason", "detail"}, rows)
+	return p.table([]string{"receipt", "at", "reason", "detail"}, receipts)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -156,7 +157,7 @@ func TestMasterKeyCommandsRefuse(t *testing.T) {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}
-	if now, err := os.ReadFile(file); err != nil || string(now) != string(key) {
+	if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, key) {
 		t.Errorf("the file was changed by what was refused: %v", err)
 	}
 }

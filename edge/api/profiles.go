@@ -83,7 +83,8 @@ func (a *API) cleanProfile(p *event.Profile, at int) (clean event.Profile, err e
 	if err != nil {
 		return clean, err
 	}
-	return clean, json.Unmarshal(ev.Payload, &clean)
+	err = json.Unmarshal(ev.Payload, &clean)
+	return clean, err
 }
 
 func (a *API) profileSync(ctx context.Context, in *profileSyncInput) (*body[event.ProfileSync], error) {

@@ -42,8 +42,16 @@ func run() error {
 	defer stop()
 	b := &bench{binary: *binary}
 	all := []measurement{
-		{"idle", idle}, {"throughput", throughput}, {"latency", latency}, {"fanout", fanout}, {"stuck", stuck}, {"configured", configured},
-		{"webhooks", webhooks}, {"transformation", transformation}, {"notification", notification}, {"health", health},
+		{"idle", idle},
+		{"throughput", throughput},
+		{"latency", latency},
+		{"fanout", fanout},
+		{"stuck", stuck},
+		{"configured", configured},
+		{"webhooks", webhooks},
+		{"transformation", transformation},
+		{"notification", notification},
+		{"health", health},
 	}
 	var rows []row
 	for _, m := range all {

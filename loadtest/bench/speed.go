@@ -77,7 +77,7 @@ func (n *node) sendWebhook(ctx context.Context, signer *standardwebhooks.Webhook
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil { // else the connection is not used again
 		return err
 	}
