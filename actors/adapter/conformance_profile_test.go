@@ -58,7 +58,8 @@ func (c *conformance) profiles(t *testing.T, conn adapter.Connection, keeper ada
 			t.Errorf("verdict %+v, want delivered and %s", v, want)
 		}
 	}
-	first, second := sampleProfile("cpl_1"), &event.Profile{ClientID: "cpl_2", Name: "Bo", Email: "bo@example.com"}
+	before := len(sim.Clients())
+	first, second := sampleProfile("cpl_1_"+c.way.name), &event.Profile{ClientID: "cpl_2_" + c.way.name, Name: "Bo", Email: "bo@example.com"}
 	told(c.profileDelivery(t, keeper, first, "sync_1"), event.ProfileCreated)
 	told(c.profileDelivery(t, keeper, second, "sync_1"), event.ProfileCreated)
 	first.Name = "Amélie & Jonas Martin"
@@ -72,7 +73,7 @@ func (c *conformance) profiles(t *testing.T, conn adapter.Connection, keeper ada
 		remove()
 	}
 	told(d, event.ProfileUpdated)
-	if got := sim.Clients(); len(got) != 2 || got["cpl_1"] == nil || got["cpl_2"] == nil {
+	if got := sim.Clients(); len(got) != before+2 || got[first.ClientID] == nil || got[second.ClientID] == nil {
 		t.Errorf("the vendor has %v", got)
 	}
 	// What is no profile's delivery tells nothing of clients.

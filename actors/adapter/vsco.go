@@ -19,8 +19,9 @@ import (
 func init() { register(newVSCO()) }
 
 // vsco keeps one calendar entry a wedding in a studio at VSCO Workspace, formerly Tave, by its REST API
-// (workspace.vsco.co/api, version v2: ApiKeyAuth, /event, ExternalMapping, Error). The API has no
-// idempotency key: the entry is looked up by the couple's id before it is made.
+// (workspace.vsco.co/api, version v2: ApiKeyAuth, /event, ExternalMapping, Error), and a contact a client
+// in its address book (vscoprofile.go). The API has no idempotency key: the entry is looked up by the
+// couple's id before it is made.
 //
 // Its REST hooks have no documented signature, so nothing is received. A note cannot be looked up by an
 // id of ours, and a second one would be made by each retry: notes go into the entry's description.
@@ -46,7 +47,8 @@ func newVSCO() *vsco {
 		Category: event.PhotographyCRM,
 		Documented: "The REST API v2, at workspace.vsco.co/api. How REST hooks are signed is not, so none are taken; " +
 			"nor whether an update keeps the fields that it leaves out.",
-		Sends: sends,
+		Sends:    sends,
+		Profiles: true,
 		Settings: []Field{
 			{Name: "link", Label: "Link", Required: true, Example: "https://weddings.example.com/couples", Help: "where the studio can look at what we send; Workspace keeps it beside the entry, 12 to 255 characters"},
 			{Name: "job_id", Label: "Job ID", Example: "01h35ccwymj5ctckp8px1azhg6", Help: "the job at Workspace, where the integration is for one wedding; else the entry belongs to no job"},
@@ -189,6 +191,9 @@ func (e *vscoEvent) times(p payload) error {
 
 // Call makes the entry; Exchange turns it into an update where there is one already.
 func (c *vscoConn) Call(d *event.Delivery, _ time.Time) (*event.Call, error) {
+	if d.EventType == event.TypeClientProfile {
+		return c.profileCall(d)
+	}
 	var stored vscoBody
 	if err := json.Unmarshal(d.Body, &stored); err != nil || stored.CoupleID == "" {
 		return nil, errors.New("the stored body is not an entry's; it was not written by this adapter")
@@ -199,10 +204,14 @@ func (c *vscoConn) Call(d *event.Delivery, _ time.Time) (*event.Call, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address the entry: %w", err)
 	}
+	return c.post(d, "/event", body), nil
+}
+
+func (c *vscoConn) post(d *event.Delivery, path string, body []byte) *event.Call {
 	h := c.header()
 	h["Content-Type"] = []string{"application/json"}
 	h[headerDeliveryID], h[headerEventID], h[headerEventType] = []string{d.ID}, []string{d.EventID}, []string{d.EventType}
-	return &event.Call{HTTP: &event.HTTPCall{Method: http.MethodPost, URL: c.base + "/event", Header: h, Body: body}}, nil
+	return &event.Call{HTTP: &event.HTTPCall{Method: http.MethodPost, URL: c.base + path, Header: h, Body: body}}
 }
 
 func (c *vscoConn) header() http.Header {
@@ -214,26 +223,24 @@ func (c *vscoConn) Probe(time.Time) (*event.Call, error) {
 	return &event.Call{HTTP: &event.HTTPCall{Method: http.MethodGet, URL: c.base + "/event?pageSize=10", Header: c.header()}}, nil
 }
 
-// Exchange looks the couple's entry up before it makes one, so that a try whose answer was lost is not
-// made twice. An entry that is there already is updated: repeated, that changes nothing more.
+// Exchange looks the couple's entry, or contact, up before it makes one, so that a try whose answer was lost
+// is not made twice. What is there already is updated: repeated, that changes nothing more.
 func (c *vscoConn) Exchange(ctx context.Context, call *event.Call, _ time.Time, do Doer) *event.Answer {
 	if call.HTTP.Method != http.MethodPost {
 		return do(ctx, call)
 	}
-	var entry vscoEvent
-	if err := json.Unmarshal(call.HTTP.Body, &entry); err != nil || len(entry.Mappings) == 0 {
-		return &event.Answer{Err: &lookupError{errors.New("the call holds no entry")}}
+	write, err := c.writing(call.HTTP)
+	if err != nil {
+		return &event.Answer{Err: &lookupError{err}}
 	}
-	found, refused := c.lookUp(ctx, entry.Mappings[0].ID, do)
+	found, refused := c.lookUp(ctx, write, do)
 	if refused != nil {
 		return refused
 	}
 	if found == nil {
 		return do(ctx, call)
 	}
-	entry.Confirmed = entry.Confirmed || found.Confirmed // only a booking says so, and later events must not undo it
-	entry.Mappings = nil                                 // "can not be updated currently" (ExternalMapping)
-	body, err := json.Marshal(entry)
+	body, err := write.update(found)
 	if err != nil {
 		return &event.Answer{Err: &lookupError{err}}
 	}
@@ -242,19 +249,49 @@ func (c *vscoConn) Exchange(ctx context.Context, call *event.Call, _ time.Time, 
 	return do(ctx, &event.Call{HTTP: &update, Recipient: call.Recipient})
 }
 
-// vscoFound is the part of an entry that is looked up.
+// vscoWrite is what is to be written, and how to find what is there of it.
+type vscoWrite struct {
+	path, client string
+	query        url.Values
+	// update makes what is written over that, without mappings, that "can not be updated currently"
+	// (ExternalMapping).
+	update func(found *vscoFound) ([]byte, error)
+}
+
+// vscoFound is the part of an entry, or a contact, that is looked up.
 type vscoFound struct {
 	ID        string        `json:"id"`
 	Confirmed bool          `json:"confirmed"`
 	Mappings  []vscoMapping `json:"externalMappings"`
 }
 
-// lookUp returns the couple's entry, nil where there is none, or the answer that kept it from
-// being known, with a *lookupError. Hidden entries count: a hidden one would else be made again each time.
-func (c *vscoConn) lookUp(ctx context.Context, coupleID string, do Doer) (entry *vscoFound, refused *event.Answer) {
-	query := url.Values{"externalMappingId": {coupleID}, "includeHidden": {"true"}, "pageSize": {"10"}}
+// writing reads what a call of ours makes.
+func (c *vscoConn) writing(call *event.HTTPCall) (vscoWrite, error) {
+	path := strings.TrimPrefix(call.URL, c.base)
+	if path == vscoAddressBook {
+		return writingPerson(call)
+	}
+	var entry vscoEvent
+	if err := json.Unmarshal(call.Body, &entry); err != nil || len(entry.Mappings) == 0 {
+		return vscoWrite{}, errors.New("the call holds no entry")
+	}
+	client := entry.Mappings[0].ID
+	return vscoWrite{
+		path: path, client: client, query: url.Values{"externalMappingId": {client}, "pageSize": {"10"}},
+		update: func(found *vscoFound) ([]byte, error) {
+			entry.Confirmed = entry.Confirmed || found.Confirmed // only a booking says so, and later events must not undo it
+			entry.Mappings = nil
+			return json.Marshal(entry)
+		},
+	}, nil
+}
+
+// lookUp returns what is mapped to the client, nil where there is nothing, or the answer that kept it from
+// being known, with a *lookupError. What is hidden counts: it would else be made again each time.
+func (c *vscoConn) lookUp(ctx context.Context, w vscoWrite, do Doer) (entry *vscoFound, refused *event.Answer) {
+	w.query.Set("includeHidden", "true")
 	answer := *do(ctx, &event.Call{HTTP: &event.HTTPCall{
-		Method: http.MethodGet, URL: c.base + "/event?" + query.Encode(), Header: c.header(),
+		Method: http.MethodGet, URL: c.base + w.path + "?" + w.query.Encode(), Header: c.header(),
 	}})
 	var found struct {
 		Items []vscoFound `json:"items"`
@@ -266,14 +303,20 @@ func (c *vscoConn) lookUp(ctx context.Context, coupleID string, do Doer) (entry 
 		cause = fmt.Errorf("answered %d", answer.Status)
 	case json.Unmarshal(answer.Body, &found) != nil || found.Items == nil:
 		cause = errors.New("the answer is not a list of entries")
-	case len(found.Items) == 0:
+	}
+	for i, item := range found.Items {
+		switch mine := slices.ContainsFunc(item.Mappings, func(m vscoMapping) bool { return m.ID == w.client }); {
+		case cause != nil:
+		case mine && isCode(item.ID):
+			return &found.Items[i], nil
+		case mine:
+			cause = errors.New("the entry found has no usable id")
+		case w.path != vscoAddressBook: // others may well have that address
+			cause = errors.New("the entry found is not the couple's") // rather than write over another one
+		}
+	}
+	if cause == nil {
 		return nil, nil
-	case !isCode(found.Items[0].ID):
-		cause = errors.New("the entry found has no usable id")
-	case !slices.ContainsFunc(found.Items[0].Mappings, func(m vscoMapping) bool { return m.ID == coupleID }):
-		cause = errors.New("the entry found is not the couple's") // rather than write over another one
-	default:
-		return &found.Items[0], nil
 	}
 	answer.Err = &lookupError{cause}
 	return nil, &answer
@@ -287,7 +330,7 @@ func (e *lookupError) Error() string { return "look-up: " + e.cause.Error() }
 func (e *lookupError) Unwrap() error { return e.cause }
 
 // Classify goes by the status; the detail is that of the vendor's error {type, title, detail, status}.
-func (c *vscoConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
+func (c *vscoConn) Classify(d *event.Delivery, a *event.Answer) Verdict {
 	v := byStatus(a)
 	var lookup *lookupError
 	if missed := errors.As(a.Err, &lookup); missed && v.Kind == KindDelivered {
@@ -295,7 +338,9 @@ func (c *vscoConn) Classify(_ *event.Delivery, a *event.Answer) Verdict {
 	} else if missed && v.Kind == KindDead {
 		v.Kind = KindPause // what the look-up refuses, it refuses to all deliveries
 	}
-	if v.Kind != KindDelivered && v.Detail == "" && a.Status != 0 {
+	if v.Kind == KindDelivered {
+		v.Kept = keptByStatus(d, a)
+	} else if v.Detail == "" && a.Status != 0 {
 		v.Detail = detail(string(a.Body), c.key.Reveal())
 	}
 	return v

@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -198,5 +199,95 @@ func TestVSCOEncode(t *testing.T) {
 	}
 	if _, err := conn.Call(&event.Delivery{Body: []byte(`{}`)}, time.Now()); err == nil {
 		t.Error("a body of another adapter is taken")
+	}
+}
+
+// tell sends a client's profile.
+func (s *vscoStudio) tell(t *testing.T, p event.Profile) adapter.Verdict {
+	t.Helper()
+	body, err := s.conn.(adapter.ProfileKeeper).EncodeProfile(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &event.Delivery{ID: "dlv_" + p.ClientID, EventID: "sync_1", EventType: event.TypeClientProfile, Body: body}
+	call, err := s.conn.Call(d, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.conn.Classify(d, adapter.Exchange(t.Context(), s.conn, call, time.Now(), s.sender.Do))
+}
+
+// TestVSCOOneContact makes one contact a client, also where several have one address, and writes over none
+// that is not the client's.
+func TestVSCOOneContact(t *testing.T) {
+	t.Parallel()
+	s := newVSCOStudio(t, vendors.Config{})
+	planner := event.Profile{ClientID: "c1", Name: "Amélie & Jonas Martin", Email: "planner@example.com"}
+	other := planner
+	other.ClientID, other.Name = "c2", "Bo"
+	remove := s.sim.Faults().Add(vendors.Fault{LoseAnswer: true})
+	if v := s.tell(t, planner); v.Kind != adapter.KindRetry || v.Kept != "" {
+		t.Errorf("a lost answer: %+v", v)
+	}
+	remove()
+	changed := planner
+	changed.Phone = "+33 6 12 34 56 78"
+	for i, c := range []struct {
+		profile event.Profile
+		kept    event.ProfileOutcome
+	}{{planner, event.ProfileUpdated}, {other, event.ProfileCreated}, {changed, event.ProfileUpdated}, {other, event.ProfileUpdated}} {
+		if v := s.tell(t, c.profile); v.Kind != adapter.KindDelivered || v.Kept != c.kept {
+			t.Errorf("%d: %+v, want %s", i, v, c.kept)
+		}
+	}
+	all := s.sim.Contacts()
+	if len(all) != 2 || all[0]["firstName"] != "Amélie & Jonas Martin" || all[0]["cellPhone"] == nil || all[1]["firstName"] != "Bo" {
+		t.Errorf("the address book has %v", all)
+	}
+	if got := s.sim.Clients(); len(got) != 2 || got["c2"]["email"] != "planner@example.com" {
+		t.Errorf("clients %v", got)
+	}
+}
+
+func TestVSCOEncodeProfile(t *testing.T) {
+	t.Parallel()
+	keeper := connected(t, "vsco").(adapter.ProfileKeeper)
+	full := event.Profile{ClientID: "c1", Name: "A B", Email: "a@example.com", Phone: "+33 6.12-34", WeddingDate: "2026-06-20T23:30:00+02:00", Notes: "x"}
+	for want, change := range map[string]func(*event.Profile){
+		`{"kind":"person","firstName":"A B","email":"a@example.com","cellPhone":{"e164":"+3361234"},"anniversary":"2026-06-20"}`: func(*event.Profile) {},
+		`{"kind":"person","firstName":"Bo","email":"a@example.com","cellPhone":{"formatted":"06 12 (34)"},"anniversary":"2026-06-21"}`: func(p *event.Profile) {
+			p.Name, p.Phone, p.WeddingDate = "Bo", "06 12 (34)", "2026-06-21"
+		},
+		`{"kind":"person","firstName":"` + strings.Repeat("x", 47) + `…","email":"a@example.com"}`: func(p *event.Profile) {
+			p.Name, p.Phone, p.WeddingDate = strings.Repeat("x", 60), "", ""
+		},
+		`{"kind":"person","firstName":"` + strings.Repeat("é ", 23) + `é","lastName":"` + strings.Repeat("b", 47) + `…","email":"a@example.com"}`: func(p *event.Profile) {
+			p.Name, p.Phone, p.WeddingDate = strings.Repeat("é ", 24)+strings.Repeat("b", 60), "", ""
+		},
+	} {
+		p := full
+		change(&p)
+		if body, err := keeper.EncodeProfile(&p); err != nil || string(body) != `{"clientId":"c1","person":`+want+`}` {
+			t.Errorf("%s, %v; want %s", body, err, want)
+		}
+	}
+	for field, change := range map[string]func(*event.Profile){
+		"email": func(p *event.Profile) { p.Email = "" },
+		"phone": func(p *event.Profile) { p.Phone = "0123456789 0123456789 01234" },
+	} {
+		p := full
+		change(&p)
+		var wrong *adapter.EncodeError
+		if _, err := keeper.EncodeProfile(&p); !errors.As(err, &wrong) || wrong.Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	conn := connected(t, "vsco")
+	if _, err := conn.Call(&event.Delivery{EventType: event.TypeClientProfile, Body: []byte(`{}`)}, time.Now()); err == nil {
+		t.Error("a body of another adapter is taken")
+	}
+	post := &event.Call{HTTP: &event.HTTPCall{Method: http.MethodPost, URL: "https://workspace.vsco.co/api/v2/address-book", Body: []byte(`{}`)}}
+	if a := conn.(adapter.Exchanger).Exchange(t.Context(), post, time.Now(), nil); a.Err == nil {
+		t.Error("a call without a mapping is made")
 	}
 }
