@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/wedsync/wedsync/actors"
@@ -159,6 +160,35 @@ func ExampleSystem_Replay() {
 	// Output:
 	// evt-1 for crm is dead: http_422
 	// replayed under the same id: true
+}
+
+// A studio's CRM is told of clients, and of those that have changed once more.
+func ExampleSystem_SyncClientProfiles() {
+	ctx := context.Background()
+	e := embed(ctx)
+	defer e.close(ctx)
+	vendor, got := crm(func() int { return http.StatusCreated })
+	defer vendor.Close()
+	e.connect(ctx, vendor.URL)
+	ended := func(syncID string) event.ProfileSync {
+		for {
+			if s := must(e.system.ClientProfileSync(ctx, "crm", syncID)); s.Pending == 0 {
+				return s
+			}
+			runtime.Gosched()
+		}
+	}
+
+	clients := []event.Profile{{ClientID: "c1", Name: "Amélie & Jonas"}}
+	must(e.system.SyncClientProfiles(ctx, "crm", "night-1", clients))
+	fmt.Println(<-got)
+	fmt.Println("created:", ended("night-1").Created)
+	must(e.system.SyncClientProfiles(ctx, "crm", "night-2", clients))
+	fmt.Println("unchanged:", ended("night-2").Unchanged)
+	// Output:
+	// {"client_id":"c1","name":"Amélie \u0026 Jonas","email":null,"phone":null,"wedding_date":null,"venue":null,"notes":null}
+	// created: 1
+	// unchanged: 1
 }
 
 // How an integration does.
