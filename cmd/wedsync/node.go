@@ -267,7 +267,7 @@ func (n *node) openAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.apiKeys, err = access.Open(ctx, access.Config{Bucket: config, Configured: []access.Configured{admin}, Logger: n.part("api keys")})
+	n.apiKeys, err = access.Open(ctx, access.Config{Bucket: config, Configured: []access.Configured{admin}, Logger: n.part("api keys"), Metrics: n.metrics})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/wedsync/wedsync/actors/event"
@@ -63,7 +64,8 @@ type Config struct {
 	Bucket     Bucket
 	Configured []Configured
 	Logger     zerolog.Logger
-	Now        func() time.Time // default time.Now
+	Now        func() time.Time      // default time.Now
+	Metrics    prometheus.Registerer // nil: none
 }
 
 // Keyring has all keys. It is safe for concurrent use.
@@ -73,6 +75,7 @@ type Keyring struct {
 	cancel  context.CancelFunc
 	watch   sync.WaitGroup
 	notes   chan *held // that were used
+	unnoted prometheus.Counter
 	mu      sync.Mutex
 	changed chan struct{} // closed when held is replaced, and replaced itself
 	closed  <-chan struct{}
@@ -92,6 +95,15 @@ func Open(ctx context.Context, cfg Config) (*Keyring, error) {
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := &Keyring{cfg: cfg, cancel: cancel, closed: watching.Done(), changed: make(chan struct{}), notes: make(chan *held, maxNotes)}
 	r.held.Store(&map[string]*held{})
+	r.unnoted = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "wedsync_api_key_uses_unnoted_total", Help: "Uses of API keys that the log was too slow or unable to take: the key's last use is known from before.",
+	})
+	if cfg.Metrics != nil {
+		if err := cfg.Metrics.Register(r.unnoted); err != nil {
+			cancel()
+			return nil, fmt.Errorf("access: metrics: %w", err)
+		}
+	}
 	loaded := make(chan error, 1)
 	r.watch.Go(func() { r.run(watching, loaded) })
 	r.watch.Go(func() { r.note(watching) })

@@ -59,6 +59,7 @@ func (r *Keyring) use(k *held, now time.Time) {
 	select {
 	case r.notes <- k:
 	default:
+		r.unnoted.Inc()
 	}
 }
 
@@ -83,6 +84,7 @@ func (r *Keyring) noteOne(ctx context.Context, k *held) {
 		_, err = r.cfg.Bucket.Put(ctx, recordPrefix+k.key.ID+usedSuffix, data)
 	}
 	if err != nil && ctx.Err() == nil {
+		r.unnoted.Inc()
 		r.cfg.Logger.Warn().Err(err).Str("key", k.key.ID).Msg("the other nodes do not know that an API key was used")
 	}
 }

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/access"
 )
@@ -94,7 +97,10 @@ func TestUseDoesNotWaitForTheLog(t *testing.T) {
 		<-goOn
 		return errBroken
 	}
-	r := open(t, l, h.now)
+	reg := prometheus.NewRegistry()
+	r, err := access.Open(t.Context(), access.Config{Bucket: l, Logger: zerolog.Nop(), Now: h.now, Metrics: reg})
+	must(t, err)
+	t.Cleanup(r.Close)
 	by := access.Everybody("x")
 	for i := range 260 {
 		_, text, err := r.Create(t.Context(), by, access.Key{Name: fmt.Sprint("k", i), Scopes: []access.Scope{access.Admin}})
@@ -111,7 +117,21 @@ func TestUseDoesNotWaitForTheLog(t *testing.T) {
 	if _, err := r.Revoke(t.Context(), by, r.Keys(by)[0].ID); err != nil { // what waits to be noted of it is not
 		t.Error(err)
 	}
+	if n := unnoted(t, reg); n < 1 || n > 3 { // one is being written, 256 wait
+		t.Errorf("%v uses were not noted", n)
+	}
 	close(goOn)
+	eventually(t, "the rest to be given up", func() bool { return unnoted(t, reg) > 250 })
+	if _, err := access.Open(t.Context(), access.Config{Bucket: l, Metrics: reg}); err == nil {
+		t.Error("opened with metrics that are there already")
+	}
+}
+
+func unnoted(t *testing.T, reg *prometheus.Registry) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	must(t, err)
+	return families[0].GetMetric()[0].GetCounter().GetValue()
 }
 
 // What stands in the log of uses is brought in if it can be read.
