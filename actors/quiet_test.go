@@ -72,6 +72,7 @@ func TestParkLimitCountsTheDay(t *testing.T) {
 	t.Parallel()
 	n, clock, sim := waitingByDay(t, 2, func(in *event.Integration) { in.Limits.ParkLimit = event.Duration(31 * time.Minute) }, longLease)
 	told(t, sim, 1)
+	n.health("wa", func(h event.Health) bool { return h.Held == 1 && h.InFlight == 0 })
 	clock.set(t, "2027-06-13T07:01:01+02:00")
 	if l := n.letters(1)[0].Letter; l.Reason != event.ReasonExpired {
 		t.Errorf("dead of %s", l.Reason)
