@@ -173,11 +173,21 @@ func (b *briefing) tell(ctx context.Context, profiles []event.Profile) error {
 		return err
 	}
 	for _, part := range parts {
-		if err := b.sys.cfg.Journal.AddSynced(ctx, b.entry.Integration.ID, b.syncID, part); err != nil {
+		if err := b.note(ctx, part); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// note notes how a client stands, unless the client was erased since the sync was asked for.
+func (b *briefing) note(ctx context.Context, part journal.Synced) error {
+	id := b.entry.Integration.ID
+	err := b.sys.cfg.Journal.AddSynced(ctx, id, b.syncID, part)
+	if err != nil || !b.sys.isErased(&event.Delivery{Channel: event.ProfileChannel(part.ID), WeddingID: part.ID, AcceptedAt: b.now}) {
+		return err
+	}
+	return b.sys.cfg.Journal.ForgetClient(ctx, id, b.syncID, part.ID)
 }
 
 func (b *briefing) delivery(p *event.Profile) (_ *event.Delivery, err error) {
@@ -223,6 +233,9 @@ func hash(text string) string {
 // twice: what was said of a profile that arrived stays. Of a wedding that was erased meanwhile nothing is
 // noted.
 func (s *System) briefed(ctx context.Context, d *event.Delivery, result *event.Result, kept event.ProfileOutcome) error {
+	if s.isErased(d) {
+		return s.cfg.Journal.ForgetClient(ctx, d.Integration, d.EventID, d.WeddingID)
+	}
 	part, err := s.cfg.Journal.SyncedClient(ctx, d.Integration, d.EventID, d.WeddingID)
 	if err != nil && !errors.Is(err, journal.ErrNotFound) {
 		return err

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -330,5 +331,30 @@ func TestErasedClientIsForgotten(t *testing.T) {
 	n.sync("d", later)
 	if d := n.synced("d"); d.Updated != 1 {
 		t.Errorf("%+v", d)
+	}
+}
+
+// A client that is erased while a sync of it is taken in is neither told of nor noted.
+func TestClientErasedWhileASyncIsTakenIn(t *testing.T) {
+	t.Parallel()
+	var back atomic.Int64 // how far the clock is put back: to before the erasure
+	n := start(t, func(c *actors.Config) {
+		c.Now = func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+	})
+	sim := n.studio()
+	if _, _, err := n.Erase(t.Context(), actors.Erase{Wedding: "c.1"}); err != nil {
+		t.Fatal(err)
+	}
+	back.Store(int64(time.Minute))
+	if s := n.sync("a", profile(1), profile(2)); s.Total != 1 || s.Results[0].ClientID != "c.2" {
+		t.Errorf("begun: %+v", s)
+	}
+	n.results(2)
+	if s := n.synced("a"); s.Total != 1 || s.Created != 1 || len(sim.Clients()) != 1 {
+		t.Errorf("%+v; the vendor has %v", s, sim.Clients())
+	}
+	n.health("crm", func(h event.Health) bool { return h.Waiting+h.InFlight == 0 })
+	if c, err := n.journal.Client(t.Context(), "crm", "c.1"); c.Queued != "" || c.Had || err != nil {
+		t.Errorf("remembered is %+v, %v", c, err)
 	}
 }
