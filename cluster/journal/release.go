@@ -105,10 +105,11 @@ func (s *Shard) move(ctx context.Context, subject heldSubject, held []Parked, jo
 			return s.close(ctx, one, subject.name, told, joiner)
 		}
 	}
-	if err := s.j.putWork(ctx, "releasing", heldPrefix, s.j.workSubject, ds); err != nil {
-		return err
+	moved, err := s.j.putInOrder(ctx, "releasing", heldPrefix, s.j.workSubject, ds)
+	if gone := s.unhold(ctx, held[:moved]); err == nil {
+		err = gone
 	}
-	return s.unhold(ctx, held)
+	return err
 }
 
 // close holds a digest beside the deliveries that it is made of. From then on it tells these, whatever else

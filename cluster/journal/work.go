@@ -38,27 +38,32 @@ const (
 
 // Park moves deliveries to where they wait for their integration, in the order given, and returns
 // when all are durable. It is as idempotent as Enqueue. With an error it returns how many of the first
-// ones are durable; none is stored behind one that was not: a full log that gets room again in between
-// must not refuse one and take the next.
+// ones are durable; none is stored behind one that was not.
 func (j *Journal) Park(ctx context.Context, ds ...*event.Delivery) (parked int, err error) {
-	if len(ds) > 1 && j.parkTogether(ctx, ds) == nil {
+	return j.putInOrder(ctx, "parking", parkPrefix, j.parkSubject, ds)
+}
+
+// parkPrefix tells the message id of a parked delivery from that of the same one in the work queue.
+const parkPrefix = "p:"
+
+// putInOrder stores deliveries and returns how many of the first ones are durable. None is stored behind one
+// that was not: a full log that gets room again in between must not refuse one and take the next.
+func (j *Journal) putInOrder(ctx context.Context, doing, prefix string, subject func(*event.Delivery) string, ds []*event.Delivery) (stored int, err error) {
+	if len(ds) > 1 && j.putTogether(ctx, prefix, subject, ds) == nil {
 		return len(ds), nil
 	}
 	// Some are there already, or there is no room for all: as far as it goes.
 	for i := range ds {
-		if err := j.putWork(ctx, "parking", parkPrefix, j.parkSubject, ds[i:i+1]); err != nil {
+		if err := j.putWork(ctx, doing, prefix, subject, ds[i:i+1]); err != nil {
 			return i, err
 		}
 	}
 	return len(ds), nil
 }
 
-// parkPrefix tells the message id of a parked delivery from that of the same one in the work queue.
-const parkPrefix = "p:"
-
-// parkTogether stores deliveries in atomic batches of JetStream (ADR-50): in order, and of each batch
+// putTogether stores deliveries in atomic batches of JetStream (ADR-50): in order, and of each batch
 // all or none. A batch with one that is stored already is refused.
-func (j *Journal) parkTogether(ctx context.Context, ds []*event.Delivery) error {
+func (j *Journal) putTogether(ctx context.Context, prefix string, subject func(*event.Delivery) string, ds []*event.Delivery) error {
 	if err := j.disk.check(finishWork); err != nil {
 		return err
 	}
@@ -70,7 +75,7 @@ func (j *Journal) parkTogether(ctx context.Context, ds []*event.Delivery) error 
 		if err != nil {
 			return err
 		}
-		msgs = append(msgs, newMessage(j.parkSubject(d), parkPrefix+workID(d), data))
+		msgs = append(msgs, newMessage(subject(d), prefix+workID(d), data))
 		if size += len(data); size < parkBytes && i < len(ds)-1 {
 			continue
 		}
