@@ -57,10 +57,17 @@ func (n *node) sync(syncID string, all ...event.Profile) event.ProfileSync {
 	return s
 }
 
-// synced waits until a sync has ended.
+// synced waits until a sync has ended, and until what the vendor has is noted, which comes after that.
 func (n *node) synced(syncID string) event.ProfileSync {
 	n.t.Helper()
-	return n.syncedAs(syncID, func(s event.ProfileSync) bool { return s.Pending == 0 })
+	s := n.syncedAs(syncID, func(s event.ProfileSync) bool { return s.Pending == 0 })
+	for _, r := range s.Results {
+		waitFor(n.t, func() bool {
+			c, err := n.journal.Client(n.t.Context(), "crm", r.ClientID)
+			return err == nil && c.Queued == ""
+		})
+	}
+	return s
 }
 
 func (n *node) syncedAs(syncID string, want func(event.ProfileSync) bool) event.ProfileSync {

@@ -51,7 +51,7 @@ func TestPlacementMovesShardsAway(t *testing.T) {
 	waitFor(t, func() bool { held, wanted := n.Ready(); return held == wanted })
 }
 
-func waitFor(t *testing.T, ok func() bool) {
+func waitFor(t testing.TB, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
