@@ -229,9 +229,9 @@ func hash(text string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// briefed notes how the delivery of a client's profile ended, and what the vendor has now. It may be done
-// twice: what was said of a profile that arrived stays. Of a wedding that was erased meanwhile nothing is
-// noted.
+// briefed notes what the vendor has now, and how the delivery of a client's profile ended. It may be done
+// twice: what was said of a profile that arrived stays; broken off between the two, one that the vendor never
+// had counts as updated. Of a wedding that was erased meanwhile nothing is noted.
 func (s *System) briefed(ctx context.Context, d *event.Delivery, result *event.Result, kept event.ProfileOutcome) error {
 	if s.isErased(d) {
 		return s.cfg.Journal.ForgetClient(ctx, d.Integration, d.EventID, d.WeddingID)
@@ -258,9 +258,6 @@ func (s *System) briefed(ctx context.Context, d *event.Delivery, result *event.R
 	}
 	part.V, part.ID, part.At = event.Version, d.WeddingID, s.cfg.Now().UTC()
 	_, part.Hash, _ = strings.Cut(d.Profile, ".") // as tell, which may not have come so far yet
-	if err := s.cfg.Journal.PutSynced(ctx, d.Integration, d.EventID, part); err != nil {
-		return err
-	}
 	err = s.cfg.Journal.ChangeClient(ctx, d.Integration, d.WeddingID, func(c *journal.Client) {
 		switch {
 		case arrived:
@@ -273,6 +270,9 @@ func (s *System) briefed(ctx context.Context, d *event.Delivery, result *event.R
 		}
 		c.At = part.At
 	})
+	if err == nil { // only then: who hears that the sync has ended may ask for the next one
+		err = s.cfg.Journal.PutSynced(ctx, d.Integration, d.EventID, part)
+	}
 	if err != nil || !s.isErased(d) {
 		return err
 	}

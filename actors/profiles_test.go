@@ -57,17 +57,10 @@ func (n *node) sync(syncID string, all ...event.Profile) event.ProfileSync {
 	return s
 }
 
-// synced waits until a sync has ended, and until what the vendor has is noted, which comes after that.
+// synced waits until a sync has ended.
 func (n *node) synced(syncID string) event.ProfileSync {
 	n.t.Helper()
-	s := n.syncedAs(syncID, func(s event.ProfileSync) bool { return s.Pending == 0 })
-	for _, r := range s.Results {
-		waitFor(n.t, func() bool {
-			c, err := n.journal.Client(n.t.Context(), "crm", r.ClientID)
-			return err == nil && c.Queued == ""
-		})
-	}
-	return s
+	return n.syncedAs(syncID, func(s event.ProfileSync) bool { return s.Pending == 0 })
 }
 
 func (n *node) syncedAs(syncID string, want func(event.ProfileSync) bool) event.ProfileSync {
