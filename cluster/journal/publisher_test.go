@@ -39,6 +39,18 @@ func silent(t *testing.T, nc *nats.Conn, subject string) chan *nats.Msg {
 	return asked
 }
 
+// publisherTo returns a publisher whose messages to "quiet" come out of asked, unanswered.
+func publisherTo(t *testing.T) (n *natsServer, p journal.Publisher, asked chan *nats.Msg) {
+	t.Helper()
+	n = startNATS(t)
+	asked = silent(t, connect(t, n), "quiet")
+	p, err := journal.NewPublisher(connect(t, n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n, p, asked
+}
+
 func TestPublisher(t *testing.T) {
 	t.Parallel()
 	n := startNATS(t)
@@ -99,12 +111,7 @@ func TestPublisher(t *testing.T) {
 
 func TestPublisherIsBounded(t *testing.T) {
 	t.Parallel()
-	n := startNATS(t)
-	asked := silent(t, connect(t, n), "quiet")
-	p, err := journal.NewPublisher(connect(t, n))
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, p, asked := publisherTo(t)
 	for range journal.MaxUnderway {
 		if err := p.Start(t.Context(), "quiet"); err != nil {
 			t.Fatal(err)
@@ -134,12 +141,7 @@ func TestPublisherIsBounded(t *testing.T) {
 
 func TestPublisherGivesUp(t *testing.T) {
 	t.Parallel()
-	n := startNATS(t)
-	asked := silent(t, connect(t, n), "quiet")
-	p, err := journal.NewPublisher(connect(t, n))
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, p, asked := publisherTo(t)
 	defer p.Close()
 	overdue, recent := make(chan error, 1), make(chan error, 1)
 	go func() { _, err := p.Publish(t.Context(), "quiet", "overdue"); overdue <- err }()
@@ -161,12 +163,7 @@ func TestPublisherGivesUp(t *testing.T) {
 
 func TestPublisherLosesItsConnection(t *testing.T) {
 	t.Parallel()
-	n := startNATS(t)
-	asked := silent(t, connect(t, n), "quiet")
-	p, err := journal.NewPublisher(connect(t, n))
-	if err != nil {
-		t.Fatal(err)
-	}
+	n, p, asked := publisherTo(t)
 	defer p.Close()
 	failed := make(chan error, 1)
 	go func() { _, err := p.Publish(t.Context(), "quiet", ""); failed <- err }()
