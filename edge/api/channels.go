@@ -15,7 +15,7 @@ import (
 type historyInput struct {
 	Name  string `path:"name" doc:"The channel, such as supplier:dashboard:42."`
 	After uint64 `query:"after" doc:"Only events behind this sequence. Without it, the newest ones."`
-	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
+	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most so many; fewer where they have more than 4 MiB."`
 }
 
 type history struct {
@@ -43,13 +43,11 @@ func (a *API) history(ctx context.Context, in *historyInput) (*body[history], er
 	if err := reachChannel(callerOf(ctx).Caller, in.Name); err != nil {
 		return nil, err
 	}
-	var entries []journal.Entry
-	var err error
+	read := a.lastOf
 	if in.After > 0 {
-		entries, err = a.cfg.History.History(ctx, in.Name, in.After, in.Limit)
-	} else {
-		entries, err = a.cfg.History.HistoryLast(ctx, in.Name, in.Limit)
+		read = a.behind
 	}
+	entries, more, err := read(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +55,49 @@ func (a *API) history(ctx context.Context, in *historyInput) (*body[history], er
 	for i, e := range entries {
 		out.Events[i] = logged{e.Seq, e.Data}
 	}
-	if in.After > 0 && len(entries) == in.Limit {
+	if more {
 		out.Next = entries[len(entries)-1].Seq
 	}
 	return &body[history]{out}, nil
+}
+
+// maxHistoryBytes is how many bytes of events one answer has, about: fewer events are told then.
+const maxHistoryBytes = 4 << 20
+
+// historyPage is how many events are read at once.
+const historyPage = 32
+
+// behind reads the events behind a sequence; more tells that others may follow.
+func (a *API) behind(ctx context.Context, in *historyInput) (entries []journal.Entry, more bool, err error) {
+	for after := in.After; len(entries) < in.Limit && bytesOf(entries) < maxHistoryBytes; after = entries[len(entries)-1].Seq {
+		limit := min(historyPage, in.Limit-len(entries))
+		page, err := a.cfg.History.History(ctx, in.Name, after, limit)
+		if err != nil {
+			return nil, false, err
+		}
+		entries = append(entries, page...)
+		if len(page) < limit {
+			return entries, false, nil
+		}
+	}
+	return entries, true, nil
+}
+
+// lastOf reads a channel's last events: as many as there are bytes for, by the size of the very last ones.
+func (a *API) lastOf(ctx context.Context, in *historyInput) (entries []journal.Entry, more bool, err error) {
+	entries, err = a.cfg.History.HistoryLast(ctx, in.Name, min(historyPage, in.Limit))
+	if size := bytesOf(entries); err == nil && len(entries) == historyPage && size < maxHistoryBytes {
+		entries, err = a.cfg.History.HistoryLast(ctx, in.Name, min(in.Limit, historyPage*maxHistoryBytes/size))
+	}
+	for size := bytesOf(entries); size > maxHistoryBytes && len(entries) > historyPage; entries = entries[1:] {
+		size -= len(entries[0].Data)
+	}
+	return entries, false, err
+}
+
+func bytesOf(entries []journal.Entry) (n int) {
+	for _, e := range entries {
+		n += len(e.Data)
+	}
+	return n
 }
