@@ -49,7 +49,8 @@ func (o *outbox) push(frame []byte) {
 		o.mu.Unlock()
 		return
 	}
-	if o.bytes > 0 && o.bytes+len(frame) > o.limit {
+	// One frame may wait behind what is being written, however large it is.
+	if o.bytes+len(frame) > o.limit && (len(o.frames) > 0 || o.bytes > o.limit) {
 		o.mu.Unlock()
 		o.close(CloseSlow)
 		return
