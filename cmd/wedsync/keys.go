@@ -85,6 +85,12 @@ func writeNew(path string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
+	// A link fails where a rename would overwrite a key that another process made meanwhile.
+	return writeWhole(path, text, os.Link)
+}
+
+// writeWhole writes a file beside the path and then puts it there.
+func writeWhole(path string, text []byte, put func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
@@ -94,8 +100,7 @@ func writeNew(path string, text []byte) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	// A link fails where a rename would overwrite a key that another process made meanwhile.
-	return os.Link(f.Name(), path)
+	return put(f.Name(), path)
 }
 
 // randomKey returns 32 random bytes in base64url after a prefix that tells people what they found.

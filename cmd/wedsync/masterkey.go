@@ -168,15 +168,4 @@ func (c masterKeyRetireCmd) Run(ctx context.Context, p printer) error {
 }
 
 // replaceFile puts a file in the place of another, whole or not at all, for its owner's eyes only.
-func replaceFile(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
+func replaceFile(path string, text []byte) error { return writeWhole(path, text, os.Rename) }
