@@ -1,12 +1,14 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -23,7 +25,7 @@ const (
 	bucketAnswers = "answers"
 	bucketClients = "clients"
 	bucketSyncs   = "syncs"
-	bucketMarker  = "wedsync" // external servers only
+	bucketMarker  = "wedsync" // of a log that nodes share
 
 	dedupWindow = 10 * time.Minute
 	ackWait     = 10 * time.Minute
@@ -37,7 +39,7 @@ const (
 func streamConfigs(cfg Config, s sizes) []jetstream.StreamConfig {
 	base := jetstream.StreamConfig{
 		Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, AllowDirect: true,
-		Duplicates: dedupWindow, MaxMsgs: -1, MaxConsumers: -1, Replicas: 1,
+		Duplicates: dedupWindow, MaxMsgs: -1, MaxConsumers: -1, Replicas: cfg.Replicas,
 	}
 	events, work, dead, records := base, base, base, base
 
@@ -62,15 +64,18 @@ func streamConfigs(cfg Config, s sizes) []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{events, work, dead, records, clients, syncs}
 }
 
-func bucketConfigs(s sizes) []jetstream.KeyValueConfig {
-	file := jetstream.FileStorage
-	return []jetstream.KeyValueConfig{
-		{Bucket: bucketConfig, Storage: file, History: 10, MaxBytes: s.config},
-		{Bucket: bucketSecrets, Storage: file, History: 1, MaxBytes: s.secrets},
-		{Bucket: bucketShards, Storage: file, History: 1, MaxBytes: s.shards},
-		{Bucket: bucketSeen, Storage: file, History: 1, MaxBytes: s.seen, TTL: seenAge},
-		{Bucket: bucketAnswers, Storage: file, History: 1, MaxBytes: s.answers, TTL: answerAge},
+func bucketConfigs(cfg Config, s sizes) []jetstream.KeyValueConfig {
+	buckets := []jetstream.KeyValueConfig{
+		{Bucket: bucketConfig, History: 10, MaxBytes: s.config},
+		{Bucket: bucketSecrets, History: 1, MaxBytes: s.secrets},
+		{Bucket: bucketShards, History: 1, MaxBytes: s.shards},
+		{Bucket: bucketSeen, History: 1, MaxBytes: s.seen, TTL: seenAge},
+		{Bucket: bucketAnswers, History: 1, MaxBytes: s.answers, TTL: answerAge},
 	}
+	for i := range buckets {
+		buckets[i].Storage, buckets[i].Replicas = jetstream.FileStorage, cfg.Replicas
+	}
+	return buckets
 }
 
 func routeConsumer(shard int) string   { return "route_" + strconv.Itoa(shard) }
@@ -83,62 +88,108 @@ func consumerConfig(name, filter string) jetstream.ConsumerConfig {
 	}
 }
 
-// ensureAssets makes what is missing and brings the rest to its configuration. freshEvents reports
-// that there was no event log.
-func (j *Journal) ensureAssets(ctx context.Context, s sizes) (freshEvents bool, err error) {
+// ensureAssets makes what is missing and brings the rest to its configuration.
+func (j *Journal) ensureAssets(ctx context.Context, s sizes) error {
+	if j.mode != modeStandalone {
+		if err := j.makeMarkerBucket(ctx); err != nil {
+			return err
+		}
+	}
 	for _, c := range streamConfigs(j.cfg, s) {
-		fresh, err := j.ensureStream(ctx, c)
-		if err != nil {
-			return false, j.storeError(fmt.Errorf("stream %s: %w", c.Name, err))
+		if err := j.ensureStream(ctx, c); err != nil {
+			return j.storeError(fmt.Errorf("stream %s: %w", c.Name, err))
 		}
-		freshEvents = freshEvents || fresh && c.Name == streamEvents
 	}
-	for _, c := range bucketConfigs(s) {
+	for _, c := range bucketConfigs(j.cfg, s) {
 		if err := j.ensureBucket(ctx, c); err != nil {
-			return false, j.storeError(fmt.Errorf("bucket %s: %w", c.Bucket, err))
+			return j.storeError(fmt.Errorf("bucket %s: %w", c.Bucket, err))
 		}
 	}
-	for _, name := range []string{bucketClients, bucketSyncs} {
-		kv, err := j.js.KeyValue(ctx, name)
-		if err != nil {
-			return false, j.storeError(fmt.Errorf("bucket %s: %w", name, err))
-		}
-		j.buckets[name] = &Bucket{j: j, kv: kv}
+	if err := j.useOverwritten(ctx); err != nil {
+		return err
 	}
 	for shard := range j.cfg.Shards {
 		if err := j.ensureConsumers(ctx, shard); err != nil {
-			return false, j.storeError(err)
+			return j.storeError(err)
 		}
 	}
-	return freshEvents, nil
+	if j.mode == modeCluster {
+		return j.noteAssets(ctx)
+	}
+	return nil
 }
 
-func (j *Journal) ensureStream(ctx context.Context, c jetstream.StreamConfig) (fresh bool, err error) {
+// useOverwritten opens the buckets that are made as streams.
+func (j *Journal) useOverwritten(ctx context.Context) error {
+	for _, name := range []string{bucketClients, bucketSyncs} {
+		if err := j.useBucket(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *Journal) useBucket(ctx context.Context, name string) error {
+	kv, err := j.js.KeyValue(ctx, name)
+	if err != nil {
+		return j.storeError(fmt.Errorf("bucket %s: %w", name, err))
+	}
+	j.buckets[name] = &Bucket{j: j, kv: kv}
+	return nil
+}
+
+// epochKey names the event log's identity among what its stream says of itself: so a log that was lost
+// and made anew has another one, and one that was restored has its own.
+const epochKey = "wedsync.epoch"
+
+// assets is the release of what is made here, higher with each change that the log of a cluster is to be
+// brought to. A node of an older release leaves what it finds as it is.
+const assets = 1
+
+func (j *Journal) ensureStream(ctx context.Context, c jetstream.StreamConfig) error {
 	s, err := j.js.Stream(ctx, c.Name)
+	if c.Name == streamEvents {
+		c.Metadata = map[string]string{epochKey: uuid.NewString()}
+	}
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		fresh = true
 		s, err = j.js.CreateStream(ctx, c)
 	case err == nil:
-		c.MaxBytes = keepBytes(c.MaxBytes, s.CachedInfo())
+		if c.Name == streamEvents {
+			c.Metadata[epochKey] = cmp.Or(s.CachedInfo().Config.Metadata[epochKey], j.marker.Epoch, c.Metadata[epochKey])
+		}
+		c.MaxBytes = j.keepBytes(c.Name, c.MaxBytes, s.CachedInfo())
 		s, err = j.js.UpdateStream(ctx, c)
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
-	j.streams[c.Name] = s
-	return fresh, nil
+	j.use(s)
+	return nil
 }
 
-// keepBytes never lets a stream's bound fall below what it holds: JetStream would delete the
-// difference, oldest first.
-func keepBytes(wanted int64, info *jetstream.StreamInfo) int64 {
+// use takes a stream for what it is from now on.
+func (j *Journal) use(s jetstream.Stream) {
+	c := s.CachedInfo().Config
+	if c.Name == streamEvents {
+		j.epoch = c.Metadata[epochKey]
+	}
+	j.streams[c.Name] = s
+}
+
+// keepBytes never lets a stream's bound fall below what it holds: JetStream would delete the difference,
+// oldest first. In a cluster the nodes' disks differ, and what the first one chose stays, unless the
+// operator says otherwise.
+func (j *Journal) keepBytes(stream string, wanted int64, info *jetstream.StreamInfo) int64 {
+	if j.mode == modeCluster && j.cfg.bytesOf(stream) == 0 {
+		wanted = info.Config.MaxBytes
+	}
 	return max(wanted, int64(info.State.Bytes))
 }
 
 func (j *Journal) ensureBucket(ctx context.Context, c jetstream.KeyValueConfig) error {
-	if s, err := j.js.Stream(ctx, "KV_"+c.Bucket); err == nil {
-		c.MaxBytes = keepBytes(c.MaxBytes, s.CachedInfo())
+	if s, err := j.js.Stream(ctx, streamOf(c.Bucket)); err == nil {
+		c.MaxBytes = j.keepBytes(streamOf(c.Bucket), c.MaxBytes, s.CachedInfo())
 	} else if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return err
 	}

@@ -12,15 +12,21 @@ import (
 // MaxShards is the largest number of shards a log can have: each costs two consumers.
 const MaxShards = 256
 
-// Config says where the log is and how large it may grow. Dir or URL is required.
+// Config says where the log is and how large it may grow. Dir, URL, or a Cluster that this node connects
+// to is required.
 type Config struct {
 	Dir  string // directory of the embedded store; the journal's alone when it is created
-	Node string // name in the log's own connections and messages; default "wedsync"
+	Node string // name in the log's own connections and messages, unique in a cluster; default "wedsync"
 	URL  string // external NATS server with JetStream; "": embedded in this process
+
+	Cluster *Cluster // the nodes that hold the log together with this one; nil: it is this node's alone, or URL's
+	// Replicas is how many copies there are of every stream. Default: 3 in a cluster, or as many as there
+	// are core nodes if these are fewer, else 1.
+	Replicas int
 
 	// Shards is fixed when the log is created; default 8.
 	Shards int
-	// SyncAlways syncs the disk before each answer, not every 100 ms. Embedded only.
+	// SyncAlways syncs the disk before each answer, not every 100 ms. Embedded only; a cluster always does.
 	SyncAlways bool
 
 	// MaxStore bounds all streams together in bytes, embedded only. Default: 32 GiB, or 80 % of what
@@ -45,6 +51,12 @@ func (c Config) WithDefaults() Config {
 	if c.Shards == 0 {
 		c.Shards = 8
 	}
+	if c.Replicas == 0 {
+		c.Replicas = 1
+		if c.Cluster != nil {
+			c.Replicas = min(max(len(c.Cluster.Peers), 1), 3)
+		}
+	}
 	if c.EventAge == 0 {
 		c.EventAge = 72 * time.Hour
 	}
@@ -58,8 +70,17 @@ func (c Config) WithDefaults() Config {
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("journal: "+format, args...)) }
-	if (c.Dir == "") == (c.URL == "") {
-		bad("give either Dir (%q) or URL (%q)", c.Dir, redact(c.URL))
+	if visits := c.Cluster != nil && c.Cluster.Routes == ""; (c.Dir == "") == (c.URL == "" && !visits) {
+		bad("give either Dir (%q), URL (%q), or a cluster to connect to", c.Dir, redact(c.URL))
+	}
+	if c.Cluster != nil {
+		c.Cluster.validate(bad)
+		if c.URL != "" {
+			bad("URL (%q) and Cluster exclude each other", redact(c.URL))
+		}
+	}
+	if c.Replicas < 1 || c.Replicas > 5 {
+		bad("Replicas is %d; allowed are 1 to 5", c.Replicas)
 	}
 	if c.Shards < 1 || c.Shards > MaxShards {
 		bad("Shards is %d; allowed are 1 to %d", c.Shards, MaxShards)

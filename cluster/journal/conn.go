@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -44,7 +45,7 @@ func (j *Journal) connect() error {
 	return nil
 }
 
-func (j *Journal) dial(use string) (*nats.Conn, error) {
+func (j *Journal) dial(use string, more ...nats.Option) (*nats.Conn, error) {
 	log := j.log.With().Str("component", "log").Str("connection", use).Logger()
 	opts := []nats.Option{
 		nats.Name(j.cfg.Node + " " + use),
@@ -62,51 +63,63 @@ func (j *Journal) dial(use string) (*nats.Conn, error) {
 			}
 		}),
 	}
-	if j.server != nil {
+	urls := j.cfg.URL
+	switch c := j.cfg.Cluster; {
+	case j.server != nil:
 		opts = append(opts, nats.InProcessServer(j.server))
+	case c != nil:
+		urls = strings.Join(c.Servers, ",")
+		opts = append(opts, nats.RetryOnFailedConnect(true))
+		if c.TLS != nil {
+			opts = append(opts, nats.Secure(c.TLS))
+		}
 	}
-	return nats.Connect(j.cfg.URL, opts...)
+	return nats.Connect(urls, append(opts, more...)...)
 }
 
-// openMarkerBucket reads the marker of an external log, or makes it.
-func (j *Journal) openMarkerBucket(ctx context.Context) error {
+// makeMarkerBucket makes the marker that nodes with one log share, unless there is one, and reads it.
+func (j *Journal) makeMarkerBucket(ctx context.Context) error {
 	kv, err := j.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: bucketMarker, Storage: jetstream.FileStorage, History: 1, MaxBytes: mib,
+		Bucket: bucketMarker, Storage: jetstream.FileStorage, History: 1, MaxBytes: mib, Replicas: j.cfg.Replicas,
 	})
 	if err != nil {
 		return j.storeError(fmt.Errorf("bucket %s: %w", bucketMarker, err))
 	}
-	j.buckets[bucketMarker] = &Bucket{j: j, kv: kv}
-	m := newMarker(modeExternal, j.cfg)
-	data, err := json.Marshal(m)
+	data, err := json.Marshal(newMarker(j.mode, j.cfg))
 	if err != nil {
 		return err
 	}
-	_, err = kv.Create(ctx, markerKey, data)
-	switch {
-	case err == nil:
-		j.marker = m
+	if _, err := kv.Create(ctx, markerKey, data); err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+		return j.storeError(err)
+	}
+	return j.readMarker(ctx)
+}
+
+func (j *Journal) readMarker(ctx context.Context) error {
+	if err := j.useBucket(ctx, bucketMarker); err != nil {
+		return err
+	}
+	stored, err := j.buckets[bucketMarker].Get(ctx, markerKey)
+	if err != nil {
+		return err
+	}
+	if j.marker, err = parseMarker(j.path, stored.Data); err != nil {
+		return err
+	}
+	return j.marker.check(j.path, j.mode, j.cfg.Shards)
+}
+
+// noteAssets tells the other nodes that the assets are there.
+func (j *Journal) noteAssets(ctx context.Context) error {
+	if j.marker.Assets >= assets {
 		return nil
-	case !errors.Is(err, jetstream.ErrKeyExists):
-		return j.storeError(err)
 	}
-	stored, err := kv.Get(ctx, markerKey)
-	if err != nil {
-		return j.storeError(err)
+	j.marker.Assets = assets
+	data, err := json.Marshal(j.marker)
+	if err == nil {
+		_, err = j.buckets[bucketMarker].Put(ctx, markerKey, data)
 	}
-	if j.marker, err = parseMarker(j.path, stored.Value()); err != nil {
-		return err
-	}
-	return j.marker.check(j.path, modeExternal, j.cfg.Shards)
+	return err
 }
 
 const markerKey = "marker"
-
-func (j *Journal) writeMarker(ctx context.Context, m marker) error {
-	data, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	_, err = j.buckets[bucketMarker].kv.Put(ctx, markerKey, data)
-	return err
-}

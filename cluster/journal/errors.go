@@ -53,6 +53,7 @@ func (e *ShardCountError) Error() string {
 // JetStream error codes that nats.go has no names for; see errors.json of nats-server.
 const (
 	codeAccountResources  jetstream.ErrorCode = 10002 // resource limits exceeded for account
+	codeNoPeers           jetstream.ErrorCode = 10005 // not enough servers for the copies, at the moment
 	codeInsufficient      jetstream.ErrorCode = 10023
 	codeSequenceNotFound  jetstream.ErrorCode = 10043
 	codeMemoryResources   jetstream.ErrorCode = 10028

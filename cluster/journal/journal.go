@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ type Journal struct {
 	disk   *disk          // embedded only
 	server *server.Server // embedded only
 	marker marker
+	epoch  string // written by Open only
 
 	// The server answers a reader in the goroutine that reads its connection, so a long read would
 	// hold up whatever else goes over it.
@@ -59,7 +61,7 @@ func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
 		return nil, err
 	}
 	j := &Journal{
-		cfg: cfg, log: cfg.Logger, path: redact(cfg.URL), mode: modeExternal,
+		cfg: cfg, log: cfg.Logger, path: redact(cfg.URL),
 		streams: make(map[string]jetstream.Stream), buckets: make(map[string]*Bucket),
 		shards: make(map[int]*Shard), closed: make(chan struct{}),
 	}
@@ -75,31 +77,35 @@ func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
 	if err := j.connect(); err != nil {
 		return nil, err
 	}
-	if cfg.URL != "" {
-		if err := j.openMarkerBucket(ctx); err != nil {
+	if cfg.Cluster != nil {
+		if err := j.awaitQuorum(ctx); err != nil {
 			return nil, err
 		}
+		err = j.openTogether(ctx, size)
+	} else {
+		err = j.ensureAssets(ctx, size)
 	}
-	fresh, err := j.ensureAssets(ctx, size)
 	if err != nil {
 		return nil, err
-	}
-	if fresh {
-		if err := j.renewEpoch(ctx); err != nil {
-			return nil, err
-		}
 	}
 	return j, nil
 }
 
 // start opens the directory and runs the embedded server, if that is the mode.
 func (j *Journal) start() (sizes, error) {
+	j.mode = modeStandalone
 	if j.cfg.URL != "" {
+		j.mode = modeExternal
+	}
+	if c := j.cfg.Cluster; c != nil {
+		j.mode, j.path = modeCluster, strings.Join(c.Servers, ",")
+	}
+	if j.cfg.Dir == "" {
 		return chooseSizes(j.cfg, j.path, 0)
 	}
-	j.mode, j.path = modeStandalone, j.cfg.Dir
+	j.path = j.cfg.Dir
 	var err error
-	if j.dir, err = openDirectory(j.cfg); err != nil {
+	if j.dir, err = openDirectory(j.cfg, j.mode); err != nil {
 		return sizes{}, err
 	}
 	j.path, j.marker = j.dir.path, j.dir.marker
@@ -119,26 +125,8 @@ func (j *Journal) start() (sizes, error) {
 	return size, err
 }
 
-// renewEpoch gives a new event log an identity of its own, also where the directory had one before
-// and only the log was lost or removed.
-func (j *Journal) renewEpoch(ctx context.Context) error {
-	m := newMarker(j.mode, j.cfg)
-	m.Created = j.marker.Created
-	var err error
-	if j.dir != nil {
-		err = j.dir.write(m)
-	} else {
-		err = j.writeMarker(ctx, m)
-	}
-	if err != nil {
-		return &StoreError{j.path, fmt.Errorf("writing its marker: %w", err), "check that this user may write there"}
-	}
-	j.marker = m
-	return nil
-}
-
 // Epoch identifies the event log: sequences are comparable only within one epoch.
-func (j *Journal) Epoch() string { return j.marker.Epoch }
+func (j *Journal) Epoch() string { return j.epoch }
 
 // Shards returns how many shards the log has, for good.
 func (j *Journal) Shards() int { return j.marker.Shards }

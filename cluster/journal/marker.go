@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // The files in Config.Dir.
@@ -26,6 +24,7 @@ const format = 1
 // The modes of a store. A store made in one mode is refused in another: JetStream would lose it.
 const (
 	modeStandalone = "standalone"
+	modeCluster    = "cluster"
 	modeExternal   = "external"
 )
 
@@ -34,14 +33,14 @@ type marker struct {
 	Format  int       `json:"format"`
 	Mode    string    `json:"mode"`
 	Shards  int       `json:"shards"`
-	Epoch   string    `json:"epoch"` // identity of the event log: sequences of another one mean nothing
 	Created time.Time `json:"created"`
+	Assets  int       `json:"assets,omitempty"` // release of what is in a cluster's log; 0: not all of it is there yet
+	Epoch   string    `json:"epoch,omitempty"`  // of an event log that was made before it kept its own
 }
 
 func newMarker(mode string, cfg Config) marker {
 	return marker{
-		Format: format, Mode: mode, Shards: cfg.Shards,
-		Epoch: uuid.NewString(), Created: cfg.Now().UTC().Truncate(time.Second),
+		Format: format, Mode: mode, Shards: cfg.Shards, Created: time.Now().UTC().Truncate(time.Second),
 	}
 }
 
@@ -60,8 +59,6 @@ func (m marker) check(path, mode string, shards int) error {
 		return &StoreError{path, fmt.Errorf("%w (format %d, this one reads up to %d)", ErrNewer, m.Format, format), "start the newer release, or use another, empty store"}
 	case m.Mode != mode:
 		return &StoreError{path, fmt.Errorf("%w: it is a %q store and was opened as %q", ErrForeign, m.Mode, mode), "start in the mode that the store was made in, or use another, empty one"}
-	case m.Epoch == "":
-		return &StoreError{path, fmt.Errorf("%w: its marker has no epoch", ErrForeign), "restore the marker from a backup, or use another, empty store"}
 	case m.Shards != shards:
 		return &ShardCountError{Path: path, Stored: m.Shards, Wanted: shards}
 	}
@@ -77,7 +74,7 @@ type directory struct {
 
 // openDirectory locks the directory and reads its marker, or makes both in an empty one. It writes
 // nothing into a directory that is not a store's.
-func openDirectory(cfg Config) (_ *directory, err error) {
+func openDirectory(cfg Config, mode string) (_ *directory, err error) {
 	path, err := filepath.Abs(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -102,7 +99,7 @@ func openDirectory(cfg Config) (_ *directory, err error) {
 	data, err := os.ReadFile(filepath.Join(path, markerFile)) // #nosec G304 -- the operator chooses the directory
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		if err := d.write(newMarker(modeStandalone, cfg)); err != nil {
+		if err := d.write(newMarker(mode, cfg)); err != nil {
 			return nil, &StoreError{path, err, access}
 		}
 	case err != nil:
@@ -112,7 +109,7 @@ func openDirectory(cfg Config) (_ *directory, err error) {
 			return nil, err
 		}
 	}
-	return d, d.marker.check(path, modeStandalone, cfg.Shards)
+	return d, d.marker.check(path, mode, cfg.Shards)
 }
 
 // refuseForeign fails where the directory has no marker and holds anything but what a first start

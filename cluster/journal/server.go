@@ -18,7 +18,7 @@ const (
 	boundless = 1 << 60
 )
 
-// startServer runs JetStream in this process; nothing listens.
+// startServer runs JetStream in this process; nothing listens, unless it is one of a cluster.
 func startServer(cfg Config, d *directory) (*server.Server, error) {
 	opts := &server.Options{
 		ServerName:             cfg.Node,
@@ -34,16 +34,27 @@ func startServer(cfg Config, d *directory) (*server.Server, error) {
 		SyncAlways:             cfg.SyncAlways,
 		MaxPayload:             maxMessage,
 	}
+	door := &doorkeeper{}
+	if cfg.Cluster != nil {
+		if err := cfg.Cluster.clustered(opts, door); err != nil {
+			return nil, &StoreError{d.path, err, "give each as host:port"}
+		}
+	}
 	srv, err := server.NewServer(opts)
 	if err != nil {
 		return nil, &StoreError{d.path, err, "report this"}
 	}
+	door.server = srv
 	log := &serverLog{log: cfg.Logger.With().Str("component", "log").Logger()}
 	srv.SetLoggerV2(log, false, false, false)
 	srv.Start() // returns when the streams are recovered, or with a fatal message
 	if reason := log.reason(); reason != "" || !srv.JetStreamEnabled() || !srv.ReadyForConnections(startTimeout) {
 		stopServer(srv)
-		return nil, &StoreError{d.path, fmt.Errorf("%w: %s", ErrUnavailable, cmp.Or(reason, "it did not start")), "check that the disk is not full and that this user may write there"}
+		do := "check that the disk is not full and that this user may write there"
+		if cfg.Cluster != nil {
+			do += fmt.Sprintf(", and that %s and %s are free", cfg.Cluster.Routes, cfg.Cluster.Clients)
+		}
+		return nil, &StoreError{d.path, fmt.Errorf("%w: %s", ErrUnavailable, cmp.Or(reason, "it did not start")), do}
 	}
 	return srv, nil
 }

@@ -24,6 +24,21 @@ type sizes struct {
 	answers, clients, syncs       int64
 }
 
+// bytesOf is the size that is configured for a stream; 0: none is.
+func (c Config) bytesOf(stream string) int64 {
+	switch stream {
+	case streamEvents:
+		return c.EventBytes
+	case streamWork:
+		return c.WorkBytes
+	case streamRecords:
+		return c.RecordBytes
+	case streamDead:
+		return c.DeadBytes
+	}
+	return 0
+}
+
 // chooseSizes takes the sizes that are configured and fits the others into what is left: beyond the
 // least for each, in their proportions. room is how much the disk can give to the store in all; 0 means unknown.
 func chooseSizes(cfg Config, path string, room int64) (sizes, error) {

@@ -12,7 +12,7 @@ import (
 type Status struct {
 	Epoch       string         `json:"epoch"`
 	Store       string         `json:"store"` // directory or URL
-	Mode        string         `json:"mode"`  // "standalone" or "external"
+	Mode        string         `json:"mode"`  // "standalone", "cluster" or "external"
 	Streams     []StreamStatus `json:"streams"`
 	Shards      []ShardStatus  `json:"shards"`
 	DiskFree    int64          `json:"diskFree,omitempty"` // bytes left where the embedded store is

@@ -1,0 +1,293 @@
+package journal
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Cluster is a log that several nodes hold together. A core node runs one of its servers and keeps a
+// copy of every stream; a node without a log of its own connects to theirs.
+type Cluster struct {
+	// Routes is the host:port at which the log's servers of other nodes connect to this one's; "": this
+	// node holds nothing of the log.
+	Routes string
+	// Peers are the Routes of all core nodes, this one's among them: one, three or five. All of them must
+	// be there when the log is made, and more than half of them ever after.
+	Peers []string
+	// Clients is the host:port at which nodes without a log connect to this one.
+	Clients string
+	// Servers are the Clients of the core nodes, for a node that holds nothing of the log.
+	Servers []string
+	// TLS is for both sides of every connection between nodes, and says who is let in; nil: none, and
+	// whoever reaches the ports is let in.
+	TLS *tls.Config
+}
+
+func (c *Cluster) validate(bad func(format string, args ...any)) {
+	addresses := map[string][]string{"Cluster.Servers": c.Servers}
+	if c.Routes != "" {
+		addresses = map[string][]string{"Cluster.Peers": c.Peers, "Cluster.Routes": {c.Routes}, "Cluster.Clients": {c.Clients}}
+		if n := len(c.Peers); n != 1 && n != 3 && n != 5 {
+			bad("Cluster.Peers has %d core nodes; 1, 3 or 5 can agree on a log", n)
+		}
+		if !slices.Contains(c.Peers, c.Routes) {
+			bad("Cluster.Peers %q does not have this node's own, %s", c.Peers, c.Routes)
+		}
+	} else if len(c.Servers) == 0 {
+		bad("Cluster.Servers is empty: a node without a log connects to the core nodes'")
+	}
+	for name, list := range addresses {
+		for _, addr := range list {
+			if _, _, err := splitAddr(addr); err != nil {
+				bad("%s: %q is no host:port: %w", name, addr, err)
+			}
+		}
+	}
+}
+
+func splitAddr(addr string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return host, int(n), err
+}
+
+// clustered makes the options of a server those of one among several.
+func (c *Cluster) clustered(opts *server.Options, door *doorkeeper) error {
+	var err error
+	opts.DontListen = false
+	if opts.Host, opts.Port, err = splitAddr(c.Clients); err != nil {
+		return err
+	}
+	opts.Cluster.Name = clusterName
+	if opts.Cluster.Host, opts.Cluster.Port, err = splitAddr(c.Routes); err != nil {
+		return err
+	}
+	routes := ""
+	for _, peer := range c.Peers { // its own too: the number of them is how many are to agree at first
+		routes += "nats://" + peer + ","
+	}
+	opts.Routes = server.RoutesFromStr(routes[:max(len(routes)-1, 0)])
+	opts.Cluster.ConnectBackoff = false // a node that is back should be reached at once
+	opts.Cluster.PingInterval, opts.Cluster.MaxPingsOut = routePing, routePingsOut
+	// Under Raft, what was answered may be lost in a power failure unless the disk is synced first.
+	opts.SyncAlways = true
+	opts.CustomClientAuthentication = door
+	if c.TLS != nil {
+		opts.TLSConfig, opts.TLSTimeout, opts.TLSVerify = c.TLS, tlsTimeout.Seconds(), true
+		opts.Cluster.TLSConfig, opts.Cluster.TLSTimeout = c.TLS, tlsTimeout.Seconds()
+	}
+	return nil
+}
+
+const (
+	clusterName = "wedsync"
+	tlsTimeout  = 5 * time.Second
+	// A route whose other end was cut off is given up after two pings without an answer.
+	routePing     = time.Second
+	routePingsOut = 2
+)
+
+// systemUser may do, from within this process, what concerns the servers themselves.
+const systemUser = "system"
+
+// doorkeeper lets in whom TLS let in. It is asked after the handshake.
+type doorkeeper struct{ server *server.Server }
+
+// Check implements server.Authentication.
+func (d *doorkeeper) Check(c server.ClientAuthentication) bool {
+	if c.GetOpts().Username != systemUser {
+		return true
+	}
+	if _, remote := c.RemoteAddress().(*net.TCPAddr); remote {
+		return false
+	}
+	c.RegisterUser(&server.User{Username: systemUser, Account: d.server.SystemAccount()})
+	return true
+}
+
+// awaitQuorum waits until the log's servers have agreed on who leads them.
+func (j *Journal) awaitQuorum(ctx context.Context) error {
+	for said := time.Now(); ; {
+		err := bounded(ctx, time.Second, func(ctx context.Context) error {
+			_, err := j.js.AccountInfo(ctx)
+			return err
+		})
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return &StoreError{j.path, fmt.Errorf("%w: %w", ErrUnavailable, err), "start the other core nodes, and check that they reach each other"}
+		}
+		if time.Since(said) > 5*time.Second {
+			said = time.Now()
+			j.log.Warn().Strs("peers", j.cfg.Cluster.Peers).Strs("servers", j.cfg.Cluster.Servers).AnErr("because", err).
+				Msg("waiting for more than half of the core nodes, to open the log")
+		}
+		wait(ctx, 200*time.Millisecond)
+	}
+}
+
+const (
+	// overdue is when a node makes the assets though another one is meant to.
+	overdue = 15 * time.Second
+	// useTimeout bounds one try to open them: a server that has no leader yet does not answer.
+	useTimeout = 3 * time.Second
+)
+
+func bounded(ctx context.Context, d time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return do(ctx)
+}
+
+// openTogether opens the assets of a log that several nodes open at the same time. Only the node whose
+// server leads the others makes what is missing: JetStream leaves requests unanswered when several nodes
+// create and update one stream at once (nats-server 2.15.2).
+func (j *Journal) openTogether(ctx context.Context, s sizes) error {
+	began := time.Now()
+	for said := began; ; {
+		err := bounded(ctx, useTimeout, j.useAssets)
+		if leads := j.server != nil && j.server.JetStreamIsLeader(); passing(err) && (leads || time.Since(began) > overdue) {
+			err = bounded(ctx, overdue, func(ctx context.Context) error { return j.ensureAssets(ctx, s) })
+		}
+		if err == nil || ctx.Err() != nil || !passing(err) {
+			return err
+		}
+		if time.Since(said) > 5*time.Second {
+			said = time.Now()
+			j.log.Warn().AnErr("because", err).Msg("waiting for the other core nodes, to open the log")
+		}
+		wait(ctx, 300*time.Millisecond)
+	}
+}
+
+// useAssets opens the assets as they are. It fails with ErrNotFound where one is missing, or where the log
+// was made by an older release than this one and not yet brought to this one's.
+func (j *Journal) useAssets(ctx context.Context) error {
+	if err := j.readMarker(ctx); err != nil {
+		return err
+	}
+	if j.marker.Assets < assets {
+		return fmt.Errorf("assets of release %d: %w", assets, ErrNotFound)
+	}
+	for _, c := range streamConfigs(j.cfg, sizes{}) {
+		s, err := j.js.Stream(ctx, c.Name)
+		if err != nil {
+			return j.storeError(fmt.Errorf("stream %s: %w", c.Name, err))
+		}
+		if wanted := j.cfg.bytesOf(c.Name); wanted != 0 && j.keepBytes(c.Name, wanted, s.CachedInfo()) != s.CachedInfo().Config.MaxBytes {
+			return fmt.Errorf("stream %s of another size: %w", c.Name, ErrNotFound)
+		}
+		j.use(s)
+	}
+	for _, c := range bucketConfigs(j.cfg, sizes{}) {
+		if err := j.useBucket(ctx, c.Bucket); err != nil {
+			return err
+		}
+	}
+	return j.useOverwritten(ctx)
+}
+
+// passing tells an error that ends when the other nodes are there, or have done what this one was doing.
+func passing(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) ||
+		errors.Is(err, jetstream.ErrBucketExists) || errors.Is(err, jetstream.ErrBucketNotFound) ||
+		errors.Is(err, jetstream.ErrStreamNotFound) || errors.As(err, &api) && api.ErrorCode == codeNoPeers
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// Peer is how one core node's part of the log stands.
+type Peer struct {
+	Name    string        `json:"name"`
+	Leader  bool          `json:"leader"`  // of the event log: it orders what is appended
+	Online  bool          `json:"online"`  // was heard of lately
+	Current bool          `json:"current"` // has all that was agreed on
+	Lag     uint64        `json:"lag"`     // entries it has yet to take over
+	Active  time.Duration `json:"active"`  // since it was last heard of
+}
+
+// Peers tells how the nodes that hold the event log stand, by name; nil for a log that is not a
+// cluster's.
+func (j *Journal) Peers(ctx context.Context) ([]Peer, error) {
+	if j.cfg.Cluster == nil {
+		return nil, nil
+	}
+	info, err := j.streams[streamEvents].Info(ctx)
+	if err != nil {
+		return nil, j.fail("asking for the log's nodes", err)
+	}
+	var peers []Peer
+	if c := info.Cluster; c != nil {
+		if c.Leader != "" {
+			peers = append(peers, Peer{Name: c.Leader, Leader: true, Online: true, Current: true})
+		}
+		for _, r := range c.Replicas {
+			peers = append(peers, Peer{Name: r.Name, Online: !r.Offline, Current: r.Current, Lag: r.Lag, Active: r.Active})
+		}
+	}
+	slices.SortFunc(peers, func(a, b Peer) int { return cmp.Compare(a.Name, b.Name) })
+	return peers, nil
+}
+
+// RemovePeer takes a core node that will not come back out of the log's cluster; copies of what it held
+// are made on another one that has no copy. It fails with ErrNotFound where there is no such node.
+func (j *Journal) RemovePeer(ctx context.Context, name string) error {
+	if j.server == nil || j.cfg.Cluster == nil {
+		return fmt.Errorf("removing %s from the log: %w: this node holds none of it; ask a core node", name, ErrNotFound)
+	}
+	nc, err := j.dial("manage", nats.UserInfo(systemUser, ""))
+	if err != nil {
+		return j.fail("removing "+name+" from the log", err)
+	}
+	defer nc.Close()
+	body, err := json.Marshal(map[string]string{"peer": name})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	m, err := nc.RequestWithContext(ctx, server.JSApiRemoveServer, body)
+	if err != nil {
+		return j.fail("removing "+name+" from the log", err)
+	}
+	var answer struct {
+		Success bool             `json:"success"`
+		Error   *server.ApiError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return err
+	}
+	switch {
+	case answer.Error == nil && answer.Success:
+		return nil
+	case answer.Error != nil && answer.Error.ErrCode == uint16(server.JSClusterServerNotMemberErr):
+		return fmt.Errorf("removing %s from the log: %w", name, ErrNotFound)
+	case answer.Error != nil:
+		return fmt.Errorf("removing %s from the log: %s", name, answer.Error.Description)
+	}
+	return errors.New("removing " + name + " from the log: it was refused without a reason")
+}

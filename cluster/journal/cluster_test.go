@@ -1,0 +1,199 @@
+package journal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/wedsync/wedsync/cluster/journal"
+)
+
+// trio is a log that three nodes hold together.
+type trio struct {
+	tb    testing.TB
+	cfgs  [3]journal.Config
+	nodes [3]*journal.Journal
+}
+
+func startTrio(tb testing.TB, change ...func(*journal.Config)) *trio {
+	tb.Helper()
+	n := &trio{tb: tb}
+	var peers []string
+	for range 3 {
+		peers = append(peers, freeAddr(tb))
+	}
+	for i := range n.cfgs {
+		n.cfgs[i] = journal.Config{
+			Dir: filepath.Join(tb.TempDir(), "log"), Node: fmt.Sprint("n", i+1), Logger: logger(tb),
+			Cluster: &journal.Cluster{Routes: peers[i], Peers: peers, Clients: freeAddr(tb)},
+		}
+		for _, c := range change {
+			c(&n.cfgs[i])
+		}
+	}
+	var all sync.WaitGroup
+	for i := range n.nodes {
+		all.Go(func() { n.start(i) })
+	}
+	all.Wait()
+	if tb.Failed() {
+		tb.FailNow()
+	}
+	return n
+}
+
+func (n *trio) start(i int) {
+	ctx, cancel := context.WithTimeout(n.tb.Context(), 2*within)
+	defer cancel()
+	j, err := journal.Open(ctx, n.cfgs[i])
+	if err != nil {
+		n.tb.Errorf("opening the log of node %d: %v", i+1, err)
+		return
+	}
+	n.nodes[i] = j
+	n.tb.Cleanup(func() { closeJournal(n.tb, j) })
+}
+
+func (n *trio) leader() int {
+	n.tb.Helper()
+	peers, err := n.nodes[0].Peers(n.tb.Context())
+	if err != nil {
+		n.tb.Fatal(err)
+	}
+	for i, p := range peers {
+		if p.Leader {
+			return i
+		}
+	}
+	n.tb.Fatalf("nobody leads: %+v", peers)
+	return -1
+}
+
+// freeAddr is a loopback address that nobody listens on.
+func freeAddr(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func TestClusterIsOneLog(t *testing.T) {
+	t.Parallel()
+	n := startTrio(t)
+	for i, j := range n.nodes {
+		if j.Epoch() != n.nodes[0].Epoch() || j.Epoch() == "" {
+			t.Errorf("the epoch of node %d is %q, of node 1 %q", i+1, j.Epoch(), n.nodes[0].Epoch())
+		}
+		at := mustAppend(t, j, newEvent("a:b"))
+		if at.Seq != uint64(i+1) {
+			t.Errorf("node %d appends at %d, want %d", i+1, at.Seq, i+1)
+		}
+	}
+	peers, err := n.nodes[1].Peers(t.Context())
+	if err != nil || len(peers) != 3 {
+		t.Fatalf("the peers are %+v, %v", peers, err)
+	}
+	if s := status(t, n.nodes[2]); s.Mode != "cluster" {
+		t.Errorf("the mode is %q", s.Mode)
+	}
+	visitor := n.cfgs[0]
+	visitor.Dir, visitor.Node = "", "edge"
+	visitor.Cluster = &journal.Cluster{Servers: []string{n.cfgs[0].Cluster.Clients, n.cfgs[1].Cluster.Clients, n.cfgs[2].Cluster.Clients}}
+	edge := openWith(t, visitor)
+	if at := mustAppend(t, edge, newEvent("a:b")); at.Seq != 4 || edge.Epoch() != n.nodes[0].Epoch() {
+		t.Errorf("a node without a log appends at %d, epoch %q", at.Seq, edge.Epoch())
+	}
+	if err := edge.RemovePeer(t.Context(), "n1"); !errors.Is(err, journal.ErrNotFound) {
+		t.Errorf("removing a peer from a node without a log: %v, want ErrNotFound", err)
+	}
+	if err := n.nodes[0].RemovePeer(t.Context(), "nobody"); !errors.Is(err, journal.ErrNotFound) {
+		t.Errorf("removing a peer that is none: %v, want ErrNotFound", err)
+	}
+}
+
+// The node that leads the log ends in order; the others go on at once, and it takes over what it missed.
+func TestClusterNodeStopsAndReturns(t *testing.T) {
+	t.Parallel()
+	n := startTrio(t)
+	mustAppend(t, n.nodes[0], newEvent("a:b"))
+	gone := n.leader()
+	left := (gone + 1) % 3
+	closeJournal(t, n.nodes[gone])
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		_, err := n.nodes[left].Append(ctx, newEvent("a:b"))
+		cancel()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, journal.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	n.start(gone)
+	last, err := n.nodes[left].Last(t.Context(), "a:b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool {
+		ev, err := n.nodes[gone].EventAt(t.Context(), last)
+		return err == nil && ev.Seq == last
+	})
+}
+
+func TestClusterRefusesOtherStores(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	closeJournal(t, openWith(t, journal.Config{Dir: dir, Logger: logger(t)}))
+	addr := freeAddr(t)
+	refused(t, journal.Config{Dir: dir, Cluster: &journal.Cluster{Routes: addr, Peers: []string{addr}, Clients: freeAddr(t)}},
+		journal.ErrForeign, `"standalone"`, `"cluster"`)
+}
+
+func TestClusterConfig(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		cluster journal.Cluster
+		want    string
+	}{
+		"two cores":     {journal.Cluster{Routes: "a:1", Peers: []string{"a:1", "b:1"}, Clients: "a:2"}, "2 core nodes"},
+		"not among":     {journal.Cluster{Routes: "a:1", Peers: []string{"b:1"}, Clients: "a:2"}, "does not have this node's own"},
+		"no port":       {journal.Cluster{Routes: "a:1", Peers: []string{"a:1"}, Clients: "a"}, "no host:port"},
+		"nobody to ask": {journal.Cluster{}, "Servers is empty"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := journal.Config{Cluster: &tc.cluster}
+			if tc.cluster.Routes != "" {
+				cfg.Dir = "x"
+			}
+			if err := cfg.WithDefaults().Validate(); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%v, want an error that says %q", err, tc.want)
+			}
+		})
+	}
+}
+
+// Three nodes must start together; one alone says what it waits for and gives up with its context.
+func TestClusterWithoutQuorum(t *testing.T) {
+	t.Parallel()
+	addr := freeAddr(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	_, err := journal.Open(ctx, journal.Config{
+		Dir: t.TempDir(), Node: "n1", Logger: logger(t),
+		Cluster: &journal.Cluster{Routes: addr, Peers: []string{addr, freeAddr(t), freeAddr(t)}, Clients: freeAddr(t)},
+	})
+	if !errors.Is(err, journal.ErrUnavailable) {
+		t.Errorf("one of three nodes: %v, want ErrUnavailable", err)
+	}
+}
