@@ -52,11 +52,21 @@ func (r Roles) String() string {
 	return strings.Join(names, ",")
 }
 
+// Endpoints are where a node is reached for what, each as host:port; "" is nowhere.
+type Endpoints struct {
+	Log        string // by other nodes that hold the log
+	LogClients string // by nodes that hold none
+	Peers      string // by requests between nodes
+	HTTP       string // by clients
+}
+
 // Member is a node as the others see it.
 type Member struct {
 	Name        string // unique, and the same after a restart: shards are placed by it
-	Addr        string // where other nodes reach it; "" for a node alone
+	Addr        string // where gossip reaches it; "" for a node alone
 	Roles       Roles
 	State       State
 	Incarnation uint64 // higher after each restart of the node
+	Endpoints   Endpoints
+	Version     string // release of the node
 }

@@ -1,0 +1,251 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/rs/zerolog"
+)
+
+var _ Membership = (*Gossip)(nil)
+
+// Fixed by what was measured: below 4 retransmissions 8 nodes do not converge.
+const (
+	retransmitMult = 4
+	gossipInterval = 100 * time.Millisecond
+	streamTimeout  = 2 * time.Second // of a connection for an exchange, and of its reads and writes
+	tellTimeout    = time.Second     // until a change of this node is on its way to the others
+)
+
+// NameTakenError says that another node has this node's name.
+type NameTakenError struct{ Name, Mine, Theirs string }
+
+func (e *NameTakenError) Error() string {
+	return fmt.Sprintf("the node name %q, of this node at %s, is another's, at %s, which is alive; give each node a name of its own, or stop the other one", e.Name, e.Mine, e.Theirs)
+}
+
+// ErrKeyRefused says that this node and those that it joins have no key in common.
+var ErrKeyRefused = errors.New("the cluster does not take this node's cluster key")
+
+// Gossip is the membership of a node in a cluster. Its methods are safe for concurrent use.
+type Gossip struct {
+	board
+	cfg    GossipConfig
+	log    zerolog.Logger
+	roster *roster
+	list   *memberlist.Memberlist
+	addr   string
+
+	stop context.CancelFunc
+	done sync.WaitGroup // the goroutines that stop ends
+	ends sync.Once
+	over chan struct{} // closed when this node is no member any more
+	err  error         // why, to be read after over
+
+	showing sync.Mutex // one view after the other
+	telling sync.Mutex // one change after the other; guards self
+	self    meta
+}
+
+// StartGossip makes this node a member: it listens, joins, and returns when the nodes that it has joined
+// know it. Where nobody answers it returns too, and goes on trying. It returns a *NameTakenError when
+// another node of the name is alive and does not go within cfg.NameWait, and ErrKeyRefused when all who
+// answer have other keys. ctx is for the start alone; Leave or Close end the membership.
+func StartGossip(ctx context.Context, cfg GossipConfig) (*Gossip, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	g := &Gossip{
+		cfg: cfg, log: cfg.Logger, roster: newRoster(cfg.Name, cfg.Logger), over: make(chan struct{}),
+		self: meta{Roles: cfg.Roles, Started: uint64(time.Now().UnixMilli()), Version: cfg.Version}, // #nosec G115 -- after 1970
+	}
+	g.self.setEndpoints(cfg.Endpoints)
+	data, err := g.self.encode()
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	g.roster.tell(data)
+	list, err := g.listen(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	g.list, g.addr = list, list.LocalNode().Address()
+	g.roster.listens(g.addr)
+	g.publish()
+	running, stop := context.WithCancel(context.Background())
+	g.stop = stop
+	g.done.Go(func() { g.follow(running) })
+	s := seeker{Gossip: g}
+	if err := s.start(ctx); err != nil {
+		g.end(err)
+		g.Close()
+		return nil, err
+	}
+	g.done.Go(func() { s.run(running) })
+	return g, nil
+}
+
+// listen opens memberlist on the addresses of the configuration.
+func (g *Gossip) listen(ctx context.Context) (*memberlist.Memberlist, error) {
+	c := memberlist.DefaultLANConfig()
+	var err error
+	if c.BindAddr, c.BindPort, err = ipPort(ctx, g.cfg.Bind); err != nil {
+		return nil, fmt.Errorf("Bind is %q: %w", g.cfg.Bind, err)
+	}
+	c.AdvertisePort = c.BindPort
+	if g.cfg.Advertise != "" {
+		if c.AdvertiseAddr, c.AdvertisePort, err = ipPort(ctx, g.cfg.Advertise); err != nil {
+			return nil, fmt.Errorf("Advertise is %q: %w", g.cfg.Advertise, err)
+		}
+	}
+	c.Name, c.Keyring = g.cfg.Name, g.cfg.Keyring.gossip
+	c.ProbeInterval, c.ProbeTimeout = g.cfg.ProbeInterval, g.cfg.ProbeTimeout
+	c.SuspicionMult, c.SuspicionMaxTimeoutMult = g.cfg.SuspicionMult, g.cfg.SuspicionMaxMult
+	c.PushPullInterval, c.DeadNodeReclaimTime = g.cfg.SyncInterval, g.cfg.ReclaimTime
+	c.GossipInterval, c.RetransmitMult, c.TCPTimeout = gossipInterval, retransmitMult, streamTimeout
+	c.EnableCompression = false // what is sent is short
+	c.Delegate, c.Events, c.Conflict, c.Merge = g.roster, g.roster, g.roster, g.roster
+	c.LogOutput = newGossipLog(g.log)
+	return memberlist.Create(c)
+}
+
+// ipPort looks up the first address of a host:port; no host is all addresses.
+func ipPort(ctx context.Context, hostPort string) (ip string, port int, err error) {
+	host, p, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return "", 0, err
+	}
+	if port, err = strconv.Atoi(p); err != nil {
+		return "", 0, err
+	}
+	if host == "" {
+		return "0.0.0.0", port, nil
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return "", 0, err
+	}
+	return addrs[0].Unmap().String(), port, nil
+}
+
+// Addr returns where others reach this node's gossip.
+func (g *Gossip) Addr() string { return g.addr }
+
+// follow shows what the roster has noted.
+func (g *Gossip) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.roster.woke:
+			g.publish()
+		}
+	}
+}
+
+func (g *Gossip) publish() {
+	g.showing.Lock()
+	defer g.showing.Unlock()
+	if v := NewView(g.roster.members()...); !slices.Equal(v.members, g.View().members) {
+		g.show(v)
+	}
+}
+
+// SetState changes this node's state. When it returns, the view has it, and it is on its way to the others.
+func (g *Gossip) SetState(s State) {
+	_ = g.change(func(m *meta) { m.State = s }) // no longer than before: it fits
+}
+
+// SetEndpoints changes where this node is reached, as SetState does. It fails if they are too long.
+func (g *Gossip) SetEndpoints(e Endpoints) error {
+	return g.change(func(m *meta) { m.setEndpoints(e) })
+}
+
+// change changes what this node says of itself.
+func (g *Gossip) change(how func(*meta)) error {
+	g.telling.Lock()
+	defer g.telling.Unlock()
+	changed := g.self
+	how(&changed)
+	if changed == g.self || g.isOver() {
+		return nil
+	}
+	data, err := changed.encode()
+	if err != nil {
+		return err
+	}
+	g.self = changed
+	g.roster.tell(data)
+	// Who is not reached in time hears it by the next exchange.
+	if err := g.list.UpdateNode(tellTimeout); err != nil {
+		g.log.Debug().Err(err).Msg("telling the other nodes of a change of this one")
+	}
+	g.publish()
+	return nil
+}
+
+// Wait waits until this node is no member any more. It returns nil after Leave or Close, and a
+// *NameTakenError when another node has its name now.
+func (g *Gossip) Wait() error {
+	<-g.over
+	return g.err
+}
+
+func (g *Gossip) isOver() bool {
+	select {
+	case <-g.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// end notes that this node is no member any more, and why.
+func (g *Gossip) end(why error) {
+	g.ends.Do(func() {
+		g.err = why
+		close(g.over)
+	})
+}
+
+// Leave tells the others that this node goes, as long as ctx allows, and closes. It can be called
+// more than once.
+func (g *Gossip) Leave(ctx context.Context) {
+	g.telling.Lock() // no change comes after it
+	in := g.self.In
+	first := !g.isOver()
+	g.end(nil)
+	g.telling.Unlock()
+	if first && in { // or else the name is not this node's to take out
+		timeout := tellTimeout
+		if until, ok := ctx.Deadline(); ok {
+			timeout = max(time.Millisecond, min(timeout, time.Until(until)))
+		}
+		if err := g.list.Leave(timeout); err != nil {
+			g.log.Debug().Err(err).Msg("telling the other nodes that this one leaves")
+		}
+	}
+	g.Close()
+}
+
+// Close ends the membership at once, as a crash would: others will find this node dead. It can be
+// called more than once, and waits until all has ended.
+func (g *Gossip) Close() {
+	g.end(nil)
+	g.stop()
+	_ = g.list.Shutdown() // never fails
+	g.done.Wait()
+	g.showing.Lock()
+	defer g.showing.Unlock()
+	if len(g.View().members) > 0 {
+		g.show(NewView())
+	}
+}
