@@ -23,8 +23,9 @@ type Cluster struct {
 	// Routes is the host:port at which the log's servers of other nodes connect to this one's; "": this
 	// node holds nothing of the log.
 	Routes string
-	// Peers are the Routes of all core nodes, this one's among them: one, three or five. All of them must
-	// be there when the log is made, and more than half of them ever after.
+	// Peers are the Routes of the core nodes that make the log: one, three or five. All of them must be
+	// there when it is made, and more than half of them ever after. A node that replaces one of them need
+	// not be among them.
 	Peers []string
 	// Clients is the host:port at which nodes without a log connect to this one.
 	Clients string
@@ -41,9 +42,6 @@ func (c *Cluster) validate(bad func(format string, args ...any)) {
 		addresses = map[string][]string{"Cluster.Peers": c.Peers, "Cluster.Routes": {c.Routes}, "Cluster.Clients": {c.Clients}}
 		if n := len(c.Peers); n != 1 && n != 3 && n != 5 {
 			bad("Cluster.Peers has %d core nodes; 1, 3 or 5 can agree on a log", n)
-		}
-		if !slices.Contains(c.Peers, c.Routes) {
-			bad("Cluster.Peers %q does not have this node's own, %s", c.Peers, c.Routes)
 		}
 	} else if len(c.Servers) == 0 {
 		bad("Cluster.Servers is empty: a node without a log connects to the core nodes'")

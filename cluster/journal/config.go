@@ -71,7 +71,7 @@ func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("journal: "+format, args...)) }
 	if visits := c.Cluster != nil && c.Cluster.Routes == ""; (c.Dir == "") == (c.URL == "" && !visits) {
-		bad("give either Dir (%q), URL (%q), or a cluster to connect to", c.Dir, redact(c.URL))
+		bad("give either Dir (%q) or URL (%q), or a cluster to connect to", c.Dir, redact(c.URL))
 	}
 	if c.Cluster != nil {
 		c.Cluster.validate(bad)

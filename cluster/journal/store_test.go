@@ -22,8 +22,8 @@ func TestConfigIsChecked(t *testing.T) {
 		cfg  journal.Config
 		want string
 	}{
-		"neither":       {journal.Config{}, `either Dir ("") or URL ("")`},
-		"both":          {journal.Config{Dir: "d", URL: "nats://me:secret@h:4222"}, `either Dir ("d") or URL ("nats://h:4222")`},
+		"neither":       {journal.Config{}, `either Dir ("") or URL (""), or a cluster`},
+		"both":          {journal.Config{Dir: "d", URL: "nats://me:secret@h:4222"}, `either Dir ("d") or URL ("nats://h:4222"), or a cluster`},
 		"shards":        {journal.Config{Dir: "d", Shards: 257}, "Shards is 257; allowed are 1 to 256"},
 		"below":         {journal.Config{Dir: "d", Shards: -1}, "Shards is -1"},
 		"age":           {journal.Config{Dir: "d", EventAge: time.Second}, "EventAge is 1s; at least 1m is needed"},

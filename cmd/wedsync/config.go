@@ -10,6 +10,7 @@ import (
 // wedsync.example.yaml for what each means.
 type Config struct {
 	Node       NodeConfig       `koanf:"node"`
+	Cluster    ClusterConfig    `koanf:"cluster"`
 	Data       string           `koanf:"data"` // folder of the log, the keys and the embedded ClickHouse; one node each
 	HTTP       HTTPConfig       `koanf:"http"`
 	API        APIConfig        `koanf:"api"`
@@ -26,6 +27,18 @@ type Config struct {
 type NodeConfig struct {
 	Name string `koanf:"name"` // default: the host's name
 }
+
+// ClusterConfig makes the node one of several.
+type ClusterConfig struct {
+	Bind      string       `koanf:"bind"`      // host:port of gossip; the log's servers take the port after it, nodes without a log the next
+	Advertise string       `koanf:"advertise"` // host:port that other nodes reach bind by; "": bind
+	Join      []string     `koanf:"join"`      // bind of the core nodes, this one's among them or not
+	Key       event.Secret `koanf:"key"`       // shared by all nodes: 32 random bytes in base64
+	Roles     []string     `koanf:"roles"`     // core, edge
+}
+
+// Enabled tells whether the node is one of several.
+func (c ClusterConfig) Enabled() bool { return c.Bind != "" || len(c.Join) > 0 }
 
 // HTTPConfig is the one HTTP server: API, webhooks, WebSockets, metrics.
 type HTTPConfig struct {
@@ -98,6 +111,15 @@ type LoggingConfig struct {
 
 // WithDefaults returns c with every zero field that must not be zero at its default.
 func (c Config) WithDefaults() Config {
+	if c.Cluster.Enabled() {
+		or(&c.Cluster.Bind, "127.0.0.1:7946")
+		if len(c.Cluster.Join) == 0 {
+			c.Cluster.Join = []string{c.Cluster.Bind}
+		}
+	}
+	if len(c.Cluster.Roles) == 0 {
+		c.Cluster.Roles = []string{"core", "edge"}
+	}
 	or(&c.Data, "./data")
 	or(&c.HTTP.Addr, "127.0.0.1:8080")
 	or(&c.HTTP.PublishRate, 1000)

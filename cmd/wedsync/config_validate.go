@@ -12,6 +12,7 @@ import (
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/edge/access"
 )
 
@@ -40,6 +41,10 @@ func (c Config) Validate() []*valueError {
 	if c.Node.Name != "" && event.CheckID(c.Node.Name) != nil {
 		v.wrong("node.name", c.Node.Name, "is no name; use 1 to 64 of A-Z a-z 0-9 _ and -")
 	}
+	c.Cluster.validate(v)
+	if c.Cluster.Enabled() && c.Log.URL != "" {
+		v.wrong("log.url", c.Log.URL, "is given beside cluster.join: the nodes of a cluster hold the log themselves")
+	}
 	v.notEmpty("data", c.Data, "name a folder")
 	c.HTTP.validate(v)
 	if n := len(c.API.Key.Reveal()); n > 0 && n < access.MinKeyBytes {
@@ -54,6 +59,41 @@ func (c Config) Validate() []*valueError {
 	v.oneOf("logging.format", c.Logging.Format, "auto", "console", "json")
 	between(v, "shutdown", c.Shutdown, time.Second, 10*time.Minute)
 	return v.problems
+}
+
+func (c ClusterConfig) validate(v *validator) {
+	for _, role := range c.Roles {
+		v.oneOf("cluster.roles", role, "core", "edge")
+	}
+	if !c.Enabled() {
+		return
+	}
+	for key, addrs := range map[string][]string{"cluster.bind": {c.Bind}, "cluster.advertise": {c.Advertise}, "cluster.join": c.Join} {
+		for _, addr := range addrs {
+			if _, err := portAfter(addr, 2); err != nil && (addr != "" || key != "cluster.advertise") {
+				v.wrong(key, addr, "is not host:port with two more ports after it; write it like 10.0.0.1:7946")
+			}
+		}
+	}
+	if n := len(c.Join); n != 1 && n != 3 && n != 5 {
+		v.wrong("cluster.join", c.Join, fmt.Sprintf("names %d core nodes; 1, 3 or 5 can agree on a log", n))
+	}
+	if _, err := cluster.ParseKey(c.Key.Reveal()); err != nil {
+		v.wrong("cluster.key", c.Key, "is no key of a cluster: "+err.Error()+`; make one with "wedsync cluster-keys new"`)
+	}
+}
+
+// portAfter returns the address whose port is n after that of addr.
+func portAfter(addr string, n int) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", err
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || number == 0 || int(number)+n > 65535 {
+		return "", fmt.Errorf("port %q is outside 1 to %d", port, 65535-n)
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(number)+n)), nil
 }
 
 func (c HTTPConfig) validate(v *validator) {

@@ -21,6 +21,13 @@ const (
 	masterKeyFile = "master.key"
 )
 
+// keyMakers make what the files hold.
+var keyMakers = map[string]func() ([]byte, error){
+	apiKeyFile:    randomKey("wsk_"),
+	tokenKeyFile:  randomKey(""),
+	masterKeyFile: registry.GenerateKey,
+}
+
 // nodeKeys are made at the first start where the configuration gives none.
 type nodeKeys struct {
 	api   event.Secret
@@ -31,17 +38,18 @@ type nodeKeys struct {
 func openKeys(cfg Config) (nodeKeys, error) {
 	var k nodeKeys
 	var err error
-	get := func(name string, generate func() ([]byte, error)) (key string) {
+	get := func(path string, generate func() ([]byte, error)) (key string) {
 		if err == nil {
-			key, err = keyFile(name, generate)
+			key, err = keyFile(path, generate)
 		}
 		return key
 	}
+	own := func(name string) string { return get(filepath.Join(cfg.Data, name), keyMakers[name]) }
 	if k.api = cfg.API.Key; k.api.Reveal() == "" {
-		k.api = event.SecretOf(get(filepath.Join(cfg.Data, apiKeyFile), randomKey("wsk_")))
+		k.api = event.SecretOf(own(apiKeyFile))
 	}
 	if k.token = cfg.WS.TokenKeys; len(k.token) == 0 && !cfg.WS.Insecure {
-		k.token = []event.Secret{event.SecretOf(get(filepath.Join(cfg.Data, tokenKeyFile), randomKey("")))}
+		k.token = []event.Secret{event.SecretOf(own(tokenKeyFile))}
 	}
 	master := cfg.Secrets.MasterKey.Reveal()
 	if master == "" {
@@ -50,7 +58,7 @@ func openKeys(cfg Config) (nodeKeys, error) {
 				return nil, fmt.Errorf("secrets.masterKeyFile: %s is not there", cfg.Secrets.MasterKeyFile)
 			})
 		} else {
-			master = get(filepath.Join(cfg.Data, masterKeyFile), registry.GenerateKey)
+			master = own(masterKeyFile)
 		}
 	}
 	if err != nil {

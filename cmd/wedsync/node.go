@@ -57,6 +57,9 @@ type node struct {
 	log     zerolog.Logger
 	metrics *prometheus.Registry
 
+	ring     *cluster.Keyring // of a node that is alone: nil
+	gossip   *cluster.Gossip  // likewise
+	members  membership
 	keys     nodeKeys
 	journal  *journal.Journal
 	registry *registry.Registry
@@ -95,12 +98,16 @@ func (n *node) Start(ctx context.Context) error {
 		return ctx
 	})
 	for _, open := range []func(context.Context) error{
-		n.openSelf, n.openJournal, n.openRegistry, n.openRecording, n.openActors, n.openIngress, n.openAPI, n.openClients, n.openServer,
+		n.openSelf, n.openCluster, n.openJournal, n.openKeys, n.openRegistry, n.openRecording, n.openActors, n.openIngress, n.openAPI, n.openClients, n.openServer,
 	} {
 		if err := open(ctx); err != nil {
 			n.close()
 			return err
 		}
+	}
+	if err := n.join(); err != nil {
+		n.close()
+		return err
 	}
 	n.addParts()
 	go func() {
@@ -133,6 +140,7 @@ func (n *node) Stop() error {
 func (n *node) addParts() {
 	n.group.Add(func() error { <-n.stop; return nil }, func(err error) {
 		n.log.Info().AnErr("because", err).Msg("stopping")
+		n.drain()
 		n.stopOnce.Do(func() { close(n.stop) })
 	})
 	n.group.Add(n.server.Wait, func(error) {
@@ -144,6 +152,9 @@ func (n *node) addParts() {
 	n.addWaiting("websocket clients", n.clients.Shutdown)
 	n.addWaiting("actors", n.system.Stop)
 	n.records.addTo(&n.group)
+	if n.gossip != nil {
+		n.group.Add(n.gossip.Wait, func(error) { n.gossip.Leave(n.deadline()) })
+	}
 }
 
 // addWaiting adds a part that works by itself until it is shut down.
@@ -172,7 +183,7 @@ func (n *node) close() {
 
 func (n *node) onClose(f func(context.Context)) { n.closers = append(n.closers, f) }
 
-// openSelf finds the node's name, folder and keys.
+// openSelf finds the node's name.
 func (n *node) openSelf(context.Context) error {
 	if n.cfg.Node.Name == "" {
 		host, err := os.Hostname()
@@ -183,6 +194,13 @@ func (n *node) openSelf(context.Context) error {
 	}
 	n.log = n.log.With().Str("node", n.cfg.Node.Name).Logger()
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return nil
+}
+
+func (n *node) openKeys(ctx context.Context) error {
+	if err := n.shareKeys(ctx); err != nil {
+		return err
+	}
 	var err error
 	n.keys, err = openKeys(n.cfg)
 	return err
@@ -206,10 +224,13 @@ func (n *node) openJournal(ctx context.Context) error {
 		WorkBytes: int64(n.cfg.Log.WorkBytes), RecordBytes: int64(n.cfg.Log.RecordBytes), DeadBytes: int64(n.cfg.Log.DeadBytes),
 		Logger: n.part("journal"),
 	}
-	if c.URL == "" {
+	var err error
+	if n.ring != nil {
+		c.Cluster = n.logCluster()
+	}
+	if c.URL == "" && (c.Cluster == nil || c.Cluster.Routes != "") {
 		c.Dir = filepath.Join(n.cfg.Data, "log")
 	}
-	var err error
 	if n.journal, err = journal.Open(ctx, c); err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
@@ -307,7 +328,7 @@ func (n *node) openActors(context.Context) error {
 	n.onClose(func(context.Context) { sender.Close() })
 	var err error
 	n.system, err = actors.New(actors.Config{
-		Node: n.cfg.Node.Name, Journal: n.journal, Registry: n.registry, Caller: sender, Placement: cluster.NewSolo(n.cfg.Node.Name),
+		Node: n.cfg.Node.Name, Journal: n.journal, Registry: n.registry, Caller: sender, Placement: n.members,
 		Logger: n.part("actors"), Metrics: n.metrics,
 		MaxInFlight: d.MaxConcurrentWebhooks, MaxHops: d.MaxHops, Timeout: d.Timeout, ParkLimit: d.ParkLimit,
 		Breaker: delivery.BreakerConfig{Threshold: d.BreakerFailures, OpenFor: d.BreakerWait, MaxOpenFor: d.BreakerMaxWait},

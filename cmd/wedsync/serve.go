@@ -13,6 +13,10 @@ type serveCmd struct {
 	AllowPublic *bool    `help:"Listen on addresses that other machines can reach (http.allowPublic)."`
 	Data        *string  `help:"Folder of the node's data (data, ./data)." placeholder:"DIR"`
 	Name        *string  `help:"The node's name (node.name, the host's)." placeholder:"NAME"`
+	Bind        *string  `help:"Address at which other nodes of a cluster find this one; it and the two ports after it are taken (cluster.bind)." placeholder:"HOST:PORT"`
+	Join        *string  `help:"The core nodes of the cluster, by their --bind: 1, 3 or 5 (cluster.join)." placeholder:"HOST:PORT,..."`
+	ClusterKey  *string  `help:"Key that the cluster's nodes share (cluster.key); better given as WEDSYNC_CLUSTER_KEY." placeholder:"KEY"`
+	Roles       *string  `help:"What the node does in a cluster: core, edge or both (cluster.roles, core,edge)." placeholder:"ROLES"`
 	ClickHouse  *string  `name:"clickhouse" help:"Where records go: auto, embedded, off or an address (clickhouse.dsn, auto)." placeholder:"DSN"`
 	Insecure    *bool    `help:"Let WebSocket clients in without a token, for development (ws.insecure)."`
 	LogLevel    *string  `help:"trace, debug, info, warn or error (logging.level, info)." placeholder:"LEVEL"`
@@ -53,6 +57,10 @@ func (c serveCmd) values() ([]flagValue, error) {
 	truth("http.allowPublic", "--allow-public", c.AllowPublic)
 	text("data", "--data", c.Data)
 	text("node.name", "--name", c.Name)
+	text("cluster.bind", "--bind", c.Bind)
+	text("cluster.join", "--join", c.Join)
+	text("cluster.key", "--cluster-key", c.ClusterKey)
+	text("cluster.roles", "--roles", c.Roles)
 	text("clickhouse.dsn", "--clickhouse", c.ClickHouse)
 	truth("ws.insecure", "--insecure", c.Insecure)
 	text("logging.level", "--log-level", c.LogLevel)
