@@ -26,6 +26,7 @@ func TestExampleDocumentsEveryKeyAtItsDefault(t *testing.T) {
 	}
 	// An empty list in the file and no list are the same.
 	defaults.WS.Origins, defaults.WS.TokenKeys, defaults.Delivery.AllowPrivate = []string{}, []event.Secret{}, []string{}
+	defaults.Cluster.Join = []string{}
 	if !reflect.DeepEqual(example, defaults) {
 		t.Errorf("the example is\n%+v\nthe defaults are\n%+v", example, defaults)
 	}
@@ -115,7 +116,7 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 		},
 		"unknown section": {
 			file: "kubernetes:\n  replicas: 3\n",
-			want: "FILE:1: there is no key kubernetes; there are api, clickhouse, data, delivery, http, log, logging, node, secrets, shutdown, ws",
+			want: "FILE:1: there is no key kubernetes; there are api, clickhouse, cluster, data, delivery, http, log, logging, node, secrets, shutdown, ws",
 		},
 		"unknown key without a value": {
 			file: "dada:\n",
