@@ -12,8 +12,20 @@ import (
 // Bucket is a set of keys and values. Keys are made of A-Za-z0-9 and -_/=. without a "." at either
 // end. It is safe for concurrent use.
 type Bucket struct {
-	j  *Journal
-	kv jetstream.KeyValue
+	j       *Journal
+	kv      jetstream.KeyValue
+	patient bool
+}
+
+// Patient returns the bucket with calls that wait for a log that does not answer, as Append does. One that
+// was repeated meets what it wrote itself: Create and Update then fail with ErrConflict.
+func (b *Bucket) Patient() *Bucket { return &Bucket{b.j, b.kv, true} }
+
+func (b *Bucket) call(ctx context.Context, do func(context.Context) error) error {
+	if !b.patient {
+		return do(ctx)
+	}
+	return b.j.line.ride(ctx, do)
 }
 
 // Value is what a key has.
@@ -45,7 +57,11 @@ func (b *Bucket) fail(doing, key string, err error) error {
 
 // Get returns the key's value, or ErrNotFound.
 func (b *Bucket) Get(ctx context.Context, key string) (Value, error) {
-	e, err := b.kv.Get(ctx, key)
+	var e jetstream.KeyValueEntry
+	err := b.call(ctx, func(ctx context.Context) (err error) {
+		e, err = b.kv.Get(ctx, key)
+		return err
+	})
 	if err != nil {
 		return Value{}, b.fail("reading", key, err)
 	}
@@ -54,13 +70,19 @@ func (b *Bucket) Get(ctx context.Context, key string) (Value, error) {
 
 // Put sets the key's value whatever it was.
 func (b *Bucket) Put(ctx context.Context, key string, data []byte) (revision uint64, err error) {
-	revision, err = b.kv.Put(ctx, key, data)
+	err = b.call(ctx, func(ctx context.Context) (err error) {
+		revision, err = b.kv.Put(ctx, key, data)
+		return err
+	})
 	return revision, b.fail("writing", key, err)
 }
 
 // Create sets the key's value if it has none; else it fails with ErrConflict.
 func (b *Bucket) Create(ctx context.Context, key string, data []byte) (revision uint64, err error) {
-	revision, err = b.kv.Create(ctx, key, data)
+	err = b.call(ctx, func(ctx context.Context) (err error) {
+		revision, err = b.kv.Create(ctx, key, data)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return 0, fmt.Errorf("creating %s/%s: %w: it exists", b.kv.Bucket(), key, ErrConflict)
 	}
@@ -69,13 +91,17 @@ func (b *Bucket) Create(ctx context.Context, key string, data []byte) (revision 
 
 // Update sets the key's value if it still has that revision; else it fails with ErrConflict.
 func (b *Bucket) Update(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
-	revision, err := b.kv.Update(ctx, key, data, revision)
+	before := revision
+	err := b.call(ctx, func(ctx context.Context) (err error) {
+		revision, err = b.kv.Update(ctx, key, data, before)
+		return err
+	})
 	return revision, b.fail("updating", key, err)
 }
 
 // Delete removes the key. It is no error that there is none.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
-	return b.fail("deleting", key, b.kv.Delete(ctx, key))
+	return b.fail("deleting", key, b.call(ctx, func(ctx context.Context) error { return b.kv.Delete(ctx, key) }))
 }
 
 // Watch calls fn for every key's present value, then ready once, then fn for every change, all in

@@ -15,6 +15,13 @@ import (
 // apiTimeout bounds requests to JetStream whose context has no deadline.
 const apiTimeout = 10 * time.Second
 
+// A server that was stopped, or is cut off, closes no connection. It is left for another one when it has not
+// answered for two pings, or does not take the connection in time.
+const (
+	dialTimeout = 3 * time.Second
+	pingEvery   = 2 * time.Second
+)
+
 // connect opens the connections and what runs over them.
 func (j *Journal) connect() error {
 	var err error
@@ -38,9 +45,14 @@ func (j *Journal) connect() error {
 	if j.batches, err = jetstream.New(j.pub, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
 		return err
 	}
+	metrics, err := newLineMetrics(j.cfg.Metrics)
+	if err != nil {
+		return err
+	}
 	if j.writer, err = newPublisher(j.pub); err != nil {
 		return err
 	}
+	j.line = &line{out: j.writer, patience: j.cfg.Patience, lost: j.lost, metrics: metrics, hurried: make(chan struct{})}
 	j.live = newLive(j.sub, j.log)
 	return nil
 }
@@ -64,10 +76,12 @@ func (j *Journal) dial(use string, more ...nats.Option) (*nats.Conn, error) {
 		}),
 	}
 	urls := j.cfg.URL
-	switch c := j.cfg.Cluster; {
-	case j.server != nil:
+	if j.server != nil {
 		opts = append(opts, nats.InProcessServer(j.server))
-	case c != nil:
+	} else {
+		opts = append(opts, nats.Timeout(dialTimeout), nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2))
+	}
+	if c := j.cfg.Cluster; c != nil && j.server == nil {
 		urls = strings.Join(c.Servers, ",")
 		opts = append(opts, nats.RetryOnFailedConnect(true))
 		if c.TLS != nil {

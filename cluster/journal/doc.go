@@ -21,10 +21,18 @@
 // every 100 ms (Config.SyncAlways: before each answer); a killed process loses nothing either way.
 // What is appended twice under one id, to one channel, within ten minutes is stored once.
 //
+// # A log that is away
+//
+// While the log elects a leader, or the connection to it moves, Append and what is written into a Patient
+// bucket wait for it, bounded in time, number and bytes (line.go). One event is tried again and again; when
+// the log takes it, the others follow in the order in which they came. Whatever else is asked fails with
+// ErrUnavailable.
+//
 // # Goroutines
 //
 // Open starts the embedded server and four connections, each with the goroutines of its library, one
-// goroutine that receives acknowledgements, and one to four that call the functions given to Live.
+// goroutine that receives acknowledgements, and one to four that call the functions given to Live; one
+// more exists while events wait for the log.
 // Close ends and waits for all of them. NextEvents, NextDeliveries, Release, Records and Watch run in their
 // caller's goroutine. Every method is safe for concurrent use.
 package journal

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -62,6 +63,7 @@ const (
 	codeDeleteFailed      jetstream.ErrorCode = 10057 // likewise: its description tells why
 	codeStoreFailed       jetstream.ErrorCode = 10077 // its description tells which limit it was
 	codeWrongLastSequence jetstream.ErrorCode = 10071
+	codeDuplicateUnderway jetstream.ErrorCode = 10158 // a message of that id is on its way into the log
 )
 
 // wrap turns an error of NATS into one of this package, with what was being done. Errors of ctx stay
@@ -81,6 +83,7 @@ func wrap(doing string, err error) error {
 
 func kindOf(err error) error {
 	var api *jetstream.APIError
+	var socket *net.OpError
 	switch {
 	case errors.Is(err, ErrClosed), errors.Is(err, ErrUnavailable), errors.Is(err, context.Canceled):
 		return nil
@@ -95,7 +98,7 @@ func kindOf(err error) error {
 		errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrNoServers),
 		errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionReconnecting),
 		errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrDisconnected),
-		errors.Is(err, jetstream.ErrNoStreamResponse):
+		errors.Is(err, jetstream.ErrNoStreamResponse), errors.As(err, &socket):
 		return ErrUnavailable
 	}
 	return nil
@@ -120,6 +123,8 @@ func kindOfCode(api *jetstream.APIError) error {
 		return ErrUnavailable
 	case codeMessageTooLarge:
 		return ErrTooLarge
+	case codeDuplicateUnderway:
+		return ErrUnavailable
 	case codeWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		return ErrConflict
 	case jetstream.JSErrCodeMessageNotFound, codeSequenceNotFound:

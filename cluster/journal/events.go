@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,9 +17,11 @@ type Appended struct {
 	Duplicate bool // an event with this DedupKey was stored within the last ten minutes; Seq is that one's
 }
 
-// Append stores an event and returns when it is durable. It fails with a *event.ChannelError,
-// ErrTooLarge, ErrFull, ErrUnavailable or ErrClosed, or the context's error; after the last four the
-// event may have been stored all the same, and appending it again stores it once.
+// Append stores an event and returns when it is durable. While the log does not answer it waits for it,
+// for Config.Patience, together with all others, and they are stored in the order in which Append was
+// called. It fails with a *event.ChannelError, ErrTooLarge, ErrFull, ErrUnavailable or ErrClosed, or the
+// context's error; after the last four the event may have been stored all the same, and appending it
+// again stores it once.
 func (j *Journal) Append(ctx context.Context, ev *event.Event) (Appended, error) {
 	if err := event.CheckChannel(ev.Channel); err != nil {
 		return Appended{}, err
@@ -33,11 +36,25 @@ func (j *Journal) Append(ctx context.Context, ev *event.Event) (Appended, error)
 	if err := j.disk.check(beginWork); err != nil {
 		return Appended{}, fmt.Errorf("appending event %s: %w", ev.ID, err)
 	}
-	a, err := j.writer.publish(ctx, j.eventSubject(ev.Channel), ev.DedupKey(), data)
+	a, repeated, err := j.line.put(ctx, j.eventSubject(ev.Channel), ev.DedupKey(), data)
 	if err != nil {
 		return Appended{}, j.fail("appending event "+ev.ID, err)
 	}
+	if repeated && a.Duplicate {
+		a.Duplicate = !j.holds(ctx, a.Seq, data)
+	}
 	return a, nil
+}
+
+// StopWaiting has no write wait for a log that does not answer any more; those that do fail with
+// ErrClosed. It is called when the node begins to stop.
+func (j *Journal) StopWaiting() { j.line.hurry() }
+
+// holds reports whether the event with that sequence is made of these bytes, so that it is the very one,
+// stored by a try whose answer was lost.
+func (j *Journal) holds(ctx context.Context, seq uint64, data []byte) bool {
+	m, err := j.get(ctx, streamEvents, seq)
+	return err == nil && bytes.Equal(m.Data, data)
 }
 
 // checkMessageID refuses what cannot stand in a header of the log.

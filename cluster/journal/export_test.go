@@ -23,6 +23,12 @@ var (
 // MaxUnderway is how many messages a publisher has under way at most.
 const MaxUnderway = maxUnderway
 
+// What may wait for the log at once.
+const (
+	MaxWaiting      = maxWaiting
+	MaxWaitingBytes = maxWaitingBytes
+)
+
 // Publisher gives the tests a publisher without a stream behind it.
 type Publisher struct{ p *publisher }
 

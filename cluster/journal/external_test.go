@@ -98,7 +98,7 @@ func TestExternalWithoutJetStream(t *testing.T) {
 	t.Parallel()
 	n := startNATS(t)
 	n.stop()
-	n.opts.JetStream = false
+	n.Options.JetStream = false
 	n.start()
 	if _, err := journal.Open(t.Context(), journal.Config{URL: n.url(), Logger: logger(t)}); !errors.Is(err, journal.ErrUnavailable) {
 		t.Errorf("%v, want ErrUnavailable", err)
@@ -115,7 +115,7 @@ func TestExternalWithoutJetStream(t *testing.T) {
 func TestExternalServerRestarts(t *testing.T) {
 	t.Parallel()
 	n := startNATS(t)
-	j := openWith(t, journal.Config{URL: n.url(), Logger: logger(t).Level(5)})
+	j := openWith(t, journal.Config{URL: n.url(), Logger: logger(t).Level(5), Patience: 100 * time.Millisecond})
 	s := mustShard(t, j, j.ShardOf("crm"))
 	nothing(t, s.NextDeliveries) // leaves a request open, which the restart forgets
 	heard := make(chan journal.Entry, 100)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -13,13 +12,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/loadtest/natstest"
 )
 
 func TestMain(m *testing.M) {
@@ -68,45 +67,20 @@ func logger(tb testing.TB) zerolog.Logger {
 
 // natsServer is an external NATS server, which the test can stop and start again.
 type natsServer struct {
-	tb   testing.TB
-	opts server.Options
-	srv  *server.Server
+	*natstest.Server
+	tb testing.TB
 }
 
 func startNATS(tb testing.TB) *natsServer {
 	tb.Helper()
-	n := &natsServer{tb: tb, opts: server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true, StoreDir: tb.TempDir(),
-	}}
-	n.start()
-	addr, ok := n.srv.Addr().(*net.TCPAddr)
-	if !ok {
-		tb.Fatalf("the server listens on %v", n.srv.Addr())
-	}
-	n.opts.Port = addr.Port // the same one after a restart
-	tb.Cleanup(n.stop)
-	return n
+	return &natsServer{natstest.Serve(tb), tb}
 }
 
-func (n *natsServer) start() {
-	n.tb.Helper()
-	srv, err := server.NewServer(&n.opts)
-	if err != nil {
-		n.tb.Fatal(err)
-	}
-	srv.Start()
-	if !srv.ReadyForConnections(within) {
-		n.tb.Fatal("the NATS server does not start")
-	}
-	n.srv = srv
-}
+func (n *natsServer) start() { n.Start() }
 
-func (n *natsServer) stop() {
-	n.srv.Shutdown()
-	n.srv.WaitForShutdown()
-}
+func (n *natsServer) stop() { n.Stop() }
 
-func (n *natsServer) url() string { return n.srv.ClientURL() }
+func (n *natsServer) url() string { return n.URL() }
 
 // put writes bytes of no meaning into the log behind its back.
 func (n *natsServer) put(subject, data string) {

@@ -38,6 +38,7 @@ type Journal struct {
 	reader  jetstream.JetStream
 	batches jetstream.JetStream // publishes
 	writer  *publisher
+	line    *line
 	live    *live
 	streams map[string]jetstream.Stream // written by Open only
 	buckets map[string]*Bucket          // written by Open only
@@ -156,6 +157,7 @@ func (j *Journal) Close(ctx context.Context) error {
 func (j *Journal) shut() error {
 	if j.writer != nil {
 		j.writer.close()
+		j.line.close()
 	}
 	for _, nc := range []*nats.Conn{j.pub, j.sub, j.query, j.read} {
 		if nc == nil {
@@ -179,6 +181,9 @@ func (j *Journal) shut() error {
 	return nil
 }
 
+// lost reports that the embedded log has stopped itself and will not come back.
+func (j *Journal) lost() bool { return j.server != nil && !j.server.JetStreamEnabled() }
+
 // alive returns ErrClosed after Close, so that no call fails with what closing did to it.
 func (j *Journal) alive() error {
 	select {
@@ -198,7 +203,7 @@ func (j *Journal) fail(doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, ErrClosed)
 	}
 	err = wrap(doing, err)
-	if errors.Is(err, ErrUnavailable) && j.server != nil && !j.server.JetStreamEnabled() {
+	if errors.Is(err, ErrUnavailable) && j.lost() {
 		return fmt.Errorf("%w; the log stopped itself, most often because the disk is full: free disk space and restart", err)
 	}
 	return err

@@ -17,8 +17,9 @@ const (
 	// not be faster, and would wait longer than ackTimeout when the disk is slow.
 	maxUnderway = 1024
 	// ackTimeout is how long an acknowledgement is waited for, whatever the caller's context; up to
-	// overdueEvery more.
-	ackTimeout   = 10 * time.Second
+	// overdueEvery more. A leader that was stopped, or cut off, answers nobody: the election that follows
+	// takes no less, and whoever writes then tries again.
+	ackTimeout   = 4 * time.Second
 	overdueEvery = time.Second
 )
 
@@ -109,7 +110,12 @@ func (p *publisher) giveUp(before time.Time) {
 
 // publish stores one message and waits until it is durable.
 func (p *publisher) publish(ctx context.Context, subject, id string, data []byte) (Appended, error) {
-	c, err := p.start(ctx, newMessage(subject, id, data))
+	return p.send(ctx, newMessage(subject, id, data))
+}
+
+// send is publish for a message that is made already.
+func (p *publisher) send(ctx context.Context, m *nats.Msg) (Appended, error) {
+	c, err := p.start(ctx, m)
 	if err != nil {
 		return Appended{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -204,6 +205,8 @@ func TestKindsOfErrors(t *testing.T) {
 		{api(500, 10057, "input/output error"), journal.ErrUnavailable},
 		{api(503, 10039, "JetStream not enabled for account"), journal.ErrUnavailable},
 		{api(400, 10025, "bad request"), nil},
+		{api(409, 10158, "duplicate message id is in process"), journal.ErrUnavailable},
+		{&net.OpError{Op: "write", Err: errors.New("broken pipe")}, journal.ErrUnavailable},
 		{nats.ErrMaxPayload, journal.ErrTooLarge},
 		{nats.ErrTimeout, journal.ErrUnavailable},
 		{context.DeadlineExceeded, journal.ErrUnavailable},

@@ -1,0 +1,130 @@
+package natstest
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Relay stands between clients and a server. It is safe for concurrent use.
+type Relay struct {
+	to    string
+	ln    net.Listener
+	mute  atomic.Bool
+	block atomic.Pointer[[]byte]
+	live  sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	closed bool
+}
+
+// Between starts a relay to an address, which ends with the test.
+func Between(tb testing.TB, to string) *Relay {
+	tb.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is there at once
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := &Relay{to: to, ln: ln, conns: map[net.Conn]struct{}{}}
+	r.live.Go(r.accept)
+	tb.Cleanup(r.close)
+	return r
+}
+
+// URL is where clients connect.
+func (r *Relay) URL() string { return "nats://" + r.ln.Addr().String() }
+
+// Mute loses what the server says, from now on; connections stay.
+func (r *Relay) Mute(on bool) { r.mute.Store(on) }
+
+// Suppress loses what the server says in pieces that hold the text; "" loses nothing. A piece is what the
+// server writes at once, so this is for tests that are quiet otherwise.
+func (r *Relay) Suppress(text string) {
+	b := []byte(text)
+	if text == "" {
+		r.block.Store(nil)
+		return
+	}
+	r.block.Store(&b)
+}
+
+// Cut ends all connections.
+func (r *Relay) Cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.conns {
+		_ = c.Close()
+	}
+}
+
+func (r *Relay) close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	_ = r.ln.Close()
+	r.Cut()
+	r.live.Wait()
+}
+
+func (r *Relay) accept() {
+	for {
+		client, err := r.ln.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", r.to) //nolint:noctx // it listens, or does not, at once
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		if !r.keep(client, server) {
+			return
+		}
+		r.live.Go(func() { r.pass(server, client, false) })
+		r.live.Go(func() { r.pass(client, server, true) })
+	}
+}
+
+func (r *Relay) keep(conns ...net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range conns {
+		if r.closed {
+			_ = c.Close()
+			continue
+		}
+		r.conns[c] = struct{}{}
+	}
+	return !r.closed
+}
+
+// pass copies from one side to the other until either ends.
+func (r *Relay) pass(to, from net.Conn, lossy bool) {
+	defer func() {
+		_, _ = to.Close(), from.Close()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.conns, from)
+	}()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		if lossy && r.lost(buf[:n]) {
+			continue
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (r *Relay) lost(piece []byte) bool {
+	text := r.block.Load()
+	return r.mute.Load() || text != nil && bytes.Contains(piece, *text)
+}
