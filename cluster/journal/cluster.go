@@ -82,8 +82,9 @@ func (c *Cluster) clustered(opts *server.Options, door *doorkeeper) error {
 	opts.Routes = server.RoutesFromStr(routes[:max(len(routes)-1, 0)])
 	opts.Cluster.ConnectBackoff = false // a node that is back should be reached at once
 	opts.Cluster.PingInterval, opts.Cluster.MaxPingsOut = routePing, routePingsOut
-	// Under Raft, what was answered may be lost in a power failure unless the disk is synced first.
-	opts.SyncAlways = true
+	// Under Raft, what was answered may be lost in a power failure unless the disk is synced first. There is
+	// nothing left for each store to sync from time to time then, which would keep an idle node busy.
+	opts.SyncAlways, opts.SyncInterval = true, 0
 	opts.CustomClientAuthentication = door
 	if c.TLS != nil {
 		opts.TLSConfig, opts.TLSTimeout, opts.TLSVerify = c.TLS, tlsTimeout.Seconds(), true
