@@ -81,6 +81,7 @@ func (c *Cluster) clustered(opts *server.Options, door *doorkeeper) error {
 	}
 	opts.Routes = server.RoutesFromStr(routes[:max(len(routes)-1, 0)])
 	opts.Cluster.ConnectBackoff = false // a node that is back should be reached at once
+	opts.ConnectErrorReports, opts.ReconnectErrorReports = routeReports, routeReports
 	opts.Cluster.PingInterval, opts.Cluster.MaxPingsOut = routePing, routePingsOut
 	// Under Raft, what was answered may be lost in a power failure unless the disk is synced first. There is
 	// nothing left for each store to sync from time to time then, which would keep an idle node busy.
@@ -99,6 +100,8 @@ const (
 	// A route whose other end was cut off is given up after two pings without an answer.
 	routePing     = time.Second
 	routePingsOut = 2
+	// A node that is away is tried every second, and every so many tries it is said.
+	routeReports = 60
 )
 
 // systemUser may do, from within this process, what concerns the servers themselves.
