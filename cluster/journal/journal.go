@@ -155,6 +155,7 @@ func (j *Journal) Close(ctx context.Context) error {
 
 // shut ends whatever Open had started.
 func (j *Journal) shut() error {
+	j.handOver()
 	if j.writer != nil {
 		j.writer.close()
 		j.line.close()
