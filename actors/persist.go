@@ -10,7 +10,7 @@ import (
 // The pauses between tries to write into the log, which double.
 const (
 	minPause = 50 * time.Millisecond
-	maxPause = 5 * time.Second
+	maxPause = 2 * time.Second // after an election the work goes on within it
 )
 
 // persist writes into the log until it succeeds, with growing pauses, and gives up only with ctx:
