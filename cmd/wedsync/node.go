@@ -142,6 +142,7 @@ func (n *node) addParts() {
 		n.log.Info().AnErr("because", err).Msg("stopping")
 		n.drain()
 		n.stopOnce.Do(func() { close(n.stop) })
+		n.journal.StopWaiting() // who waits for the log is better off elsewhere
 	})
 	n.group.Add(n.server.Wait, func(error) {
 		// Whatever a slow request takes is missing for calls to vendors: it gets a part of the time.
@@ -222,7 +223,7 @@ func (n *node) openJournal(ctx context.Context) error {
 		Node: n.cfg.Node.Name, URL: n.cfg.Log.URL, Shards: n.cfg.Log.Shards, SyncAlways: n.cfg.Log.SyncAlways,
 		EventAge: n.cfg.Log.EventAge, MaxStore: int64(n.cfg.Log.MaxStore), EventBytes: int64(n.cfg.Log.EventBytes),
 		WorkBytes: int64(n.cfg.Log.WorkBytes), RecordBytes: int64(n.cfg.Log.RecordBytes), DeadBytes: int64(n.cfg.Log.DeadBytes),
-		Logger: n.part("journal"),
+		Logger: n.part("journal"), Metrics: n.metrics,
 	}
 	var err error
 	if n.ring != nil {
@@ -273,7 +274,7 @@ func (n *node) openIngress(ctx context.Context) error {
 		return err
 	}
 	n.webhooks, err = webhook.New(webhook.Config{
-		Directory: webhook.Registry{From: n.registry}, Publisher: n.ingest, Seen: seen, Auditor: n.audit,
+		Directory: webhook.Registry{From: n.registry}, Publisher: n.ingest, Seen: seen.Patient(), Auditor: n.audit,
 		Metrics: n.metrics, PerHour: n.cfg.Delivery.WebhooksPerHour,
 	})
 	return err
@@ -298,7 +299,7 @@ func (n *node) openAPI(ctx context.Context) error {
 		return err
 	}
 	n.api, err = api.New(api.Config{
-		Keys: n.apiKeys, Answers: answers, Publisher: n.ingest, History: n.journal, Dead: n.journal,
+		Keys: n.apiKeys, Answers: answers.Patient(), Publisher: n.ingest, History: n.journal, Dead: n.journal,
 		Integrations: n.registry, Controls: n.registry, Mappings: n.registry, Engine: n.system, Auditor: n.audit,
 		Analytics: func() api.Analytics {
 			if books := n.records.books(); books != nil {

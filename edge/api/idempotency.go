@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -34,8 +35,10 @@ const (
 	changesNothing = "changes-nothing"
 
 	answersFor     = 24 * time.Hour
-	abandonedAfter = time.Minute // longer than any write takes: whoever began it is gone
-	maxOnceBody    = 1 << 20     // as huma's own limit
+	keepTimeout    = 20 * time.Second // more than the log lets a write wait
+	forgetTimeout  = 2 * time.Second  // whose write failed has waited enough
+	abandonedAfter = time.Minute      // longer than any write takes: whoever began it is gone
+	maxOnceBody    = 1 << 20          // as huma's own limit
 	maxKeptAnswer  = 64 << 10
 	maxIdempotency = 255
 )
@@ -54,6 +57,7 @@ var _ Answers = (*journal.Bucket)(nil)
 type kept struct {
 	At          time.Time         `json:"at"`
 	Fingerprint string            `json:"fingerprint"`
+	Try         string            `json:"try,omitempty"`    // tells this attempt's mark from another one's
 	Status      int               `json:"status,omitempty"` // 0: under way
 	Header      map[string]string `json:"header,omitempty"`
 	Body        []byte            `json:"body,omitempty"`
@@ -108,7 +112,7 @@ func (a *API) onceOnly(w http.ResponseWriter, r *http.Request, t attempt, h http
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	name := sha256.Sum256([]byte(t.who.Actor() + "\x00" + t.key))
 	key := hex.EncodeToString(name[:])
-	mark := kept{At: a.cfg.Now().UTC(), Fingerprint: fingerprint(t.key, r, body)}
+	mark := kept{At: a.cfg.Now().UTC(), Fingerprint: fingerprint(t.key, r, body), Try: rand.Text()}
 	revision, before, err := a.claim(r.Context(), key, mark)
 	switch {
 	case err != nil:
@@ -159,6 +163,9 @@ func (a *API) claim(ctx context.Context, key string, mark kept) (revision uint64
 		if err := json.Unmarshal(v.Data, &k); err != nil {
 			return 0, nil, fmt.Errorf("what is kept under an idempotency key cannot be read: %w", err)
 		}
+		if k.Try == mark.Try {
+			return v.Revision, nil, nil // it was noted, and the log's answer was lost
+		}
 		age := mark.At.Sub(k.At)
 		if age < answersFor && (k.Status != 0 || age < abandonedAfter) {
 			return 0, &k, k.answers(mark)
@@ -185,8 +192,8 @@ func (k *kept) answers(mark kept) error {
 func (a *API) serveOnce(w http.ResponseWriter, r *http.Request, t attempt, h http.HandlerFunc, key string, mark kept, revision uint64) {
 	answer := &bufferedWriter{ResponseWriter: w}
 	// The client may be gone by then; the answer is what it comes back for.
-	settle := func(f func(context.Context) error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
+	settle := func(within time.Duration, f func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), within)
 		defer cancel()
 		_ = f(ctx) // then it counts as under way, and is done again after abandonedAfter
 	}
@@ -194,7 +201,7 @@ func (a *API) serveOnce(w http.ResponseWriter, r *http.Request, t attempt, h htt
 	panicked := true
 	defer func() {
 		if panicked {
-			settle(forget)
+			settle(forgetTimeout, forget)
 		}
 	}()
 	h(answer, r)
@@ -202,7 +209,7 @@ func (a *API) serveOnce(w http.ResponseWriter, r *http.Request, t attempt, h htt
 	mark.Status = answer.status
 	switch {
 	case answer.status >= http.StatusInternalServerError || answer.status == http.StatusTooManyRequests:
-		settle(forget)
+		settle(forgetTimeout, forget)
 	default:
 		if mark.Withheld = t.secret && answer.status < 300 || answer.body.Len() > maxKeptAnswer; !mark.Withheld {
 			mark.Body, mark.Header = answer.body.Bytes(), map[string]string{}
@@ -212,7 +219,7 @@ func (a *API) serveOnce(w http.ResponseWriter, r *http.Request, t attempt, h htt
 				}
 			}
 		}
-		settle(func(ctx context.Context) error {
+		settle(keepTimeout, func(ctx context.Context) error {
 			data, err := json.Marshal(mark)
 			if err == nil {
 				_, err = a.cfg.Answers.Update(ctx, key, data, revision)

@@ -202,3 +202,28 @@ func TestAnswersThatCannotBeRead(t *testing.T) {
 		}
 	}
 }
+
+// repeating writes twice what is created, as one does whose first answer was lost.
+type repeating struct{ api.Answers }
+
+func (r repeating) Create(ctx context.Context, key string, data []byte) (uint64, error) {
+	if _, err := r.Answers.Create(ctx, key, data); err != nil {
+		return 0, err
+	}
+	return r.Answers.Create(ctx, key, data)
+}
+
+// A write that meets its own mark, since the log's answer to that was lost, is done, once.
+func TestOwnMarkIsNoOther(t *testing.T) {
+	t.Parallel()
+	n := start(t, func(c *api.Config) { c.Answers = repeating{c.Answers} })
+	for i, replayed := range []string{"", "true"} {
+		a := n.do(t, "POST", publishPath, `{"type":"a","payload":{}}`, "Idempotency-Key", "1")
+		if a.status != 202 || a.header.Get("Idempotent-Replayed") != replayed {
+			t.Errorf("%d: %d %s, replayed %q", i, a.status, a.body, a.header.Get("Idempotent-Replayed"))
+		}
+	}
+	if got := n.appended(t); got != 1 {
+		t.Errorf("%d events", got)
+	}
+}

@@ -76,7 +76,7 @@ type Config struct {
 	MaxBytes          int           // of a body; default 3 MiB, the largest any vendor sends
 	PerHour           int           // verified webhooks an hour and integration, where neither it nor its vendor says; default 1000
 	RefusalsPerMinute int           // refused webhooks a minute and source address that are each answered and audited; default 60
-	Timeout           time.Duration // of the work on one webhook; default 5 s
+	Timeout           time.Duration // of the work on one webhook; default 20 s, more than the log lets an event wait
 
 	// Source tells where a request comes from; default: its connection's address. A node behind a
 	// proxy has to look further.
@@ -98,7 +98,7 @@ func (c Config) WithDefaults() Config {
 		c.RefusalsPerMinute = 60
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 5 * time.Second
+		c.Timeout = 20 * time.Second
 	}
 	if c.Source == nil {
 		c.Source = connectionAddr

@@ -95,6 +95,8 @@ func (c *client) run(cmd *protocol.Command) {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.server.cfg.CommandTimeout)
 	defer cancel()
+	c.heart.command(true)
+	defer c.heart.command(false)
 	reply := &protocol.Reply{Id: cmd.Id}
 	switch kind {
 	case "connect":

@@ -74,7 +74,8 @@ type Config struct {
 	// ConnectTimeout is how long an accepted connection may take to send its connect command, and
 	// how long the handshake's answer may take to be written; default 10 s.
 	ConnectTimeout time.Duration
-	// CommandTimeout bounds what one command may wait for the log; default 10 s.
+	// CommandTimeout bounds what one command may wait for the log; default 20 s, more than the log lets an
+	// event wait.
 	CommandTimeout time.Duration
 	// ExpiryGrace is how long after its token's expiry a connection may still refresh it; default 25 s.
 	ExpiryGrace time.Duration
@@ -106,7 +107,7 @@ func (c Config) WithDefaults() Config {
 	c.PingInterval = or(c.PingInterval, 25*time.Second)
 	c.PongTimeout = or(c.PongTimeout, 8*time.Second)
 	c.ConnectTimeout = or(c.ConnectTimeout, 10*time.Second)
-	c.CommandTimeout = or(c.CommandTimeout, 10*time.Second)
+	c.CommandTimeout = or(c.CommandTimeout, 20*time.Second)
 	c.ExpiryGrace = or(c.ExpiryGrace, 25*time.Second)
 	c.CheckInterval = or(c.CheckInterval, 30*time.Second)
 	c.CloseTimeout = or(c.CloseTimeout, time.Second)

@@ -16,6 +16,8 @@ type heartbeat struct {
 	mu    sync.Mutex
 	timer *time.Timer
 	phase phase
+	busy  bool // a command is under way: whatever came behind it is not read yet
+	late  bool // the time for the pong was over while busy
 }
 
 type phase uint8
@@ -62,6 +64,17 @@ func (h *heartbeat) pong() bool {
 	return due
 }
 
+// command says whether a command is under way. A pong that came meanwhile is not seen before it has ended.
+func (h *heartbeat) command(underWay bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.busy = underWay
+	if h.late && h.phase == waiting {
+		h.late = false
+		h.timer.Reset(h.timeout)
+	}
+}
+
 func (h *heartbeat) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -72,6 +85,8 @@ func (h *heartbeat) stop() {
 func (h *heartbeat) beat() {
 	h.mu.Lock()
 	was := h.phase
+	h.late = was == waiting && h.busy
+	late := h.late
 	switch was {
 	case resting:
 		h.phase = waiting
@@ -81,12 +96,12 @@ func (h *heartbeat) beat() {
 		h.timer.Reset(h.interval - h.timeout)
 	}
 	h.mu.Unlock()
-	switch was {
-	case connecting:
+	switch {
+	case was == connecting:
 		h.expire(CloseConnectTimeout)
-	case resting:
+	case was == resting:
 		h.ping()
-	case waiting:
+	case was == waiting && !late:
 		h.expire(CloseNoPong)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/edge/ingest"
 	"github.com/wedsync/wedsync/edge/problem"
 	"github.com/wedsync/wedsync/edge/ws"
 )
@@ -67,6 +68,31 @@ func TestPong(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.ok(`"history":{"channel":"a"}`)
+}
+
+// A pong is not missed while the command before it waits for the log.
+func TestPongBehindACommand(t *testing.T) {
+	t.Parallel()
+	goOn := make(chan struct{})
+	n := startNode(t, openJournal(t), fastPings, func(c *ws.Config) {
+		c.Publisher = publisherFunc(func(context.Context, ingest.Draft) (ingest.Receipt, error) {
+			<-goOn
+			return ingest.Receipt{}, nil
+		})
+	})
+	c := dialConnected(t, n, all(t))
+	c.send(fmt.Sprintf(`{"id":7,"publish":{"channel":%q,"data":{"type":"a.b","payload":{}}}}`, channel))
+	c.mustNext() // the ping
+	c.send(`{}`)
+	watcher := dialConnected(t, n, all(t))
+	watcher.mustNext()
+	watcher.wantClose(ws.CloseNoPong) // by now the other one's time is over, too
+	close(goOn)
+	if r := c.mustNext(); r.Id != 7 || r.Error != nil {
+		t.Fatalf("got %v, want the answer to the publish command", r)
+	}
+	c.mustNext() // the next ping
+	c.wantClose(ws.CloseNoPong)
 }
 
 // A client that does not read is closed once its queue is full; others are not held up.
