@@ -2,8 +2,15 @@ package cluster_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +37,7 @@ func seat(tb testing.TB, name string, key cluster.Key, join ...string) cluster.G
 	tb.Helper()
 	return cluster.GossipConfig{
 		Name: name, Bind: "127.0.0.1:0", Join: join, Roles: cluster.Core | cluster.Edge, Keyring: ring(tb, key),
-		Logger: zerolog.New(zerolog.NewTestWriter(tb)).Level(zerolog.ErrorLevel),
+		Logger: zerolog.New(zerolog.NewTestWriter(tb)).Level(zerolog.FatalLevel),
 	}
 }
 
@@ -85,39 +92,119 @@ func awaitAll(tb testing.TB, names []string, nodes ...*cluster.Gossip) {
 	}
 }
 
-func TestNodesSeeEachOther(t *testing.T) {
-	t.Parallel()
-	key := cluster.GenerateKey()
-	a := gossip(t, seat(t, "a", key))
-	cfg := seat(t, "b", key, a.Addr())
-	cfg.Roles, cfg.Version = cluster.Edge, "1.2.3"
-	cfg.Endpoints = cluster.Endpoints{Log: "h:1", LogClients: "h:2", Peers: "h:3", HTTP: "h:4"}
-	b := gossip(t, cfg)
-	a.SetState(cluster.Up)
-	b.SetState(cluster.Up)
-	awaitAll(t, []string{"a", "b"}, a, b)
-	got, _ := a.View().Member("b")
-	if got.Addr != b.Addr() || got.Roles != cluster.Edge || got.Endpoints != cfg.Endpoints || got.Version != "1.2.3" || got.Incarnation == 0 {
-		t.Errorf("a sees b as %+v", got)
-	}
-}
-
-func TestSecondNodeOfANameIsRefused(t *testing.T) {
-	t.Parallel()
-	key := cluster.GenerateKey()
-	a := gossip(t, seat(t, "a", key))
-	b := gossip(t, seat(t, "b", key, a.Addr()))
-	a.SetState(cluster.Up)
-	b.SetState(cluster.Up)
-	awaitAll(t, []string{"a", "b"}, a, b)
-	for _, join := range [][]string{{a.Addr()}, {b.Addr()}, {a.Addr(), b.Addr()}} {
-		cfg := seat(t, "b", key, join...)
-		cfg.NameWait = time.Second
-		g, err := cluster.StartGossip(t.Context(), cfg)
-		var taken *cluster.NameTakenError
-		if !errors.As(err, &taken) || taken.Name != "b" || taken.Theirs != b.Addr() {
-			t.Fatalf("joining %v as a second b: %v, %v; want a NameTakenError that names %s", join, g, err, b.Addr())
+// seats are n nodes, named node-1 and so on, that all join the first three.
+func seats(tb testing.TB, n int, key cluster.Key) []cluster.GossipConfig {
+	tb.Helper()
+	list := make([]cluster.GossipConfig, n)
+	var seeds []string
+	for i := range list {
+		// Nodes that join each other need addresses that are known before they are there.
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		defer func() { _ = ln.Close() }()
+		list[i] = seat(tb, fmt.Sprintf("node-%d", i+1), key)
+		list[i].Bind = ln.Addr().String()
+		if i < 3 {
+			seeds = append(seeds, list[i].Bind)
 		}
 	}
-	awaitAll(t, []string{"a", "b"}, a, b)
+	for i := range list {
+		list[i].Join = seeds
+	}
+	return list
+}
+
+// together starts nodes at the same time, each up at once.
+func together(tb testing.TB, list []cluster.GossipConfig) []*cluster.Gossip {
+	tb.Helper()
+	nodes := make([]*cluster.Gossip, len(list))
+	errs := make([]error, len(list))
+	ctx, cancel := context.WithTimeout(tb.Context(), limit)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, cfg := range list {
+		wg.Go(func() {
+			if nodes[i], errs[i] = cluster.StartGossip(ctx, cfg); errs[i] == nil {
+				nodes[i].SetState(cluster.Up)
+			}
+		})
+	}
+	wg.Wait()
+	for _, g := range nodes {
+		if g != nil {
+			tb.Cleanup(g.Close)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		tb.Fatal(err)
+	}
+	return nodes
+}
+
+func namesOf(list []cluster.GossipConfig) []string {
+	names := make([]string, len(list))
+	for i, cfg := range list {
+		names[i] = cfg.Name
+	}
+	return names
+}
+
+// aloneEnv makes the test's binary a node of its own, with this configuration.
+const aloneEnv = "WEDSYNC_TEST_NODE"
+
+// childNode is what a node in a process of its own is told.
+type childNode struct{ Name, Key, Join string }
+
+// runChild is a node, up, until its input ends.
+func runChild(config string) error {
+	var c childNode
+	if err := json.Unmarshal([]byte(config), &c); err != nil {
+		return err
+	}
+	key, err := cluster.ParseKey(c.Key)
+	if err != nil {
+		return err
+	}
+	ring, err := cluster.NewKeyring(nil, key)
+	if err != nil {
+		return err
+	}
+	g, err := cluster.StartGossip(context.Background(), cluster.GossipConfig{
+		Name: c.Name, Bind: "127.0.0.1:0", Join: []string{c.Join}, Roles: cluster.Core, Keyring: ring,
+	})
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	g.SetState(cluster.Up)
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// child starts such a node.
+func child(tb testing.TB, c childNode) *os.Process {
+	tb.Helper()
+	config, err := json.Marshal(c)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.CommandContext(context.Background(), os.Args[0]) // #nosec G204 -- this binary; it ends with its input
+	cmd.Env, cmd.Stderr = append(os.Environ(), aloneEnv+"="+string(config)), os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGCONT)
+		_ = in.Close()
+		if err := cmd.Wait(); err != nil {
+			tb.Errorf("node %s: %v", c.Name, err)
+		}
+	})
+	return cmd.Process
 }

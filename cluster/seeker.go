@@ -76,12 +76,10 @@ func (s *seeker) run(ctx context.Context) {
 		case <-time.After(every):
 		}
 		if err := s.judge(s.join(ctx, !settled)); err != nil && ctx.Err() == nil {
-			s.log.Error().Err(err).Msg("this node is no member any more")
-			s.end(err)
-			_ = s.list.Shutdown()
-			s.showing.Lock()
-			s.show(NewView())
-			s.showing.Unlock()
+			if s.end(err) {
+				s.log.Error().Err(err).Msg("this node is no member any more")
+				_ = s.list.Shutdown() // never fails
+			}
 			return
 		}
 	}

@@ -1,0 +1,26 @@
+package cluster
+
+import (
+	"io"
+
+	"github.com/rs/zerolog"
+)
+
+// ReadMeta reads a node's metadata.
+func ReadMeta(data []byte, name, addr string) (Member, error) {
+	m, err := decodeMeta(data)
+	return m.member(name, addr), err
+}
+
+// Yields reports whether the node of the first metadata gives its name to the other.
+func Yields(mine, theirs []byte) (bool, error) {
+	a, err := decodeMeta(mine)
+	if err != nil {
+		return false, err
+	}
+	b, err := decodeMeta(theirs)
+	return a.yieldsTo(b), err
+}
+
+// GossipLog returns what memberlist writes its log to.
+func GossipLog(log zerolog.Logger) io.Writer { return newGossipLog(log) }
