@@ -93,7 +93,7 @@ func TestHelpTellsWhatThereIs(t *testing.T) {
 		if got.code != exitOK || got.errors != "" {
 			t.Errorf("%q: %+v", args, got)
 		}
-		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "deliveries", "keys", "audit", "master-key", "erase", "version"} {
+		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "deliveries", "keys", "audit", "members", "master-key", "erase", "version"} {
 			if !strings.Contains(got.out, "\n  "+name+" ") {
 				t.Errorf("%q does not list %s", args, name)
 			}
@@ -174,6 +174,7 @@ func TestEveryCommandNeedsANode(t *testing.T) {
 		{"keys", "create", "a", "--scope=admin"},
 		{"keys", "revoke", "a"},
 		{"audit"},
+		{"members"},
 		{"erase", "c1", "--yes"},
 		{"deliveries"},
 		{"deliveries", "show", "a"},

@@ -43,6 +43,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	a.routeAudit(h)
 	a.routeKeys(h)
 	a.routeWeddings(h)
+	a.routeMembers(h)
 	a.routeAbout(h)
 	mux.HandleFunc("POST /api/channels/{name}/publish", a.publish)
 	document(h.OpenAPI())

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/api"
 	"github.com/wedsync/wedsync/edge/ingest"
@@ -33,7 +34,7 @@ func BenchmarkPublishHandler(b *testing.B) {
 	must(b, err)
 	n := start(b, nil)
 	a, err := api.New(api.Config{
-		Keys: n.keys, Answers: n.answers, Publisher: in, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Keys: n.keys, Answers: n.answers, Publisher: in, History: n.journal, Members: cluster.NewSolo("n1"), Dead: n.journal, Integrations: n.registry, Controls: n.registry,
 		Mappings: n.registry, Engine: n.engine, Auditor: n,
 	})
 	must(b, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/ingest"
@@ -30,7 +31,15 @@ type (
 		HistoryLast(ctx context.Context, channel string, limit int) ([]journal.Entry, error)
 		Status(ctx context.Context) (journal.Status, error)
 		Events
+		LogNodes
 	}
+	// LogNodes are the nodes that hold the log.
+	LogNodes interface {
+		Shards() int
+		Peers(ctx context.Context) ([]journal.Peer, error)
+	}
+	// Members are the nodes; *cluster.Gossip is one, and *cluster.Solo.
+	Members interface{ View() *cluster.View }
 	// Events are read by their place in the log, and over channels.
 	Events interface {
 		EventAt(ctx context.Context, seq uint64) (*event.Event, error)
@@ -131,6 +140,7 @@ type (
 var (
 	_ Publisher    = (*ingest.Ingest)(nil)
 	_ History      = (*journal.Journal)(nil)
+	_ Members      = (*cluster.Gossip)(nil)
 	_ Dead         = (*journal.Journal)(nil)
 	_ Integrations = (*registry.Registry)(nil)
 	_ Controls     = (*registry.Registry)(nil)
@@ -148,6 +158,7 @@ type Config struct {
 
 	Publisher    Publisher
 	History      History
+	Members      Members
 	Dead         Dead
 	Integrations Integrations
 	Controls     Controls
@@ -188,6 +199,7 @@ func (c Config) Validate() error {
 		{"Keys", c.Keys == nil},
 		{"Publisher", c.Publisher == nil},
 		{"History", c.History == nil},
+		{"Members", c.Members == nil},
 		{"Dead", c.Dead == nil},
 		{"Integrations", c.Integrations == nil},
 		{"Controls", c.Controls == nil},

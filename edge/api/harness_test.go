@@ -22,6 +22,7 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge"
 	"github.com/wedsync/wedsync/edge/access"
@@ -253,7 +254,7 @@ func start(tb testing.TB, change func(*api.Config)) *node {
 	must(tb, err)
 	tb.Cleanup(n.keys.Close)
 	cfg := api.Config{
-		Keys: n.keys, Answers: n.answers, Now: func() time.Time { return n.now() }, Publisher: in, History: n.journal, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Keys: n.keys, Answers: n.answers, Now: func() time.Time { return n.now() }, Publisher: in, History: n.journal, Members: cluster.NewSolo("n1"), Dead: n.journal, Integrations: n.registry, Controls: n.registry,
 		Mappings: n.registry, Engine: n.engine, Auditor: n, Node: "n1", Version: "1.2.3",
 		Analytics: func() api.Analytics {
 			if n.numbers.missing {

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+)
+
+type membersCmd struct {
+	List membersListCmd `cmd:"" default:"withargs" help:"List the nodes."`
+}
+
+// member is a node as the API shows it.
+type member struct {
+	Name      string    `json:"name"`
+	Roles     []string  `json:"roles"`
+	State     string    `json:"state"`
+	Shards    []int     `json:"shards"`
+	Log       string    `json:"log"`
+	Lag       uint64    `json:"lag"`
+	Version   string    `json:"version,omitempty"`
+	StartedAt time.Time `json:"startedAt,omitzero"`
+	Addresses *struct {
+		Gossip     string `json:"gossip"`
+		Log        string `json:"log,omitempty"`
+		LogClients string `json:"logClients,omitempty"`
+		Peers      string `json:"peers,omitempty"`
+		HTTP       string `json:"http,omitempty"`
+	} `json:"addresses,omitempty"`
+}
+
+type membersListCmd struct{ nodeFlags }
+
+func (membersListCmd) Help() string {
+	return `A node is joining, up or draining; "missing" is one that the log counts on and nobody sees. It should own so many
+shards. Its part of the log is led by it, a replica, behind by so many entries, or offline.
+
+Examples:
+
+    wedsync members
+
+    wedsync members --json --addr http://10.0.0.2:8080`
+}
+
+func (c membersListCmd) Run(ctx context.Context, p printer) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	items, err := all[member](ctx, node, "/api/cluster/members", nil)
+	if err != nil {
+		return err
+	}
+	if p.json {
+		return p.object(items)
+	}
+	rows := make([][]string, 0, len(items))
+	for _, m := range items {
+		gossip, http := "", ""
+		if m.Addresses != nil {
+			gossip, http = m.Addresses.Gossip, m.Addresses.HTTP
+		}
+		rows = append(rows, []string{
+			m.Name, strings.Join(m.Roles, ","), m.State, strconv.Itoa(len(m.Shards)), m.Log, strconv.FormatUint(m.Lag, 10), m.Version, gossip, http, clock(m.StartedAt),
+		})
+	}
+	return p.table([]string{"name", "roles", "state", "shards", "log", "lag", "version", "gossip", "http", "started"}, rows)
+}

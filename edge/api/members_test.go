@@ -1,0 +1,104 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/wedsync/wedsync/cluster"
+	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/api"
+)
+
+// member is a node as the API lists it.
+type member struct {
+	Name      string            `json:"name"`
+	Roles     []string          `json:"roles"`
+	State     string            `json:"state"`
+	Shards    []int             `json:"shards"`
+	Log       string            `json:"log"`
+	Lag       uint64            `json:"lag"`
+	Version   string            `json:"version"`
+	StartedAt time.Time         `json:"startedAt"`
+	Addresses map[string]string `json:"addresses"`
+}
+
+func (m member) String() string {
+	return fmt.Sprintf("%s %v %s shards %v log %s lag %d version %s since %d at %v", m.Name, m.Roles, m.State, m.Shards, m.Log, m.Lag, m.Version, m.StartedAt.Unix(), m.Addresses)
+}
+
+// nodes are members that a test has put together.
+type nodes []cluster.Member
+
+func (n nodes) View() *cluster.View { return cluster.NewView(n...) }
+
+type log = api.History
+
+// manyHeld is a log that many nodes hold, as far as it tells of them.
+type manyHeld struct {
+	log
+	shards int
+	peers  []journal.Peer
+	err    error
+}
+
+func (l manyHeld) Shards() int { return l.shards }
+
+func (l manyHeld) Peers(ctx context.Context) ([]journal.Peer, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		return nil, errors.New("the log would be waited for")
+	}
+	return l.peers, l.err
+}
+
+func TestMembers(t *testing.T) {
+	t.Parallel()
+	both := cluster.Core | cluster.Edge
+	at := cluster.Endpoints{Log: "h:2", LogClients: "h:3", Peers: "h:4", HTTP: "h:5"}
+	view := nodes{
+		{Name: "c", Roles: both, State: cluster.Joining, Addr: "c:1", Incarnation: 3000},
+		{Name: "a", Roles: both, State: cluster.Up, Addr: "a:1", Incarnation: 1000, Endpoints: at, Version: "1.2"},
+		{Name: "b", Roles: cluster.Core, State: cluster.Up, Addr: "b:1", Incarnation: 2000},
+		{Name: "e", Roles: cluster.Edge, State: cluster.Up, Addr: "e:1", Incarnation: 5000},
+	}
+	held := manyHeld{shards: 6, peers: []journal.Peer{
+		{Name: "a", Leader: true, Online: true, Current: true}, {Name: "b", Online: true, Current: true},
+		{Name: "c", Online: true, Lag: 7}, {Name: "d", Current: true, Lag: 9},
+	}}
+	n := start(t, func(c *api.Config) { held.log, c.Members = c.History, view; c.History = held })
+	want := []string{
+		"a [core edge] up shards [0 1 3 5] log leader lag 0 version 1.2 since 1 at map[gossip:a:1 http:h:5 log:h:2 logClients:h:3 peers:h:4]",
+		"b [core] up shards [2 4] log replica lag 0 version  since 2 at map[gossip:b:1]",
+		"c [core edge] joining shards [] log behind lag 7 version  since 3 at map[gossip:c:1]",
+		"d [core] missing shards [] log offline lag 9 version  since -62135596800 at map[]",
+		"e [edge] up shards [] log none lag 0 version  since 5 at map[gossip:e:1]",
+	}
+	var got []string
+	for _, m := range into[list[member]](t, n.do(t, "GET", "/api/cluster/members", "")).Items {
+		got = append(got, m.String())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	held.peers, held.err = nil, journal.ErrUnavailable
+	n = start(t, func(c *api.Config) { held.log, c.Members = c.History, view; c.History = held })
+	got = nil
+	for _, m := range into[list[member]](t, n.do(t, "GET", "/api/cluster/members", "")).Items {
+		got = append(got, m.Name+" "+m.Log)
+	}
+	if !slices.Equal(got, []string{"a unknown", "b unknown", "c unknown", "e none"}) {
+		t.Errorf("while the log does not answer: %s", got)
+	}
+}
+
+func TestNodeAloneIsItsOnlyMember(t *testing.T) {
+	t.Parallel()
+	n := start(t, nil)
+	items := into[list[member]](t, n.do(t, "GET", "/api/cluster/members", "")).Items
+	if want := "n1 [core edge] up shards [0] log alone lag 0 version 1.2.3 since -62135596800 at map[]"; len(items) != 1 || items[0].String() != want {
+		t.Errorf("got %v, want %s", items, want)
+	}
+}
