@@ -52,6 +52,7 @@ func run() error {
 		{"transformation", transformation},
 		{"notification", notification},
 		{"health", health},
+		{"cluster", clustered},
 	}
 	var rows []row
 	for _, m := range all {

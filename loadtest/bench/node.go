@@ -28,25 +28,40 @@ type node struct {
 }
 
 // start starts a node with an empty store and without ClickHouse, and waits until it is ready.
-func (b *bench) start(ctx context.Context) (_ *node, err error) {
+func (b *bench) start(ctx context.Context) (*node, error) {
+	n, err := b.launch()
+	if err != nil {
+		return nil, err
+	}
+	if err := n.await(ctx); err != nil {
+		return nil, errors.Join(err, n.stop(ctx))
+	}
+	return n, nil
+}
+
+// launch starts a node and returns at once.
+func (b *bench) launch(more ...string) (_ *node, err error) {
 	n := &node{}
 	if n.dir, err = os.MkdirTemp("", "wedsync-bench-*"); err != nil {
 		return nil, err
 	}
-	flags := []string{"--clickhouse", "off", "--log-level", "error", "--insecure", "--set", "delivery.allowPrivate=127.0.0.0/8"}
+	flags := append([]string{"--clickhouse", "off", "--log-level", "error", "--insecure", "--set", "delivery.allowPrivate=127.0.0.0/8"}, more...)
 	if n.Node, err = nodeproc.Start(nodeproc.Config{Binary: b.binary, Dir: n.dir, Flags: flags, Stderr: os.Stderr}); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(n.dir))
 	}
+	return n, nil
+}
+
+// await waits until the node is ready.
+func (n *node) await(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	if err = n.Ready(limited); err == nil {
+	err := n.Ready(limited)
+	if err == nil {
 		n.up = time.Since(n.Started())
 		n.api, err = n.Client()
 	}
-	if err != nil {
-		return nil, errors.Join(err, n.stop(ctx))
-	}
-	return n, nil
+	return err
 }
 
 // stop ends the node and removes its data.
