@@ -196,3 +196,36 @@ func TestClusterWithoutQuorum(t *testing.T) {
 		t.Errorf("one of three nodes: %v, want ErrUnavailable", err)
 	}
 }
+
+// Many writers on every node at once: each event has a place of its own, and each channel keeps the order
+// in which its writer was answered.
+func TestClusterManyWriters(t *testing.T) {
+	t.Parallel()
+	n := startTrio(t)
+	const writers, each = 24, 40
+	var mu sync.Mutex
+	taken := map[uint64]bool{}
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			var last uint64
+			for range each {
+				at, err := n.nodes[w%3].Append(t.Context(), newEvent(fmt.Sprint("a:", w)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				if taken[at.Seq] || at.Seq <= last {
+					t.Errorf("writer %d got %d after %d", w, at.Seq, last)
+				}
+				taken[at.Seq], last = true, at.Seq
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if len(taken) != writers*each {
+		t.Errorf("%d events are stored, want %d", len(taken), writers*each)
+	}
+}

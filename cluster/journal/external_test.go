@@ -236,3 +236,27 @@ func TestExternalNoiseOnLive(t *testing.T) {
 		t.Errorf("the first entry is %+v, want %d", e, at.Seq)
 	}
 }
+
+// What is acknowledged while the server is away is acknowledged when it is back, and does not come again.
+func TestAcknowledgementsOutliveAnOutage(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	j := openWith(t, journal.Config{URL: n.url(), Logger: logger(t).Level(5)})
+	for i := range 3 {
+		if err := j.Enqueue(t.Context(), newDelivery(uint64(i+1), "crm")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	works := deliveries(t, mustShard(t, j, j.ShardOf("crm")), 3)
+	n.stop()
+	for _, w := range works {
+		if err := w.Ack(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.start()
+	waitFor(t, func() bool {
+		s, err := j.Status(t.Context())
+		return err == nil && s.Shards[j.ShardOf("crm")].DeliveryLag == 0
+	})
+}

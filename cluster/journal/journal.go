@@ -155,6 +155,11 @@ func (j *Journal) Close(ctx context.Context) error {
 
 // shut ends whatever Open had started.
 func (j *Journal) shut() error {
+	j.mu.Lock()
+	for _, s := range j.shards {
+		s.Close() // with what was acknowledged
+	}
+	j.mu.Unlock()
 	j.handOver()
 	if j.writer != nil {
 		j.writer.close()
@@ -164,7 +169,6 @@ func (j *Journal) shut() error {
 		if nc == nil {
 			continue
 		}
-		// Acknowledgements are on their way without an answer; this waits until they have arrived.
 		if nc.IsConnected() {
 			_ = nc.FlushTimeout(time.Second)
 		}

@@ -31,6 +31,7 @@ type puller struct {
 	inbox  string // of answers; the number of the request follows
 	sub    *nats.Subscription
 	msgs   chan *nats.Msg
+	acks   *acker
 
 	mu      sync.Mutex // held by next: one caller at a time
 	last    string     // where the last message is answered for
@@ -47,6 +48,7 @@ func newPuller(s *Shard, stream, consumer string) (*puller, error) {
 		inbox: s.j.sub.NewInbox() + ".",
 		// One request's messages and its last word, twice, for one that was thought lost.
 		msgs: make(chan *nats.Msg, 2*(maxPull+1)),
+		acks: newAcker(s.j.pub, s.j.log),
 	}
 	var err error
 	p.sub, err = s.j.sub.ChanSubscribe(p.inbox+"*", p.msgs)

@@ -104,8 +104,8 @@ func (s *Shard) Close() {
 		// The next reset goes over another connection: it must not overtake the end of these, nor
 		// what was acknowledged.
 		_ = s.j.sub.FlushTimeout(time.Second)
-		s.events.settle()
-		s.work.settle()
+		s.events.acks.close(settleTimeout)
+		s.work.acks.close(settleTimeout)
 	})
 }
 
@@ -156,7 +156,7 @@ func next[T any](ctx context.Context, p *puller, limit int, decode func(seq uint
 		}
 		items := make([]T, 0, len(msgs))
 		for _, m := range msgs {
-			t := token{j: p.s.j, reply: m.Reply}
+			t := token{to: p.acks, reply: m.Reply}
 			seq := streamSequence(m.Reply)
 			item, err := decode(seq, m.Data, t)
 			if err != nil {
@@ -182,7 +182,7 @@ var (
 
 // token answers for one item given out.
 type token struct {
-	j     *Journal
+	to    *acker
 	reply string
 }
 
@@ -199,5 +199,5 @@ func (t token) Nak(delay time.Duration) error {
 func (t token) InProgress() error { return t.say(sayProgress) }
 
 func (t token) say(what []byte) error {
-	return t.j.fail("acknowledging", t.j.pub.Publish(t.reply, what))
+	return wrap("acknowledging", t.to.say(t.reply, what))
 }

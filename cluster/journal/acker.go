@@ -1,0 +1,167 @@
+package journal
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+)
+
+const (
+	// ackGather is how long acknowledgements are gathered: in a replicated log each costs little beside
+	// others, and much alone. Nothing waits for them.
+	ackGather = 5 * time.Millisecond
+	// ackAnswer is how long the log may take to say that it has dealt with some, before they are said again.
+	ackAnswer = 2 * time.Second
+)
+
+// acker tells a consumer what became of the messages that it gave out, in order and in batches. Of a batch
+// the last one is to be answered, which tells of all before it; a batch without an answer is said again, so
+// that none is lost with the consumer's leader and its message given out once more much later.
+type acker struct {
+	nc  *nats.Conn
+	log zerolog.Logger
+
+	mu     sync.Mutex
+	said   []said
+	closed bool
+	idle   chan struct{} // closed while nothing is to be said
+
+	wake chan struct{}
+	stop chan struct{}
+	over chan struct{}
+}
+
+type said struct {
+	reply string
+	what  []byte
+}
+
+func newAcker(nc *nats.Conn, log zerolog.Logger) *acker {
+	a := &acker{
+		nc: nc, log: log, idle: make(chan struct{}),
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), over: make(chan struct{}),
+	}
+	close(a.idle)
+	go a.run()
+	return a
+}
+
+// say has the message's fate told. It returns at once; after close it is told all the same, unless the
+// connection is gone.
+func (a *acker) say(reply string, what []byte) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return a.nc.Publish(reply, what)
+	}
+	if len(a.said) == 0 {
+		select {
+		case <-a.idle:
+			a.idle = make(chan struct{})
+		default: // a batch is under way
+		}
+		select {
+		case a.wake <- struct{}{}:
+		default:
+		}
+	}
+	a.said = append(a.said, said{reply, what})
+	return nil
+}
+
+func (a *acker) run() {
+	defer close(a.over)
+	gather := time.NewTimer(ackGather)
+	defer gather.Stop()
+	for {
+		select {
+		case <-a.wake:
+		case <-a.stop:
+			return
+		}
+		gather.Reset(ackGather)
+		select {
+		case <-gather.C:
+		case <-a.stop:
+		}
+		for batch := a.take(); len(batch) > 0; batch = a.take() {
+			if !a.tell(batch) {
+				return
+			}
+		}
+	}
+}
+
+// take returns what is to be said, and notes when that is nothing.
+func (a *acker) take() []said {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	batch := a.said
+	a.said = nil
+	if len(batch) == 0 {
+		select {
+		case <-a.idle:
+		default:
+			close(a.idle)
+		}
+	}
+	return batch
+}
+
+// tell says a batch until it is answered; false after close.
+func (a *acker) tell(batch []said) bool {
+	last := len(batch) - 1
+	for tries := 0; ; tries++ {
+		var err error
+		for _, s := range batch[:last] {
+			if err = a.nc.Publish(s.reply, s.what); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			_, err = a.nc.Request(batch[last].reply, batch[last].what, ackAnswer)
+		}
+		if err == nil {
+			return true
+		}
+		select {
+		case <-a.stop:
+			return false
+		case <-time.After(pullRetry):
+		}
+		if tries == 0 {
+			a.log.Warn().Err(err).Int("count", len(batch)).Msg("what was acknowledged was not answered; saying it again")
+		}
+	}
+}
+
+// settle waits, for a while, until the log has dealt with all that was said so far.
+func (a *acker) settle(limit time.Duration) {
+	a.mu.Lock()
+	idle := a.idle
+	a.mu.Unlock()
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-idle:
+	case <-t.C:
+	}
+}
+
+// close says what is left, for a while, and ends.
+func (a *acker) close(limit time.Duration) {
+	a.settle(limit)
+	a.mu.Lock()
+	a.closed = true
+	left := slices.Clone(a.said)
+	a.said = nil
+	a.mu.Unlock()
+	for _, s := range left {
+		_ = a.nc.Publish(s.reply, s.what)
+	}
+	close(a.stop)
+	<-a.over
+}
