@@ -52,6 +52,9 @@ func (j *Journal) connect() error {
 	if j.writer, err = newPublisher(j.pub); err != nil {
 		return err
 	}
+	if j.cfg.Replicas > 1 {
+		j.writer.gathers = make(map[string]*gather)
+	}
 	j.line = &line{out: j.writer, patience: j.cfg.Patience, lost: j.lost, metrics: metrics, hurried: make(chan struct{})}
 	j.live = newLive(j.sub, j.log)
 	return nil

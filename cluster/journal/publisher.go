@@ -35,7 +35,8 @@ type publisher struct {
 
 	mu      sync.Mutex
 	last    uint64
-	waiting map[uint64]*call // nil: closed
+	waiting map[uint64]*call   // nil: closed
+	gathers map[string]*gather // by stream; nil: each message is sent at once
 }
 
 // call is one message under way. It returns to the pool only after its answer was received, or was
@@ -44,6 +45,8 @@ type call struct {
 	number uint64
 	done   chan answer // holds one
 	sent   time.Time
+	gather *gather // of its stream, in a replicated log
+	out    bool    // sent, for all that gather knows
 }
 
 type answer struct {
@@ -103,6 +106,7 @@ func (p *publisher) giveUp(before time.Time) {
 		if c.sent.Before(before) {
 			delete(p.waiting, number)
 			<-p.places
+			p.end(c)
 			c.done <- answer{err: fmt.Errorf("%w: no acknowledgement in %v", ErrUnavailable, ackTimeout)}
 		}
 	}
@@ -144,13 +148,17 @@ func (p *publisher) start(ctx context.Context, m *nats.Msg) (*call, error) {
 		}
 	}
 	c, _ := p.calls.Get().(*call)
-	c.sent = time.Now()
+	c.sent, c.gather, c.out = time.Now(), nil, false
 	if !p.expect(c) {
 		<-p.places
 		return nil, ErrClosed
 	}
 	m.Reply = p.prefix + strconv.FormatUint(c.number, 36)
-	if err := p.nc.PublishMsg(m); err != nil {
+	send := func(_ *call, m *nats.Msg) error { return p.nc.PublishMsg(m) }
+	if p.gathers != nil {
+		send = p.enter
+	}
+	if err := send(c, m); err != nil {
 		p.forget(c, err)
 		return nil, err
 	}
@@ -235,8 +243,16 @@ func (p *publisher) take(number uint64) *call {
 	if c != nil {
 		delete(p.waiting, number)
 		<-p.places
+		p.end(c)
 	}
 	return c
+}
+
+// end has what waits behind a call go on; p.mu is held.
+func (p *publisher) end(c *call) {
+	if g := c.gather; g != nil && g.leave(c) {
+		go p.flush(g)
+	}
 }
 
 // fail answers all that is under way, when the connection is lost and no answer will come.
@@ -253,6 +269,10 @@ func (p *publisher) failAll(next map[uint64]*call, err error) {
 	defer p.mu.Unlock()
 	for _, c := range p.waiting {
 		<-p.places
+		if c.gather != nil {
+			c.gather.leave(c)
+			c.gather.queue = nil
+		}
 		c.done <- answer{err: err}
 	}
 	if p.waiting != nil {
