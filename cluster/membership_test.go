@@ -173,7 +173,8 @@ func TestAnotherKeyIsRefused(t *testing.T) {
 	a.SetState(cluster.Up)
 	key := cluster.GenerateKey()
 	g, err := cluster.StartGossip(t.Context(), seat(t, "b", key, a.Addr()))
-	if !errors.Is(err, cluster.ErrKeyRefused) || !strings.Contains(err.Error(), key.ID()) || strings.Contains(err.Error(), key.Reveal()) {
+	if !errors.Is(err, cluster.ErrKeyRefused) || !strings.Contains(err.Error(), key.ID()) || strings.Contains(err.Error(), key.Reveal()) ||
+		!strings.Contains(err.Error(), a.Addr()) || strings.Contains(err.Error(), "\n") {
 		t.Fatalf("joining with another key: %v, %v; want ErrKeyRefused that names %s", g, err, key.ID())
 	}
 	awaitAll(t, []string{"a"}, a)

@@ -29,8 +29,8 @@ type seeker struct {
 // round is what came of asking once.
 type round struct {
 	asked, reached int
-	refused        bool // somebody answered with another key
-	err            error
+	refused        error // somebody answered with another key
+	err            error // the last one
 }
 
 // start joins until this node is known, or nobody answers.
@@ -50,8 +50,8 @@ func (s *seeker) start(ctx context.Context) error {
 		case !s.contested.IsZero():
 			again = joinSoon
 		case r.reached > 0 && len(s.roster.members()) > 1 && time.Since(began) < s.cfg.NameWait:
-		case r.reached == 0 && r.refused:
-			return fmt.Errorf("%w, %s: %w", ErrKeyRefused, s.cfg.Keyring.List()[0].ID, r.err)
+		case r.reached == 0 && r.refused != nil:
+			return fmt.Errorf("%w, %s: %w", ErrKeyRefused, s.cfg.Keyring.List()[0].ID, r.refused)
 		default:
 			return nil
 		}
@@ -134,12 +134,11 @@ func (s *seeker) join(ctx context.Context, all bool) round {
 		}
 	}
 	var r round
-	var errs []error
 	for _, seed := range s.cfg.Join {
 		addrs, err := lookUp(ctx, seed)
 		if err != nil {
 			r.asked++
-			errs = append(errs, err)
+			r.err = err
 		}
 		for _, addr := range addrs {
 			targets[addr] = !members[addr] || all && addr != s.addr
@@ -160,13 +159,18 @@ func (s *seeker) join(ctx context.Context, all bool) round {
 				r.reached++
 				return
 			}
-			// memberlist has no error of its own for it; see decryptPayload in its security.go.
-			r.refused = r.refused || strings.Contains(strings.ToLower(err.Error()), "no installed keys could decrypt")
-			errs = append(errs, err)
+			// memberlist joins several, and puts what became of each on lines of its own.
+			if one := errors.Unwrap(err); one != nil {
+				err = one
+			}
+			r.err = err
+			// It has no error of its own for this; see decryptPayload in its security.go.
+			if strings.Contains(strings.ToLower(err.Error()), "no installed keys could decrypt") {
+				r.refused = err
+			}
 		})
 	}
 	wg.Wait()
-	r.err = errors.Join(errs...)
 	return r
 }
 
