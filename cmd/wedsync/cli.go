@@ -35,6 +35,7 @@ type cli struct {
 	Keys         keysCmd         `cmd:"" help:"Make, list and revoke API keys: who may call a node, and what."`
 	Audit        auditCmd        `cmd:"" help:"Find who did what, when, from where and with which outcome."`
 	Members      membersCmd      `cmd:"" help:"List the nodes of a cluster: what each does and how it stands."`
+	Drain        drainCmd        `cmd:"" help:"Hand a node's shards over to the others, before it is stopped for long."`
 	MasterKey    masterKeyCmd    `cmd:"" help:"Replace the key that seals the vendors' secrets."`
 	Erase        eraseCmd        `cmd:"" help:"Remove a couple's personal data from the log and from ClickHouse."`
 	Version      versionCmd      `cmd:"" help:"Print the version."`

@@ -93,7 +93,7 @@ func TestHelpTellsWhatThereIs(t *testing.T) {
 		if got.code != exitOK || got.errors != "" {
 			t.Errorf("%q: %+v", args, got)
 		}
-		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "deliveries", "keys", "audit", "members", "master-key", "erase", "version"} {
+		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "deliveries", "keys", "audit", "members", "drain", "master-key", "erase", "version"} {
 			if !strings.Contains(got.out, "\n  "+name+" ") {
 				t.Errorf("%q does not list %s", args, name)
 			}
@@ -175,6 +175,8 @@ func TestEveryCommandNeedsANode(t *testing.T) {
 		{"keys", "revoke", "a"},
 		{"audit"},
 		{"members"},
+		{"members", "remove", "a"},
+		{"drain"},
 		{"erase", "c1", "--yes"},
 		{"deliveries"},
 		{"deliveries", "show", "a"},

@@ -2,13 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 )
 
 type membersCmd struct {
-	List membersListCmd `cmd:"" default:"withargs" help:"List the nodes."`
+	List   membersListCmd   `cmd:"" default:"withargs" help:"List the nodes."`
+	Remove membersRemoveCmd `cmd:"" help:"Have the log count no more on a core node that will not come back."`
 }
 
 // member is a node as the API shows it.
@@ -66,4 +71,51 @@ func (c membersListCmd) Run(ctx context.Context, p printer) error {
 		})
 	}
 	return p.table([]string{"name", "roles", "state", "shards", "log", "lag", "version", "gossip", "http", "started"}, rows)
+}
+
+type membersRemoveCmd struct {
+	nodeFlags
+	Name string `arg:"" help:"The node, as listed; it is stopped."`
+}
+
+func (membersRemoveCmd) Help() string {
+	return `Until it is removed, a core node that is gone counts when the others have to agree: of three, the two that are left must
+both be there. What it held is copied to another core node that has no copy, such as one that was started in its place.
+
+Example:
+
+    wedsync members remove n3`
+}
+
+func (c membersRemoveCmd) Run(ctx context.Context, p printer) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	if _, err := node.call(ctx, http.MethodDelete, "/api/cluster/members/"+url.PathEscape(c.Name), nil, nil); err != nil {
+		return err
+	}
+	return done(p, "node "+c.Name+" is removed", json.RawMessage(fmt.Sprintf(`{"name":%q}`, c.Name)))
+}
+
+type drainCmd struct{ nodeFlags }
+
+func (drainCmd) Help() string {
+	return `The node at --addr gives its shards to the other core nodes, finishes or gives back calls in flight, and goes on serving
+clients until it is stopped. After a restart it takes its share again. A node that is stopped by SIGTERM drains by itself.
+
+Example:
+
+    wedsync drain --addr http://10.0.0.2:8080`
+}
+
+func (c drainCmd) Run(ctx context.Context, p printer) error {
+	node, err := c.client()
+	if err != nil {
+		return err
+	}
+	if _, err := node.call(ctx, http.MethodPost, "/api/cluster/drain", nil, nil); err != nil {
+		return err
+	}
+	return done(p, "the node at "+c.Addr+" holds no shard any more", json.RawMessage(fmt.Sprintf(`{"addr":%q}`, c.Addr)))
 }

@@ -25,3 +25,25 @@ func TestMembers(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+func TestRemoveMemberAndDrain(t *testing.T) {
+	t.Parallel()
+	node := newStandIn(t, map[string]answer{
+		"DELETE /api/cluster/members/n3": {204, ""}, "POST /api/cluster/drain": {204, ""},
+		"DELETE /api/cluster/members/n1": {409, `{"code":"member_alive","detail":"the node n1 is up, at a:1; stop it first"}`},
+	})
+	for _, c := range []struct {
+		args []string
+		want result
+	}{
+		{[]string{"members", "remove", "n3"}, result{exitOK, "node n3 is removed\n", ""}},
+		{[]string{"members", "remove", "n3", "--json"}, result{exitOK, `{"name":"n3"}` + "\n", ""}},
+		{[]string{"members", "remove", "n1"}, result{exitFailed, "", "wedsync: the node n1 is up, at a:1; stop it first (409 member_alive)\n"}},
+		{[]string{"drain"}, result{exitOK, "the node at " + node.URL + " holds no shard any more\n", ""}},
+		{[]string{"drain", "--json"}, result{exitOK, `{"addr":"` + node.URL + `"}` + "\n", ""}},
+	} {
+		if got := wedsync(t, append(c.args, "--addr", node.URL)...); got != c.want {
+			t.Errorf("%q: %+v, want %+v", c.args, got, c.want)
+		}
+	}
+}

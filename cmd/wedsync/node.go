@@ -299,7 +299,7 @@ func (n *node) openAPI(ctx context.Context) error {
 		return err
 	}
 	n.api, err = api.New(api.Config{
-		Keys: n.apiKeys, Answers: answers.Patient(), Publisher: n.ingest, History: n.journal, Members: n.members, Dead: n.journal,
+		Keys: n.apiKeys, Answers: answers.Patient(), Publisher: n.ingest, History: n.journal, Members: n.members, Drain: n.handOver, Dead: n.journal,
 		Integrations: n.registry, Controls: n.registry, Mappings: n.registry, Engine: n.system, Auditor: n.audit,
 		Analytics: func() api.Analytics {
 			if books := n.records.books(); books != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
@@ -125,6 +126,21 @@ func (n *node) drain() {
 	if n.gossip != nil {
 		n.gossip.SetState(cluster.Draining)
 	}
+}
+
+// handOver drains the node, and waits until it holds no shard.
+func (n *node) handOver(ctx context.Context) error {
+	n.drain()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for held, _ := n.system.Ready(); held > 0; held, _ = n.system.Ready() {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // sharedKeys are what the nodes of a cluster must have alike, by the file that a node keeps each in. The

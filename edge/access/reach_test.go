@@ -168,7 +168,7 @@ func TestScopes(t *testing.T) {
 			t.Errorf("everybody has not %s, or nobody has", k.Scope)
 		}
 	}
-	if len(seen) != 17 || access.Everybody("x").Scopes() != "admin" {
+	if len(seen) != 18 || access.Everybody("x").Scopes() != "admin" {
 		t.Errorf("%d scopes; everybody has %s", len(seen), access.Everybody("x").Scopes())
 	}
 }

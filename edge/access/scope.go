@@ -28,6 +28,7 @@ const (
 	StatusRead        Scope = "status:read"
 	WeddingsErase     Scope = "weddings:erase"
 	ProfilesSync      Scope = "profiles:sync"
+	ClusterWrite      Scope = "cluster:write"
 )
 
 // ScopeKind is one line of the table of scopes.
@@ -59,6 +60,7 @@ var table = []ScopeKind{
 	{StatusRead, "see how the node and its log stand", true},
 	{WeddingsErase, "remove a couple's personal data", true},
 	{ProfilesSync, "tell vendors of clients, and see how that goes", false},
+	{ClusterWrite, "drain and remove nodes, and replace the keys that they share", true},
 }
 
 // set is a set of scopes.

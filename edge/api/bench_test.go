@@ -34,7 +34,7 @@ func BenchmarkPublishHandler(b *testing.B) {
 	must(b, err)
 	n := start(b, nil)
 	a, err := api.New(api.Config{
-		Keys: n.keys, Answers: n.answers, Publisher: in, History: n.journal, Members: cluster.NewSolo("n1"), Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Keys: n.keys, Answers: n.answers, Publisher: in, History: n.journal, Members: cluster.NewSolo("n1"), Drain: drained, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
 		Mappings: n.registry, Engine: n.engine, Auditor: n,
 	})
 	must(b, err)

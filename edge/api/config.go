@@ -37,6 +37,7 @@ type (
 	LogNodes interface {
 		Shards() int
 		Peers(ctx context.Context) ([]journal.Peer, error)
+		RemovePeer(ctx context.Context, name string) error
 	}
 	// Members are the nodes; *cluster.Gossip is one, and *cluster.Solo.
 	Members interface{ View() *cluster.View }
@@ -166,6 +167,8 @@ type Config struct {
 	Engine       Engine
 	Auditor      Auditor
 	Answers      Answers // to writes with an idempotency key
+	// Drain has other nodes take this one's shards over, for good, and returns when they can.
+	Drain func(ctx context.Context) error
 	// Analytics returns the store, or nil while there is none. Default: there is none.
 	Analytics func() Analytics
 
@@ -200,6 +203,7 @@ func (c Config) Validate() error {
 		{"Publisher", c.Publisher == nil},
 		{"History", c.History == nil},
 		{"Members", c.Members == nil},
+		{"Drain", c.Drain == nil},
 		{"Dead", c.Dead == nil},
 		{"Integrations", c.Integrations == nil},
 		{"Controls", c.Controls == nil},

@@ -27,7 +27,7 @@ func FuzzPublish(f *testing.F) {
 	n := start(f, nil)
 	c := &collector{}
 	a, err := api.New(api.Config{
-		Keys: n.keys, Answers: n.answers, Publisher: c, History: n.journal, Members: cluster.NewSolo("n1"), Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Keys: n.keys, Answers: n.answers, Publisher: c, History: n.journal, Members: cluster.NewSolo("n1"), Drain: drained, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
 		Mappings: n.registry, Engine: n.engine, Auditor: n,
 	})
 	must(f, err)

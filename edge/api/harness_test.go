@@ -254,7 +254,7 @@ func start(tb testing.TB, change func(*api.Config)) *node {
 	must(tb, err)
 	tb.Cleanup(n.keys.Close)
 	cfg := api.Config{
-		Keys: n.keys, Answers: n.answers, Now: func() time.Time { return n.now() }, Publisher: in, History: n.journal, Members: cluster.NewSolo("n1"), Dead: n.journal, Integrations: n.registry, Controls: n.registry,
+		Keys: n.keys, Answers: n.answers, Now: func() time.Time { return n.now() }, Publisher: in, History: n.journal, Members: cluster.NewSolo("n1"), Drain: drained, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
 		Mappings: n.registry, Engine: n.engine, Auditor: n, Node: "n1", Version: "1.2.3",
 		Analytics: func() api.Analytics {
 			if n.numbers.missing {

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -13,10 +15,14 @@ import (
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/access"
+	"github.com/wedsync/wedsync/edge/problem"
 )
 
 // logWait is how long the log is asked for its nodes. Who asks wants an answer most when the log has none.
 const logWait = 2 * time.Second
+
+// drainWait is how long a request waits for shards to be handed over.
+const drainWait = 20 * time.Second
 
 // stateMissing is a node that the log counts on and that is no member.
 const stateMissing = "missing"
@@ -58,6 +64,17 @@ func (a *API) routeMembers(h huma.API) {
 		Summary:     "List the nodes, what each does and how it stands",
 		Description: "As this node sees them: after a change the nodes agree within a second. A node that is alone lists itself.",
 	}, a.listMembers)
+	handle(h, huma.Operation{
+		OperationID: "remove-member", Method: http.MethodDelete, Path: "/api/cluster/members/{name}", Tags: []string{"cluster"}, Security: needs(access.ClusterWrite),
+		Summary: "Have the log count no more on a core node that will not come back", DefaultStatus: http.StatusNoContent,
+		Description: "What it held is copied to another core node that holds no copy. A node that is alive is stopped first. Asked of a core node.",
+	}, a.removeMember)
+	handle(h, huma.Operation{
+		OperationID: "drain", Method: http.MethodPost, Path: "/api/cluster/drain", Tags: []string{"cluster"}, Security: needs(access.ClusterWrite),
+		Summary: "Hand the shards of the node that is asked over to the others", DefaultStatus: http.StatusNoContent,
+		Description: "It is answered when they are handed over, or 503 while that goes on; then it can be asked again. " +
+			"The node goes on serving clients until it is stopped, and takes shards again after a restart.",
+	}, a.drain)
 }
 
 func (a *API) listMembers(ctx context.Context, _ *struct{}) (*body[page[member]], error) {
@@ -126,4 +143,35 @@ func logOf(p journal.Peer) string {
 		return logBehind
 	}
 	return logReplica
+}
+
+type memberInput struct {
+	Name string `path:"name" doc:"The node."`
+}
+
+func (a *API) removeMember(ctx context.Context, in *memberInput) (_ *struct{}, err error) {
+	defer func() { a.audit(ctx, nil, "member.remove", cutText(in.Name, 100), "", err) }()
+	if m, alive := a.cfg.Members.View().Member(in.Name); alive {
+		return nil, problem.New(problem.MemberAlive, "the node %s is %s, at %s; stop it first", m.Name, m.State, cmp.Or(m.Addr, "this address"))
+	}
+	err = a.cfg.History.RemovePeer(ctx, in.Name)
+	if errors.Is(err, journal.ErrNotFound) {
+		return nil, problem.New(problem.MemberUnknown, "the log, as this node has it, knows no node %.100q; the list of members has those that it counts on", in.Name).Because(err)
+	}
+	return nil, err
+}
+
+func (a *API) drain(ctx context.Context, _ *struct{}) (_ *struct{}, err error) {
+	defer func() { a.audit(ctx, nil, "member.drain", a.cfg.Node, "", err) }()
+	if !slices.ContainsFunc(a.cfg.Members.View().Members(), func(m cluster.Member) bool {
+		return m.Name != a.cfg.Node && m.State == cluster.Up && m.Roles.Has(cluster.Core)
+	}) {
+		return nil, problem.New(problem.NoSuccessor, "no other core node is up, so the shards of %s would be nobody's; start one first", a.cfg.Node)
+	}
+	wait, cancel := context.WithTimeout(ctx, drainWait)
+	defer cancel()
+	if err = a.cfg.Drain(wait); wait.Err() != nil && ctx.Err() == nil {
+		return nil, problem.New(problem.EngineUnavailable, "the shards of %s are still being handed over; ask again to wait on", a.cfg.Node).After(time.Second).Because(err)
+	}
+	return nil, err
 }

@@ -1,16 +1,19 @@
 package api_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/api"
+	"github.com/wedsync/wedsync/edge/problem"
 )
 
 // member is a node as the API lists it.
@@ -91,6 +94,78 @@ func TestMembers(t *testing.T) {
 	}
 	if !slices.Equal(got, []string{"a unknown", "b unknown", "c unknown", "e none"}) {
 		t.Errorf("while the log does not answer: %s", got)
+	}
+}
+
+func (l manyHeld) RemovePeer(_ context.Context, name string) error {
+	if name == "d" {
+		return l.err
+	}
+	return fmt.Errorf("removing %s: %w", name, journal.ErrNotFound)
+}
+
+// drained is a node whose shards are handed over at once.
+func drained(context.Context) error { return nil }
+
+func TestRemoveMember(t *testing.T) {
+	t.Parallel()
+	held := manyHeld{}
+	n := start(t, func(c *api.Config) {
+		held.log, c.Members, c.History = c.History, nodes{{Name: "a", State: cluster.Up, Addr: "a:1"}}, &held
+	})
+	remove := func(name, code, says string) {
+		t.Helper()
+		a := n.do(t, "DELETE", "/api/cluster/members/"+name, "")
+		if code == "" && a.status != 204 || code != "" && (a.code(t) != code || !strings.Contains(a.body, says)) {
+			t.Errorf("removing %s: %d %s", name, a.status, a.body)
+		}
+		if audits := n.audited(); len(audits) != 1 || audits[0].Action != "member.remove" || audits[0].Target != name || audits[0].Outcome != cmp.Or(code, "ok") {
+			t.Errorf("removing %s: the audit has %+v", name, audits)
+		}
+	}
+	remove("a", problem.MemberAlive, "is up, at a:1")
+	remove("x", problem.MemberUnknown, "no node \\\"x\\\"")
+	remove("d", "", "")
+	held.err = journal.ErrUnavailable
+	remove("d", problem.LogUnavailable, "")
+}
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	self := cluster.Member{Name: "n1", Roles: cluster.Core, State: cluster.Up}
+	other := cluster.Member{Name: "n2", Roles: cluster.Core, State: cluster.Up}
+	edge, joining := other, other
+	edge.Roles, joining.State = cluster.Edge, cluster.Joining
+	for name, c := range map[string]struct {
+		members nodes
+		drain   error
+		status  int
+		code    string
+	}{
+		"alone":             {nodes{self}, nil, 409, problem.NoSuccessor},
+		"beside an edge":    {nodes{self, edge}, nil, 409, problem.NoSuccessor},
+		"beside a new node": {nodes{self, joining}, nil, 409, problem.NoSuccessor},
+		"beside another":    {nodes{self, other}, nil, 204, ""},
+		"that fails":        {nodes{self, other}, journal.ErrUnavailable, 503, problem.LogUnavailable},
+	} {
+		asked := 0
+		n := start(t, func(cfg *api.Config) {
+			cfg.Members = c.members
+			cfg.Drain = func(ctx context.Context) error {
+				asked++
+				if _, bounded := ctx.Deadline(); !bounded {
+					t.Errorf("%s: it may take for ever", name)
+				}
+				return c.drain
+			}
+		})
+		a := n.do(t, "POST", "/api/cluster/drain", "")
+		if a.status != c.status || c.code != "" && a.code(t) != c.code || (asked > 0) != (c.code != problem.NoSuccessor) {
+			t.Errorf("%s: asked %d times, %d %s", name, asked, a.status, a.body)
+		}
+		if audits := n.audited(); len(audits) != 1 || audits[0].Action != "member.drain" || audits[0].Target != "n1" || audits[0].Outcome != cmp.Or(c.code, "ok") {
+			t.Errorf("%s: the audit has %+v", name, audits)
+		}
 	}
 }
 

@@ -55,6 +55,8 @@ func crossings(dead uint64, key string) map[string]crossing {
 		"status":        {path: "/api/status", refused: problem.ScopeMissing},
 		"master-key":    {path: "/api/master-key", refused: problem.ScopeMissing},
 		"members":       {path: "/api/cluster/members", refused: problem.ScopeMissing},
+		"remove-member": {path: "/api/cluster/members/n2", refused: problem.ScopeMissing},
+		"drain":         {path: "/api/cluster/drain", refused: problem.ScopeMissing},
 		"erase-wedding": {path: "/api/weddings/c1/erase", body: `{}`, refused: problem.ScopeMissing},
 		"slo":           {path: "/api/slo?by=integration"},
 

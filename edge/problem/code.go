@@ -97,6 +97,11 @@ const (
 	KeySpecInvalid     = "key_spec_invalid"
 	GrantExceeded      = "grant_exceeded"
 
+	// Nodes.
+	MemberUnknown = "member_unknown"
+	MemberAlive   = "member_alive"
+	NoSuccessor   = "no_successor"
+
 	// Asking again.
 	IdempotencyReused = "idempotency_key_reused"
 	IdempotencyBusy   = "idempotency_key_busy"
@@ -226,6 +231,10 @@ var table = map[string]Kind{
 	KeyUnknown:         {Status: 404, Title: "There is no API key of that id"},
 	KeySpecInvalid:     {Status: 422, Title: "The API key that is to be made is not valid"},
 	GrantExceeded:      {Status: 403, Title: "An API key cannot give what it does not have"},
+
+	MemberUnknown: {Status: 404, Title: "There is no node of that name"},
+	MemberAlive:   {Status: 409, Title: "The node is alive"},
+	NoSuccessor:   {Status: 409, Title: "No other node can take the shards over"},
 
 	IdempotencyReused: {Status: 422, Title: "The idempotency key was used for another request"},
 	IdempotencyBusy:   {Status: 409, Title: "A request with that idempotency key is under way"},
