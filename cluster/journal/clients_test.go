@@ -11,13 +11,6 @@ import (
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // hashOfClient is what is remembered of the profile that the vendor has.
 func hashOfClient(t *testing.T, j *journal.Journal, integration, id string) string {
 	t.Helper()

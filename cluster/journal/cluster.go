@@ -31,6 +31,8 @@ type Cluster struct {
 	Clients string
 	// Servers are the Clients of the core nodes, for a node that holds nothing of the log.
 	Servers []string
+	// Await has this node make no log where there is none: another one restores it from a backup.
+	Await bool
 	// TLS is for both sides of every connection between nodes, and says who is let in; nil: none, and
 	// whoever reaches the ports is let in.
 	TLS *tls.Config
@@ -164,7 +166,9 @@ func (j *Journal) openTogether(ctx context.Context, s sizes) error {
 	began := time.Now()
 	for said := began; ; {
 		err := bounded(ctx, useTimeout, j.useAssets)
-		if leads := j.server != nil && j.server.JetStreamIsLeader(); passing(err) && (leads || time.Since(began) > overdue) {
+		leads := j.server != nil && j.server.JetStreamIsLeader()
+		awaited := j.cfg.Cluster.Await && j.marker.Assets == 0
+		if passing(err) && !awaited && (leads || time.Since(began) > overdue) {
 			err = bounded(ctx, overdue, func(ctx context.Context) error { return j.ensureAssets(ctx, s) })
 		}
 		if err == nil || ctx.Err() != nil || !passing(err) {
@@ -208,7 +212,7 @@ func (j *Journal) useAssets(ctx context.Context) error {
 // passing tells an error that ends when the other nodes are there, or have done what this one was doing.
 func passing(err error) bool {
 	var api *jetstream.APIError
-	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) ||
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrRestoring) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) ||
 		errors.Is(err, jetstream.ErrBucketExists) || errors.Is(err, jetstream.ErrBucketNotFound) ||
 		errors.Is(err, jetstream.ErrStreamNotFound) || errors.As(err, &api) && api.ErrorCode == codeNoPeers
 }

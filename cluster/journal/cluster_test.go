@@ -23,6 +23,21 @@ type trio struct {
 
 func startTrio(tb testing.TB, change ...func(*journal.Config)) *trio {
 	tb.Helper()
+	n := newTrio(tb, change...)
+	var all sync.WaitGroup
+	for i := range n.nodes {
+		all.Go(func() { n.start(i) })
+	}
+	all.Wait()
+	if tb.Failed() {
+		tb.FailNow()
+	}
+	return n
+}
+
+// newTrio is one that nobody has started yet.
+func newTrio(tb testing.TB, change ...func(*journal.Config)) *trio {
+	tb.Helper()
 	n := &trio{tb: tb}
 	var peers []string
 	for range 3 {
@@ -37,15 +52,15 @@ func startTrio(tb testing.TB, change ...func(*journal.Config)) *trio {
 			c(&n.cfgs[i])
 		}
 	}
-	var all sync.WaitGroup
-	for i := range n.nodes {
-		all.Go(func() { n.start(i) })
-	}
-	all.Wait()
-	if tb.Failed() {
-		tb.FailNow()
-	}
 	return n
+}
+
+// visitor is of a node that holds nothing of the log.
+func (n *trio) visitor() journal.Config {
+	cfg := n.cfgs[0]
+	cfg.Dir, cfg.Node = "", "edge"
+	cfg.Cluster = &journal.Cluster{Servers: []string{n.cfgs[0].Cluster.Clients, n.cfgs[1].Cluster.Clients, n.cfgs[2].Cluster.Clients}}
+	return cfg
 }
 
 func (n *trio) start(i int) {
@@ -105,10 +120,7 @@ func TestClusterIsOneLog(t *testing.T) {
 	if s := status(t, n.nodes[2]); s.Mode != "cluster" {
 		t.Errorf("the mode is %q", s.Mode)
 	}
-	visitor := n.cfgs[0]
-	visitor.Dir, visitor.Node = "", "edge"
-	visitor.Cluster = &journal.Cluster{Servers: []string{n.cfgs[0].Cluster.Clients, n.cfgs[1].Cluster.Clients, n.cfgs[2].Cluster.Clients}}
-	edge := openWith(t, visitor)
+	edge := openWith(t, n.visitor())
 	if at := mustAppend(t, edge, newEvent("a:b")); at.Seq != 4 || edge.Epoch() != n.nodes[0].Epoch() {
 		t.Errorf("a node without a log appends at %d, epoch %q", at.Seq, edge.Epoch())
 	}

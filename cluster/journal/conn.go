@@ -102,7 +102,7 @@ func (j *Journal) makeMarkerBucket(ctx context.Context) error {
 	if err != nil {
 		return j.storeError(fmt.Errorf("bucket %s: %w", bucketMarker, err))
 	}
-	data, err := json.Marshal(newMarker(j.mode, j.cfg))
+	data, err := json.Marshal(j.wanted())
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (j *Journal) readMarker(ctx context.Context) error {
 	if j.marker, err = parseMarker(j.path, stored.Data); err != nil {
 		return err
 	}
-	return j.marker.check(j.path, j.mode, j.cfg.Shards)
+	return j.marker.check(j.path, j.wanted())
 }
 
 // noteAssets tells the other nodes that the assets are there.
@@ -132,6 +132,14 @@ func (j *Journal) noteAssets(ctx context.Context) error {
 		return nil
 	}
 	j.marker.Assets = assets
+	return j.writeMarker(ctx)
+}
+
+// writeMarker replaces the marker with what it is to be now.
+func (j *Journal) writeMarker(ctx context.Context) error {
+	if j.mode == modeStandalone {
+		return j.dir.write(j.marker)
+	}
 	data, err := json.Marshal(j.marker)
 	if err == nil {
 		_, err = j.buckets[bucketMarker].Put(ctx, markerKey, data)

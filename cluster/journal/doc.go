@@ -28,6 +28,12 @@
 // the log takes it, the others follow in the order in which they came. Whatever else is asked fails with
 // ErrUnavailable.
 //
+// # Backups
+//
+// Backup copies all but the leases into files: JetStream's snapshot of each stream, with its consumers'
+// positions. RestoreLog makes a log of them, of one node or of several; until it is whole its marker says so, and
+// nobody opens it (backup.go, restore.go).
+//
 // # Goroutines
 //
 // Open starts the embedded server and four connections, each with the goroutines of its library, one

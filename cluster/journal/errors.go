@@ -23,6 +23,8 @@ var (
 	ErrConflict    = errors.New("changed by somebody else in the meantime")
 	ErrHeld        = errors.New("the shard is held by another node")
 	ErrTooLarge    = errors.New("too large for the log")
+	ErrRestoring   = errors.New("a backup is being restored into the log, or that was cut short")
+	ErrNotEmpty    = errors.New("there is a log already")
 )
 
 // StoreError says which store could not be opened, why, and what to do. Err is, or wraps, one of

@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -78,6 +80,8 @@ func RunDecoders(data []byte) {
 	_, _ = decodeRecord(data)
 	_, _ = parseMarker("", data)
 	_ = removed(data)
+	_, _ = ParseManifest(data)
+	_ = leapTo(io.Discard, bytes.NewReader(data), 1)
 }
 
 // ChooseSizes returns the bounds of EV, DL, REC, DEAD and of the buckets together.

@@ -132,6 +132,13 @@ func newRecord(target string) *event.Record {
 	return &event.Record{V: event.Version, Node: "n1", Audit: &event.Audit{At: time.Now(), Action: "test", Target: target}}
 }
 
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
 func mustAppend(tb testing.TB, j *journal.Journal, ev *event.Event) journal.Appended {
 	tb.Helper()
 	a, err := j.Append(tb.Context(), ev)

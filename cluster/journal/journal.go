@@ -28,6 +28,8 @@ type Journal struct {
 	marker marker
 	epoch  string // written by Open only
 
+	restoring bool // it is being filled from a backup
+
 	// The server answers a reader in the goroutine that reads its connection, so a long read would
 	// hold up whatever else goes over it.
 	pub     *nats.Conn // publishes and acknowledges
@@ -57,31 +59,20 @@ type Journal struct {
 // Open opens the log, and makes it in an empty directory or account. It fails with a *StoreError
 // that wraps ErrLocked, ErrForeign, ErrNewer or ErrUnavailable, or with a *ShardCountError.
 func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
-	cfg = cfg.WithDefaults()
-	if err := cfg.Validate(); err != nil {
+	j, err := newJournal(cfg)
+	if err != nil {
 		return nil, err
-	}
-	j := &Journal{
-		cfg: cfg, log: cfg.Logger, path: redact(cfg.URL),
-		streams: make(map[string]jetstream.Stream), buckets: make(map[string]*Bucket),
-		shards: make(map[int]*Shard), closed: make(chan struct{}),
 	}
 	defer func() {
 		if err != nil {
 			_ = j.shut()
 		}
 	}()
-	size, err := j.start()
+	size, err := j.reach(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := j.connect(); err != nil {
-		return nil, err
-	}
-	if cfg.Cluster != nil {
-		if err := j.awaitQuorum(ctx); err != nil {
-			return nil, err
-		}
+	if j.cfg.Cluster != nil {
 		err = j.openTogether(ctx, size)
 	} else {
 		err = j.ensureAssets(ctx, size)
@@ -90,6 +81,37 @@ func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
 		return nil, err
 	}
 	return j, nil
+}
+
+func newJournal(cfg Config) (*Journal, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &Journal{
+		cfg: cfg, log: cfg.Logger, path: redact(cfg.URL),
+		streams: make(map[string]jetstream.Stream), buckets: make(map[string]*Bucket),
+		shards: make(map[int]*Shard), closed: make(chan struct{}),
+	}, nil
+}
+
+// reach starts the log's server, if it is this node's, and returns when it can be asked.
+func (j *Journal) reach(ctx context.Context) (sizes, error) {
+	size, err := j.start()
+	if err == nil {
+		err = j.connect()
+	}
+	if err == nil && j.cfg.Cluster != nil {
+		err = j.awaitQuorum(ctx)
+	}
+	return size, err
+}
+
+// wanted is the marker of a log as this journal would make it.
+func (j *Journal) wanted() marker {
+	m := newMarker(j.mode, j.cfg)
+	m.Restoring = j.restoring
+	return m
 }
 
 // start opens the directory and runs the embedded server, if that is the mode.
@@ -106,7 +128,9 @@ func (j *Journal) start() (sizes, error) {
 	}
 	j.path = j.cfg.Dir
 	var err error
-	if j.dir, err = openDirectory(j.cfg, j.mode); err != nil {
+	m := j.wanted()
+	m.Restoring = m.Restoring && j.mode == modeStandalone // of a log that nodes share, their marker says it
+	if j.dir, err = openDirectory(j.cfg, m); err != nil {
 		return sizes{}, err
 	}
 	j.path, j.marker = j.dir.path, j.dir.marker

@@ -36,6 +36,8 @@ type marker struct {
 	Created time.Time `json:"created"`
 	Assets  int       `json:"assets,omitempty"` // release of what is in a cluster's log; 0: not all of it is there yet
 	Epoch   string    `json:"epoch,omitempty"`  // of an event log that was made before it kept its own
+	// Restoring: a backup is being restored into it, or that was cut short.
+	Restoring bool `json:"restoring,omitempty"`
 }
 
 func newMarker(mode string, cfg Config) marker {
@@ -53,14 +55,16 @@ func parseMarker(path string, data []byte) (marker, error) {
 }
 
 // check compares what a store is with what is wanted.
-func (m marker) check(path, mode string, shards int) error {
+func (m marker) check(path string, wanted marker) error {
 	switch {
 	case m.Format > format:
 		return &StoreError{path, fmt.Errorf("%w (format %d, this one reads up to %d)", ErrNewer, m.Format, format), "start the newer release, or use another, empty store"}
-	case m.Mode != mode:
-		return &StoreError{path, fmt.Errorf("%w: it is a %q store and was opened as %q", ErrForeign, m.Mode, mode), "start in the mode that the store was made in, or use another, empty one"}
-	case m.Shards != shards:
-		return &ShardCountError{Path: path, Stored: m.Shards, Wanted: shards}
+	case m.Mode != wanted.Mode:
+		return &StoreError{path, fmt.Errorf("%w: it is a %q store and was opened as %q", ErrForeign, m.Mode, wanted.Mode), "start in the mode that the store was made in, or use another, empty one"}
+	case m.Shards != wanted.Shards:
+		return &ShardCountError{Path: path, Stored: m.Shards, Wanted: wanted.Shards}
+	case m.Restoring && !wanted.Restoring:
+		return &StoreError{path, ErrRestoring, "wait until that is done, or restore again if it was cut short"}
 	}
 	return nil
 }
@@ -74,7 +78,7 @@ type directory struct {
 
 // openDirectory locks the directory and reads its marker, or makes both in an empty one. It writes
 // nothing into a directory that is not a store's.
-func openDirectory(cfg Config, mode string) (_ *directory, err error) {
+func openDirectory(cfg Config, m marker) (_ *directory, err error) {
 	path, err := filepath.Abs(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -99,7 +103,7 @@ func openDirectory(cfg Config, mode string) (_ *directory, err error) {
 	data, err := os.ReadFile(filepath.Join(path, markerFile)) // #nosec G304 -- the operator chooses the directory
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		if err := d.write(newMarker(mode, cfg)); err != nil {
+		if err := d.write(m); err != nil {
 			return nil, &StoreError{path, err, access}
 		}
 	case err != nil:
@@ -109,7 +113,7 @@ func openDirectory(cfg Config, mode string) (_ *directory, err error) {
 			return nil, err
 		}
 	}
-	return d, d.marker.check(path, mode, cfg.Shards)
+	return d, d.marker.check(path, m)
 }
 
 // refuseForeign fails where the directory has no marker and holds anything but what a first start

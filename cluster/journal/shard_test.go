@@ -236,7 +236,7 @@ func fillChannel(t *testing.T, j *journal.Journal, channel string, n int) {
 }
 
 // waitFor waits until something that the log does on its own is done.
-func waitFor(t *testing.T, done func() bool) {
+func waitFor(t testing.TB, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
