@@ -1,6 +1,9 @@
 package delivery
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // windowBuckets is how finely a Window cuts its time.
 const windowBuckets = 60
@@ -29,10 +32,7 @@ func NewWindow(limit int, per time.Duration) Window {
 // one may be allowed again.
 func (w *Window) Allow(now time.Time) (ok bool, retryAfter time.Duration) {
 	n := int64(len(w.counts))
-	slot := w.time.advance(now, w.width, n, func(s int64) {
-		w.total -= int(w.counts[s])
-		w.counts[s] = 0
-	})
+	slot := w.advance(now)
 	if w.total < w.limit {
 		w.total++
 		w.counts[slot%n]++
@@ -46,4 +46,40 @@ func (w *Window) Allow(now time.Time) (ok bool, retryAfter time.Duration) {
 		oldest++
 	}
 	return false, w.time.start(oldest+n, w.width).Sub(now)
+}
+
+// advance moves to now and returns the current slot, which has as many before it as are counted.
+func (w *Window) advance(now time.Time) int64 {
+	n := int64(len(w.counts))
+	if w.time.base.IsZero() {
+		w.time.base = now.Add(-time.Duration(n) * w.width)
+	}
+	return w.time.advance(now, w.width, n, func(s int64) {
+		w.total -= int(w.counts[s])
+		w.counts[s] = 0
+	})
+}
+
+// Add counts n events of some time before now, whether or not they are allowed. Those that are older than
+// the span count for nothing.
+func (w *Window) Add(now time.Time, age time.Duration, n int) {
+	slot, back := w.advance(now), int64(max(age, 0)/w.width)
+	if back >= int64(len(w.counts)) {
+		return
+	}
+	count := &w.counts[(slot-back)%int64(len(w.counts))]
+	n = min(max(n, 0), math.MaxInt32-int(*count))
+	*count += uint32(n) //nolint:gosec // bounded in the line before
+	w.total += n
+}
+
+// Counts calls fn for each bucket that holds something: how long ago its events were, about, and how many
+// they are.
+func (w *Window) Counts(now time.Time, fn func(age time.Duration, n int)) {
+	slot := w.advance(now)
+	for back := range int64(len(w.counts)) {
+		if n := w.counts[(slot-back)%int64(len(w.counts))]; n > 0 {
+			fn(time.Duration(back)*w.width, int(n))
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -126,5 +127,45 @@ func BenchmarkWindowAllow(b *testing.B) {
 	for b.Loop() {
 		now = now.Add(4 * time.Second)
 		w.Allow(now)
+	}
+}
+
+// What one window counts, another one can count too, at its own time.
+func TestWindowTakesOver(t *testing.T) {
+	t.Parallel()
+	one, other := delivery.NewWindow(10, time.Hour), delivery.NewWindow(10, time.Hour)
+	for _, after := range []time.Duration{0, 20 * time.Minute, 20*time.Minute + 59*time.Second, 50 * time.Minute} {
+		one.Allow(t0.Add(after))
+	}
+	now, there := t0.Add(50*time.Minute), t0.Add(1000*time.Hour)
+	one.Counts(now, func(age time.Duration, n int) { other.Add(there, age, n) })
+	other.Add(there, 61*time.Minute, 100) // over already
+	other.Add(there, -time.Minute, 6)     // of a clock that is ahead
+	other.Add(there, 0, -5)
+	ok, retry := other.Allow(there)
+	if ok || retry != 11*time.Minute {
+		t.Errorf("full: %v, retry after %v, want 11m", ok, retry)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		room  int
+	}{{11*time.Minute - 1, 0}, {11 * time.Minute, 1}, {31 * time.Minute, 2}, {61 * time.Minute, 7}} {
+		allowed := 0
+		for ok, _ := other.Allow(there.Add(c.after)); ok; ok, _ = other.Allow(there.Add(c.after)) {
+			allowed++
+		}
+		if allowed != c.room {
+			t.Errorf("after %v there is room for %d, want %d", c.after, allowed, c.room)
+		}
+	}
+	huge := delivery.NewWindow(10, time.Minute)
+	for range 3 {
+		huge.Add(t0, 0, math.MaxInt)
+	}
+	if ok, _ := huge.Allow(t0.Add(59 * time.Second)); ok {
+		t.Error("allowed after very many")
+	}
+	if ok, _ := huge.Allow(t0.Add(2 * time.Minute)); !ok {
+		t.Error("refused when very many are over")
 	}
 }
