@@ -34,11 +34,16 @@
 // positions. RestoreLog makes a log of them, of one node or of several; until it is whole its marker says so, and
 // nobody opens it (backup.go, restore.go).
 //
+// # What nodes tell each other
+//
+// A Topic (topic.go) is for what other nodes should know at once and nobody needs to keep, over the same
+// connection: core NATS, at most once.
+//
 // # Goroutines
 //
 // Open starts the embedded server and four connections, each with the goroutines of its library, one
 // goroutine that receives acknowledgements, and one to four that call the functions given to Live; one
-// more exists while events wait for the log.
+// more exists while events wait for the log, and two for each topic that was joined.
 // Close ends and waits for all of them. NextEvents, NextDeliveries, Release, Records and Watch run in their
 // caller's goroutine. Every method is safe for concurrent use.
 package journal

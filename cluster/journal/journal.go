@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,6 +20,7 @@ import (
 type Journal struct {
 	cfg  Config
 	log  zerolog.Logger
+	id   string // tells this one's messages to other nodes from theirs
 	path string // directory or URL, for messages
 	mode string
 
@@ -89,7 +91,7 @@ func newJournal(cfg Config) (*Journal, error) {
 		return nil, err
 	}
 	return &Journal{
-		cfg: cfg, log: cfg.Logger, path: redact(cfg.URL),
+		cfg: cfg, log: cfg.Logger, id: uuid.NewString(), path: redact(cfg.URL),
 		streams: make(map[string]jetstream.Stream), buckets: make(map[string]*Bucket),
 		shards: make(map[int]*Shard), closed: make(chan struct{}),
 	}, nil
