@@ -275,9 +275,13 @@ func (n *node) openIngress(ctx context.Context) error {
 	}
 	n.webhooks, err = webhook.New(webhook.Config{
 		Directory: webhook.Registry{From: n.registry}, Publisher: n.ingest, Seen: seen.Patient(), Auditor: n.audit,
-		Metrics: n.metrics, PerHour: n.cfg.Delivery.WebhooksPerHour,
+		Peers: n.journal, Metrics: n.metrics, PerHour: n.cfg.Delivery.WebhooksPerHour,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	n.onClose(func(context.Context) { n.webhooks.Close() })
+	return nil
 }
 
 func (n *node) openAPI(ctx context.Context) error {

@@ -70,6 +70,7 @@ type Config struct {
 	Seen      Seen
 	Auditor   Auditor
 
+	Peers   Peers                 // share the budgets; nil: this node is alone
 	Now     func() time.Time      // default time.Now
 	Metrics prometheus.Registerer // nil: none
 

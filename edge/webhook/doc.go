@@ -12,6 +12,13 @@
 // against nothing else: without the secret nobody spends an integration's budget, and a webhook that
 // is signed rightly passes, however much rubbish came from the same address.
 //
+// # Budgets
+//
+// The budget of an integration is one over all nodes: each counts what it has allowed, and tells the others
+// every 50 ms (budgets.go), outside of the log. What two nodes allow at once, before they have heard of each
+// other, may go beyond the limit. A node that starts asks what counts; who cannot be reached has no say, and
+// accepts nothing either, as it does not reach the log.
+//
 // # Replays
 //
 // An event's id is derived from the integration and the vendor's message id, so that the log drops
@@ -31,5 +38,5 @@
 // An integration publishes only where its vendor webhooks would go too: on channels that its Channel
 // template selects, with its owner's values in the places that the owner variables name.
 //
-// The package starts no goroutine.
+// The package starts no goroutine but for timers, which Close ends; the log's connection has two more.
 package webhook

@@ -19,7 +19,7 @@ import (
 type Handler struct {
 	cfg      Config
 	metrics  metrics
-	budgets  *windows[string]
+	budgets  *budgets
 	refusals *refusals
 	perHour  map[string]int // by vendor, where it has a limit of its own
 	limits   ingest.Limits  // of a webhook's body
@@ -34,7 +34,7 @@ const (
 	maxElements = 100_000
 )
 
-// New returns a handler, or an error that names what is wrong with the configuration.
+// New returns a handler, which Close ends, or an error that names what is wrong with the configuration.
 func New(cfg Config) (*Handler, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -44,9 +44,13 @@ func New(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("webhook: metrics: %w", err)
 	}
+	b, err := newBudgets(cfg.Peers, cfg.Now)
+	if err != nil {
+		return nil, err
+	}
 	h := &Handler{
 		cfg: cfg, metrics: m,
-		budgets:  newWindows[string](time.Hour),
+		budgets:  b,
 		refusals: newRefusals(cfg.RefusalsPerMinute),
 		perHour:  map[string]int{},
 		limits:   ingest.Limits{Bytes: cfg.MaxBytes, Depth: maxDepth, Keys: maxKeys, Elements: maxElements},
@@ -60,6 +64,10 @@ func New(cfg Config) (*Handler, error) {
 	}
 	return h, nil
 }
+
+// Close has the other nodes know of all that was counted here, and hears no more of them. No webhook may come
+// afterwards. It need not be called where there are no Peers.
+func (h *Handler) Close() { h.budgets.close() }
 
 // Mount puts the addresses into the mux.
 func (h *Handler) Mount(mux *http.ServeMux) {

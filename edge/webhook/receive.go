@@ -91,7 +91,7 @@ func (h *Handler) spend(c *call, in event.Integration) error {
 	if limit == 0 {
 		limit = h.cfg.PerHour
 	}
-	ok, after := h.budgets.allow(in.ID, limit, c.now)
+	ok, after := h.budgets.spend(in.ID, limit, c.now)
 	if ok {
 		return nil
 	}

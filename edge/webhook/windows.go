@@ -36,14 +36,40 @@ func (w *windows[K]) allow(key K, limit int, now time.Time) (ok bool, after time
 	defer w.mu.Unlock()
 	win := w.all[key]
 	if win == nil || win.limit != limit {
-		if win == nil && len(w.all) >= maxWindows {
-			w.makeRoom(now)
-		}
-		win = &window{Window: delivery.NewWindow(limit, w.per), limit: limit}
-		w.all[key] = win
+		win = w.open(key, limit, now)
 	}
 	win.used = now
 	return win.Allow(now)
+}
+
+// add counts what was allowed elsewhere, some time before now.
+func (w *windows[K]) add(key K, limit, n int, age time.Duration, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	win := w.all[key]
+	if win == nil {
+		win = w.open(key, limit, now)
+	}
+	win.used = now
+	win.Add(now, age, n)
+}
+
+// each calls fn with what counts.
+func (w *windows[K]) each(now time.Time, fn func(key K, limit, n int, age time.Duration)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for key, win := range w.all {
+		win.Counts(now, func(age time.Duration, n int) { fn(key, win.limit, n, age) })
+	}
+}
+
+func (w *windows[K]) open(key K, limit int, now time.Time) *window {
+	if w.all[key] == nil && len(w.all) >= maxWindows {
+		w.makeRoom(now)
+	}
+	win := &window{Window: delivery.NewWindow(limit, w.per), limit: limit}
+	w.all[key] = win
+	return win
 }
 
 // makeRoom forgets windows that are empty by now, and where there are none, some of the others.
