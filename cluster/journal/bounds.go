@@ -1,6 +1,10 @@
 package journal
 
-import "context"
+import (
+	"context"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
 
 // Bounds returns the sequences of the oldest event that the log still holds and of its newest one,
 // over all channels. An empty log has first = last+1.
@@ -14,7 +18,11 @@ func (j *Journal) RecordBounds(ctx context.Context) (first, last uint64, err err
 }
 
 func (j *Journal) bounds(ctx context.Context, stream string) (first, last uint64, err error) {
-	info, err := j.streams[stream].Info(ctx)
+	var info *jetstream.StreamInfo
+	err = j.line.ask(ctx, func(ctx context.Context) (err error) {
+		info, err = j.streams[stream].Info(ctx)
+		return err
+	})
 	if err != nil {
 		return 0, 0, j.fail("reading the bounds of "+stream, err)
 	}

@@ -56,7 +56,7 @@ func (j *Journal) connect() error {
 		j.writer.gathers = make(map[string]*gather)
 	}
 	j.line = &line{out: j.writer, patience: j.cfg.Patience, lost: j.lost, metrics: metrics, hurried: make(chan struct{})}
-	j.live = newLive(j.sub, j.log)
+	j.live = newLive(j.sub, j.line, j.log)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -75,14 +76,8 @@ func (j *Journal) Last(ctx context.Context, channel string) (uint64, error) {
 	if err := event.CheckChannel(channel); err != nil {
 		return 0, err
 	}
-	m, err := j.streams[streamEvents].GetLastMsgForSubject(ctx, j.eventSubject(channel))
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return 0, nil
-	case err != nil:
-		return 0, j.fail("reading the last event of "+channel, err)
-	}
-	return m.Sequence, nil
+	last, err := j.newest(ctx, streamEvents, j.eventSubject(channel))
+	return last, j.fail("reading the last event of "+channel, err)
 }
 
 // EventAt returns the event with that sequence, or ErrNotFound.
@@ -107,5 +102,10 @@ func (j *Journal) get(ctx context.Context, stream string, seq uint64) (*jetstrea
 		return nil, fmt.Errorf("%s: %w", doing, ErrNotFound)
 	}
 	m, err := j.streams[stream].GetMsg(ctx, seq)
+	if j.replicated() && errors.Is(kindOf(err), ErrNotFound) { // the copy that answered may be behind
+		var of stored
+		of, err = j.leaders(ctx, stream, `"seq":`+strconv.FormatUint(seq, 10))
+		m = &jetstream.RawStreamMsg{Subject: of.Subject, Sequence: of.Seq, Data: of.Data}
+	}
 	return m, j.fail(doing, err)
 }

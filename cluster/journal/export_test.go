@@ -94,3 +94,8 @@ func ChooseSizes(cfg Config, room int64) (store int64, streams [4]int64, buckets
 func (j *Journal) Move(ctx context.Context, ds ...*event.Delivery) error {
 	return j.putWork(ctx, "releasing", heldPrefix, j.workSubject, ds)
 }
+
+// DeleteEvent deletes one event.
+func (j *Journal) DeleteEvent(ctx context.Context, seq uint64) error {
+	return j.remove(ctx, streamEvents, seq)
+}

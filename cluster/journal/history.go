@@ -9,7 +9,8 @@ import (
 )
 
 // History returns up to limit events of a channel with a sequence above after, ascending. The first
-// one's Prev is 0. Events older than the log keeps are gone.
+// one's Prev is 0. Events older than the log keeps are gone. What was appended before the call is there,
+// whichever copy of the log answers.
 func (j *Journal) History(ctx context.Context, channel string, after uint64, limit int) ([]Entry, error) {
 	if err := event.CheckChannel(channel); err != nil {
 		return nil, err
@@ -19,14 +20,14 @@ func (j *Journal) History(ctx context.Context, channel string, after uint64, lim
 }
 
 // HistoryFrom returns up to limit events with a sequence above after, ascending, of all channels that the
-// pattern selects. Their Prev is 0.
+// pattern selects. Their Prev is 0. The newest ones may be missing, and are there when it is called again.
 func (j *Journal) HistoryFrom(ctx context.Context, pattern string, after uint64, limit int) ([]Entry, error) {
 	subject, err := eventsSubject(pattern)
 	if err != nil {
 		return nil, err
 	}
 	var entries []Entry
-	err = j.scan(ctx, streamEvents, subject, after, limit, func(m *jetstream.RawStreamMsg) {
+	_, _, err = j.scanHere(ctx, streamEvents, subject, after, limit, func(m *jetstream.RawStreamMsg) {
 		entries = append(entries, Entry{Seq: m.Sequence, Channel: channelOfEvent(m.Subject), Data: m.Data})
 	})
 	return entries, j.fail("reading the events of "+pattern, err)
@@ -129,6 +130,8 @@ func (t tail) read(ctx context.Context) ([]Entry, error) {
 			back = further(back, have, want)
 		case pending > 0:
 			low, dense = at, true
+		case t.j.replicated(): // the copy that answered may be behind
+			return t.j.history(ctx, t.subject, at, 1<<30)
 		default:
 			return entries, nil
 		}

@@ -105,23 +105,39 @@ func (l *line) put(ctx context.Context, subject, id string, data []byte) (at App
 // ride calls do, whose writes must bear repeating, until it does not fail for want of the log.
 func (l *line) ride(ctx context.Context, do func(context.Context) error) error {
 	begun := time.Now()
-	try := func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, tryTimeout)
-		defer cancel()
-		return do(ctx)
-	}
-	err := try(ctx)
+	err := l.once(ctx, do)
 	if !l.away(ctx, err) {
 		return err
 	}
+	return l.waiting(ctx, begun, 0, err, l.repeatedly(do))
+}
+
+// ask is ride for what only reads, which may wait in any number: it holds nothing.
+func (l *line) ask(ctx context.Context, do func(context.Context) error) error {
+	begun := time.Now()
+	err := l.once(ctx, do)
+	if !l.away(ctx, err) {
+		return err
+	}
+	return l.patiently(ctx, begun, err, l.repeatedly(do))
+}
+
+func (l *line) once(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	return do(ctx)
+}
+
+// repeatedly pauses before each try, longer each time.
+func (l *line) repeatedly(do func(context.Context) error) func(context.Context, error) error {
 	pause := minTryPause
-	return l.waiting(ctx, begun, 0, err, func(ctx context.Context, _ error) error {
+	return func(ctx context.Context, _ error) error {
 		if err := l.pause(ctx, pause); err != nil {
 			return err
 		}
 		pause = min(2*pause, maxTryPause)
-		return try(ctx)
-	})
+		return l.once(ctx, do)
+	}
 }
 
 // away reports whether to wait for the log because of err.
@@ -129,8 +145,7 @@ func (l *line) away(ctx context.Context, err error) bool {
 	return err != nil && ctx.Err() == nil && (errors.Is(err, ErrUnavailable) || errors.Is(kindOf(err), ErrUnavailable)) && !l.lost()
 }
 
-// waiting calls try, with why the last one failed, until the log is not away or nothing more is to be
-// waited for.
+// waiting is patiently for what takes a place among those that wait.
 func (l *line) waiting(ctx context.Context, begun time.Time, size int, cause error, try func(context.Context, error) error) (err error) {
 	if full := l.enter(size); full != nil {
 		l.metrics.waited.WithLabelValues("refused").Inc()
@@ -140,6 +155,12 @@ func (l *line) waiting(ctx context.Context, begun time.Time, size int, cause err
 		l.leave(size)
 		l.metrics.tell(err)
 	}()
+	return l.patiently(ctx, begun, cause, try)
+}
+
+// patiently calls try, with why the last one failed, until the log is not away or nothing more is to be
+// waited for.
+func (l *line) patiently(ctx context.Context, begun time.Time, cause error, try func(context.Context, error) error) (err error) {
 	riding, cancel := context.WithDeadlineCause(ctx, begun.Add(l.patience), errPatience)
 	defer cancel()
 	for {

@@ -29,6 +29,7 @@ type Entry struct {
 // lanes, each a goroutine, so that ten thousand subscriptions need no ten thousand goroutines.
 type live struct {
 	nc      *nats.Conn
+	patient *line
 	log     zerolog.Logger
 	lanes   []chan *nats.Msg
 	seed    maphash.Seed
@@ -45,8 +46,8 @@ type listener struct {
 	stopped atomic.Bool
 }
 
-func newLive(nc *nats.Conn, log zerolog.Logger) *live {
-	l := &live{nc: nc, log: log, seed: maphash.MakeSeed(), quit: make(chan struct{}), subs: make(map[*nats.Subscription]*listener)}
+func newLive(nc *nats.Conn, patient *line, log zerolog.Logger) *live {
+	l := &live{nc: nc, patient: patient, log: log, seed: maphash.MakeSeed(), quit: make(chan struct{}), subs: make(map[*nats.Subscription]*listener)}
 	for range min(runtime.GOMAXPROCS(0), 4) {
 		lane := make(chan *nats.Msg, laneSize)
 		l.lanes = append(l.lanes, lane)
@@ -88,9 +89,8 @@ func (l *live) listen(subject string, fn func(Entry)) (func(), error) {
 			l.drop(sub)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
-	defer cancel()
-	if err := l.nc.FlushWithContext(ctx); err != nil { // until then the server may not know of it
+	// Until then the server may not know of it.
+	if err := l.patient.ask(context.Background(), l.nc.FlushWithContext); err != nil {
 		stop()
 		return nil, err
 	}

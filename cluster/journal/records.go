@@ -73,7 +73,8 @@ func (j *Journal) Records(ctx context.Context, after uint64, limit int, wait tim
 }
 
 func (j *Journal) recordsNow(ctx context.Context, after uint64, limit int) (entries []RecordEntry, last uint64, err error) {
-	err = j.scan(ctx, streamRecords, recordSubject, after, limit, func(m *jetstream.RawStreamMsg) {
+	// One that is behind tells the rest the next time.
+	_, _, err = j.scanHere(ctx, streamRecords, recordSubject, after, limit, func(m *jetstream.RawStreamMsg) {
 		last = m.Sequence
 		r, err := decodeRecord(m.Data)
 		if err != nil {

@@ -3,7 +3,9 @@ package journal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -14,17 +16,50 @@ const (
 	scanBytes = 8 * mib // bytes of one answer, about
 )
 
-// scan calls fn for up to limit messages of a subject above a sequence, ascending.
+// scan calls fn for up to limit messages of a subject above a sequence, ascending. All that were stored before
+// the call are among them, or more than limit.
 func (j *Journal) scan(ctx context.Context, stream, subject string, after uint64, limit int, fn func(*jetstream.RawStreamMsg)) error {
-	for limit > 0 {
-		n, last, err := j.page(ctx, stream, subject, after, limit, fn)
-		if err != nil || last.pending == 0 {
+	if !j.replicated() {
+		_, _, err := j.scanHere(ctx, stream, subject, after, limit, fn)
+		return err
+	}
+	for pause := minLag; ; pause = min(2*pause, maxLag) {
+		// Asked anew each time: a message may have been deleted meanwhile.
+		newest, err := j.newest(ctx, stream, subject)
+		if err != nil || newest <= after {
 			return err
 		}
-		after = last.seq
-		limit -= n
+		n, last, err := j.scanHere(ctx, stream, subject, after, limit, fn)
+		after, limit = max(after, last), limit-n
+		if err != nil || limit == 0 || after >= newest {
+			return err
+		}
+		if wait(ctx, pause); ctx.Err() != nil {
+			return fmt.Errorf("%w: a copy of %s has not got to %d yet: %w", ErrUnavailable, stream, newest, ctx.Err())
+		}
 	}
-	return nil
+}
+
+// How long to wait for a copy that is behind, at first and at most.
+const (
+	minLag = 2 * time.Millisecond
+	maxLag = 250 * time.Millisecond
+)
+
+// replicated reports that streams have copies, any of which may answer, and be behind.
+func (j *Journal) replicated() bool { return j.cfg.Replicas > 1 }
+
+// scanHere is scan of whatever copy answers. It returns how many messages there were, and the last one's sequence.
+func (j *Journal) scanHere(ctx context.Context, stream, subject string, after uint64, limit int, fn func(*jetstream.RawStreamMsg)) (n int, last uint64, err error) {
+	for n < limit {
+		some, end, err := j.page(ctx, stream, subject, after, limit-n, fn)
+		n, last = n+some, max(last, end.seq)
+		if err != nil || end.pending == 0 {
+			return n, last, err
+		}
+		after = end.seq
+	}
+	return n, last, nil
 }
 
 type position struct{ seq, pending uint64 }
@@ -38,7 +73,7 @@ func (j *Journal) page(ctx context.Context, stream, subject string, after uint64
 	}
 	for m, err := range msgs {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
-			return n, position{}, nil
+			return n, position{seq: last.seq}, nil
 		}
 		if err != nil {
 			return n, last, err

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,12 +29,6 @@ func (j *Journal) ParkedIntegrations(ctx context.Context, shard int) ([]string, 
 // queue, given out or not; 0 when there is none. After a take-over, what was given out before comes
 // again up to there.
 func (j *Journal) LastWork(ctx context.Context, integration string) (uint64, error) {
-	m, err := j.streams[streamWork].GetLastMsgForSubject(ctx, j.workSubjectOf(integration))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, j.fail("looking for the newest delivery of "+integration, err)
-	}
-	return m.Sequence, nil
+	last, err := j.newest(ctx, streamWork, j.workSubjectOf(integration))
+	return last, j.fail("looking for the newest delivery of "+integration, err)
 }
