@@ -135,3 +135,24 @@ func BenchmarkHistory(b *testing.B) {
 		}
 	}
 }
+
+// What a look for missed events costs an edge with 10,000 channels, by how many have news.
+func BenchmarkNews(b *testing.B) {
+	j := open(b)
+	const channels = 10_000
+	var all []string
+	for i := range channels {
+		all = append(all, fmt.Sprintf("supplier:dashboard:%d", i))
+	}
+	fill(b, j, 3*channels, channels)
+	for _, changed := range []uint64{0, 100, 1000, channels} {
+		b.Run(fmt.Sprint(changed), func(b *testing.B) {
+			for b.Loop() {
+				newest, _, err := j.News(b.Context(), all, 3*channels-changed)
+				if err != nil || len(newest) != int(changed) {
+					b.Fatalf("%d have news, %v", len(newest), err)
+				}
+			}
+		})
+	}
+}

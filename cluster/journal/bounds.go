@@ -19,7 +19,7 @@ func (j *Journal) RecordBounds(ctx context.Context) (first, last uint64, err err
 
 func (j *Journal) bounds(ctx context.Context, stream string) (first, last uint64, err error) {
 	var info *jetstream.StreamInfo
-	err = j.line.ask(ctx, func(ctx context.Context) (err error) {
+	err = j.line.ask(ctx, tryTimeout, func(ctx context.Context) (err error) {
 		info, err = j.streams[stream].Info(ctx)
 		return err
 	})

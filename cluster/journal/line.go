@@ -105,38 +105,32 @@ func (l *line) put(ctx context.Context, subject, id string, data []byte) (at App
 // ride calls do, whose writes must bear repeating, until it does not fail for want of the log.
 func (l *line) ride(ctx context.Context, do func(context.Context) error) error {
 	begun := time.Now()
-	err := l.once(ctx, do)
+	err := bounded(ctx, tryTimeout, do)
 	if !l.away(ctx, err) {
 		return err
 	}
-	return l.waiting(ctx, begun, 0, err, l.repeatedly(do))
+	return l.waiting(ctx, begun, 0, err, l.repeatedly(tryTimeout, do))
 }
 
-// ask is ride for what only reads, which may wait in any number: it holds nothing.
-func (l *line) ask(ctx context.Context, do func(context.Context) error) error {
+// ask is ride for what only reads, which may wait in any number, as it holds nothing. One try may take so long.
+func (l *line) ask(ctx context.Context, within time.Duration, do func(context.Context) error) error {
 	begun := time.Now()
-	err := l.once(ctx, do)
+	err := bounded(ctx, within, do)
 	if !l.away(ctx, err) {
 		return err
 	}
-	return l.patiently(ctx, begun, err, l.repeatedly(do))
-}
-
-func (l *line) once(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
-	defer cancel()
-	return do(ctx)
+	return l.patiently(ctx, begun, err, l.repeatedly(within, do))
 }
 
 // repeatedly pauses before each try, longer each time.
-func (l *line) repeatedly(do func(context.Context) error) func(context.Context, error) error {
+func (l *line) repeatedly(within time.Duration, do func(context.Context) error) func(context.Context, error) error {
 	pause := minTryPause
 	return func(ctx context.Context, _ error) error {
 		if err := l.pause(ctx, pause); err != nil {
 			return err
 		}
 		pause = min(2*pause, maxTryPause)
-		return l.once(ctx, do)
+		return bounded(ctx, within, do)
 	}
 }
 

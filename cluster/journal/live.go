@@ -90,7 +90,7 @@ func (l *live) listen(subject string, fn func(Entry)) (func(), error) {
 		}
 	}
 	// Until then the server may not know of it.
-	if err := l.patient.ask(context.Background(), l.nc.FlushWithContext); err != nil {
+	if err := l.patient.ask(context.Background(), tryTimeout, l.nc.FlushWithContext); err != nil {
 		stop()
 		return nil, err
 	}

@@ -135,7 +135,7 @@ func (j *Journal) leaders(ctx context.Context, stream, which string) (stored, er
 		Error   *jetstream.APIError `json:"error"`
 		Message stored              `json:"message"`
 	}
-	err := j.line.ask(ctx, func(ctx context.Context) error {
+	err := j.line.ask(ctx, tryTimeout, func(ctx context.Context) error {
 		m, err := j.query.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, []byte("{"+which+"}"))
 		if err != nil {
 			return err

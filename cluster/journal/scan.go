@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,8 +65,20 @@ func (j *Journal) scanHere(ctx context.Context, stream, subject string, after ui
 
 type position struct{ seq, pending uint64 }
 
-// page is one request of scan. It tells where it ended and how many messages follow.
+// page is one request of scan, made again while the log is away. It tells where it ended and how many messages
+// follow.
 func (j *Journal) page(ctx context.Context, stream, subject string, after uint64, limit int, fn func(*jetstream.RawStreamMsg)) (n int, last position, err error) {
+	var begun error // what broke off a page whose first messages were given to fn
+	err = j.line.ask(ctx, apiTimeout, func(ctx context.Context) (err error) {
+		if n, last, err = j.pageOnce(ctx, stream, subject, after, limit, fn); n > 0 {
+			begun, err = err, nil
+		}
+		return err
+	})
+	return n, last, cmp.Or(err, begun)
+}
+
+func (j *Journal) pageOnce(ctx context.Context, stream, subject string, after uint64, limit int, fn func(*jetstream.RawStreamMsg)) (n int, last position, err error) {
 	msgs, err := jetstreamext.GetBatch(ctx, j.reader, stream, limit,
 		jetstreamext.GetBatchSeq(after+1), jetstreamext.GetBatchSubject(subject), jetstreamext.GetBatchMaxBytes(scanBytes))
 	if err != nil {

@@ -23,9 +23,15 @@ const Path = "/connection/websocket"
 type Feed interface {
 	Epoch() string
 	Live(pattern string, fn func(journal.Entry)) (stop func(), err error)
+	// Resumed is closed when the connection over which live entries come was lost and is back.
+	Resumed() <-chan struct{}
+	// News tells which of the channels have entries above a sequence, and the newest one's; it is complete
+	// up to the sequence that it returns.
+	News(ctx context.Context, channels []string, after uint64) (newest map[string]uint64, upTo uint64, err error)
 }
 
-// History is the stored side of the log. Bounds returns the first sequence that the log still holds
+// History is the stored side of the log. History and HistoryLast return what was appended before they were
+// called. Bounds returns the first sequence that the log still holds
 // and its last one; first is last+1 when it holds none. HasEvent reports whether it still holds one.
 type History interface {
 	Bounds(ctx context.Context) (first, last uint64, err error)
@@ -79,7 +85,7 @@ type Config struct {
 	CommandTimeout time.Duration
 	// ExpiryGrace is how long after its token's expiry a connection may still refresh it; default 25 s.
 	ExpiryGrace time.Duration
-	// CheckInterval is between two looks for entries that got lost on their way here; default 30 s.
+	// CheckInterval is between two looks for entries that got lost on their way here; default 2 s.
 	CheckInterval time.Duration
 	// CloseTimeout is how long the last write and the peer's close frame may take; default 1 s.
 	CloseTimeout time.Duration
@@ -109,7 +115,7 @@ func (c Config) WithDefaults() Config {
 	c.ConnectTimeout = or(c.ConnectTimeout, 10*time.Second)
 	c.CommandTimeout = or(c.CommandTimeout, 20*time.Second)
 	c.ExpiryGrace = or(c.ExpiryGrace, 25*time.Second)
-	c.CheckInterval = or(c.CheckInterval, 30*time.Second)
+	c.CheckInterval = or(c.CheckInterval, 2*time.Second)
 	c.CloseTimeout = or(c.CloseTimeout, time.Second)
 	c.MaxConnections = or(c.MaxConnections, 20_000)
 	c.MaxSubscriptions = or(c.MaxSubscriptions, 256)

@@ -37,6 +37,7 @@
 //
 // One a connection reads it and runs its commands in order; a second exists while something is being
 // written to it. A feed has none of its own, except one while it mends a gap; one for all feeds looks
-// every 30 s for entries that got lost with none after them to show it. Timers ping, and end what is
+// every 2 s, and when the connection to the log is back, for entries that got lost with none after them to
+// show it; it costs one request as long as nothing was appended. Timers ping, and end what is
 // silent or expired. Shutdown ends all of them and waits.
 package ws

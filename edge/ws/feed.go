@@ -19,7 +19,7 @@ const maxHeld = 16 << 20
 const (
 	repairTries   = 6
 	repairPause   = 20 * time.Millisecond
-	repairTimeout = 10 * time.Second
+	repairTimeout = 30 * time.Second // longer than the log takes to elect a leader
 )
 
 var (
@@ -41,9 +41,11 @@ type feed struct {
 	opened  chan struct{} // closed when opening ended
 	err     error         // of opening; read after opened
 	holders int           // guarded by hub.mu
+	swept   uint64        // the log was looked through up to there for what the feed was not shown; the sweep's alone
 
 	mu     sync.Mutex
 	subs   []*subscription
+	first  uint64 // where the log ended when the feed was opened
 	last   uint64 // all entries of the channel up to here were fanned out or are from before the feed
 	newest uint64 // the newest entry that was fanned out; 0: none yet
 	// While holding, entries are kept: the feed is opening, or a gap is being read.
@@ -75,7 +77,7 @@ func (f *feed) open(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stop = stop
-	f.last = last
+	f.first, f.last = last, last
 	if !f.pattern {
 		f.release()
 	}
@@ -176,7 +178,8 @@ func (f *feed) readGap(ctx context.Context) error {
 			return err
 		}
 		page, err := f.hub.journal.History(ctx, f.name, at, pageSize)
-		if err != nil {
+		away := errors.Is(err, journal.ErrUnavailable) && ctx.Err() == nil
+		if err != nil && !away {
 			return err
 		}
 		if f.fill(page) >= upTo {
@@ -185,12 +188,12 @@ func (f *feed) readGap(ctx context.Context) error {
 		if len(page) == pageSize {
 			continue
 		}
-		if try++; try > repairTries {
+		if try++; try > repairTries && !away {
 			return fmt.Errorf("%w: entry %d", errNotThere, upTo)
 		}
 		select {
 		case <-time.After(pause):
-			pause *= 2
+			pause = min(2*pause, time.Second)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -13,6 +13,7 @@ type Relay struct {
 	to    string
 	ln    net.Listener
 	mute  atomic.Bool
+	shut  atomic.Bool
 	block atomic.Pointer[[]byte]
 	live  sync.WaitGroup
 
@@ -51,6 +52,14 @@ func (r *Relay) Suppress(text string) {
 	r.block.Store(&b)
 }
 
+// Shut ends all connections and takes no new ones, or takes them again.
+func (r *Relay) Shut(on bool) {
+	r.shut.Store(on)
+	if on {
+		r.Cut()
+	}
+}
+
 // Cut ends all connections.
 func (r *Relay) Cut() {
 	r.mu.Lock()
@@ -74,6 +83,10 @@ func (r *Relay) accept() {
 		client, err := r.ln.Accept()
 		if err != nil {
 			return
+		}
+		if r.shut.Load() {
+			_ = client.Close()
+			continue
 		}
 		server, err := net.Dial("tcp", r.to) //nolint:noctx // it listens, or does not, at once
 		if err != nil {
