@@ -69,7 +69,7 @@ func (w *Window) Add(now time.Time, age time.Duration, n int) {
 	}
 	count := &w.counts[(slot-back)%int64(len(w.counts))]
 	n = min(max(n, 0), math.MaxInt32-int(*count))
-	*count += uint32(n) //nolint:gosec // bounded in the line before
+	*count += uint32(n)
 	w.total += n
 }
 

@@ -202,7 +202,7 @@ func (l *line) stand(w *waiter, failed bool) (Appended, error) {
 	}
 	at, _ := slices.BinarySearchFunc(l.queue, w.turn, func(o *waiter, turn uint64) int { return cmp.Compare(o.turn, turn) })
 	l.queue = slices.Insert(l.queue, at, w)
-	l.standing.Store(int32(len(l.queue))) //nolint:gosec // at most maxWaiting
+	l.standing.Store(int32(len(l.queue)))
 	l.stalled = l.stalled || failed
 	if !l.served {
 		l.served = true
@@ -238,7 +238,7 @@ func (l *line) remove(w *waiter) bool {
 	at := slices.Index(l.queue, w)
 	if at >= 0 {
 		l.queue = slices.Delete(l.queue, at, at+1)
-		l.standing.Store(int32(len(l.queue))) //nolint:gosec // at most maxWaiting
+		l.standing.Store(int32(len(l.queue)))
 	}
 	return at >= 0
 }
@@ -255,16 +255,19 @@ func (l *line) serve() {
 			l.pass(w)
 			pause = minTryPause
 		case l.pause(context.Background(), pause) != nil:
-			// Whoever stands here leaves by itself.
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.served = false
+			l.leaveUnserved() // whoever stands here goes by itself
 			return
 		default:
 			l.try(w)
 			pause = min(2*pause, maxTryPause)
 		}
 	}
+}
+
+func (l *line) leaveUnserved() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.served = false
 }
 
 // first returns who is first in line, and takes it out where the log is not known to be away.
@@ -279,7 +282,7 @@ func (l *line) first() (w *waiter, stalled bool) {
 	if !l.stalled {
 		l.queue[0] = nil
 		l.queue = l.queue[1:]
-		l.standing.Store(int32(len(l.queue))) //nolint:gosec // at most maxWaiting
+		l.standing.Store(int32(len(l.queue)))
 	}
 	return w, l.stalled
 }

@@ -49,7 +49,7 @@ type appended struct {
 }
 
 // begin appends an event and returns once it waits in line.
-func begin(t *testing.T, j *journal.Journal, reg *prometheus.Registry, ctx context.Context, ev *event.Event) <-chan appended {
+func begin(ctx context.Context, t *testing.T, j *journal.Journal, reg *prometheus.Registry, ev *event.Event) <-chan appended {
 	t.Helper()
 	before := gauge(t, reg, "wedsync_log_waiting")
 	done := make(chan appended, 1)
@@ -126,11 +126,11 @@ func TestLineKeepsItsOrder(t *testing.T) {
 	n.stop()
 	var waiting []<-chan appended
 	for i := range 30 {
-		waiting = append(waiting, begin(t, j, reg, t.Context(), newEvent(fmt.Sprint("c:", i%3))))
+		waiting = append(waiting, begin(t.Context(), t, j, reg, newEvent(fmt.Sprint("c:", i%3))))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	gone := begin(t, j, reg, ctx, newEvent("c:0"))
-	waiting = append(waiting, begin(t, j, reg, t.Context(), newEvent("c:0")))
+	gone := begin(ctx, t, j, reg, newEvent("c:0"))
+	waiting = append(waiting, begin(t.Context(), t, j, reg, newEvent("c:0")))
 	cancel()
 	if a := receive(t, gone); !errors.Is(a.err, context.Canceled) {
 		t.Errorf("who has gone is told %v", a.err)
@@ -220,7 +220,7 @@ func TestStopWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.stop()
-	waiting := begin(t, j, reg, t.Context(), newEvent("a:b"))
+	waiting := begin(t.Context(), t, j, reg, newEvent("a:b"))
 	put := make(chan error, 1)
 	go func() { _, err := answers.Patient().Put(t.Context(), "k", nil); put <- err }()
 	waitFor(t, func() bool { return gauge(t, reg, "wedsync_log_waiting") == 2 })
@@ -306,7 +306,7 @@ func TestAcknowledgementLost(t *testing.T) {
 	relay.Cut()
 	other := *before
 	other.AcceptedAt = other.AcceptedAt.Add(time.Second)
-	again := begin(t, j, reg, t.Context(), &other)
+	again := begin(t.Context(), t, j, reg, &other)
 	relay.Mute(false)
 	relay.Cut()
 	if a := receive(t, lost); a.err != nil || a.at != (journal.Appended{Seq: 2}) {

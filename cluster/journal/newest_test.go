@@ -23,6 +23,7 @@ func news(t *testing.T, j *journal.Journal, channels []string, after uint64) (ma
 func TestNews(t *testing.T) {
 	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
 		if got, upTo := news(t, j, []string{"c:1"}, 0); len(got) != 0 || upTo != 0 {
 			t.Errorf("of an empty log: %v up to %d", got, upTo)
 		}

@@ -24,6 +24,7 @@ func (j *Journal) scan(ctx context.Context, stream, subject string, after uint64
 		_, _, err := j.scanHere(ctx, stream, subject, after, limit, fn)
 		return err
 	}
+	end := time.Now().Add(j.cfg.Patience)
 	for pause := minLag; ; pause = min(2*pause, maxLag) {
 		// Asked anew each time: a message may have been deleted meanwhile.
 		newest, err := j.newest(ctx, stream, subject)
@@ -35,8 +36,8 @@ func (j *Journal) scan(ctx context.Context, stream, subject string, after uint64
 		if err != nil || limit == 0 || after >= newest {
 			return err
 		}
-		if wait(ctx, pause); ctx.Err() != nil {
-			return fmt.Errorf("%w: a copy of %s has not got to %d yet: %w", ErrUnavailable, stream, newest, ctx.Err())
+		if wait(ctx, pause); ctx.Err() != nil || time.Now().After(end) {
+			return fmt.Errorf("%w: a copy of %s has got to %d only, not to %d", ErrUnavailable, stream, after, newest)
 		}
 	}
 }

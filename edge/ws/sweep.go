@@ -124,13 +124,18 @@ func (f *feed) catchUp(ctx context.Context, upTo uint64) error {
 		if err != nil {
 			return err
 		}
-		if len(entries) == 0 { // they were erased meanwhile
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.last = max(f.last, upTo)
+		if len(entries) == 0 {
+			f.skip(upTo)
 			return nil
 		}
 		f.hub.metrics.gaps.WithLabelValues("mended").Inc()
 		f.fill(entries)
 	}
+}
+
+// skip moves the feed past entries that were erased before it was shown them.
+func (f *feed) skip(upTo uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = max(f.last, upTo)
 }
