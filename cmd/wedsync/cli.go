@@ -36,6 +36,7 @@ type cli struct {
 	Audit        auditCmd        `cmd:"" help:"Find who did what, when, from where and with which outcome."`
 	Members      membersCmd      `cmd:"" help:"List the nodes of a cluster: what each does and how it stands."`
 	Drain        drainCmd        `cmd:"" help:"Hand a node's shards over to the others, before it is stopped for long."`
+	ClusterKeys  clusterKeysCmd  `cmd:"" help:"Replace the key that the nodes of a cluster share."`
 	MasterKey    masterKeyCmd    `cmd:"" help:"Replace the key that seals the vendors' secrets."`
 	Erase        eraseCmd        `cmd:"" help:"Remove a couple's personal data from the log and from ClickHouse."`
 	Version      versionCmd      `cmd:"" help:"Print the version."`

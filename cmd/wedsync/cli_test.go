@@ -93,7 +93,7 @@ func TestHelpTellsWhatThereIs(t *testing.T) {
 		if got.code != exitOK || got.errors != "" {
 			t.Errorf("%q: %+v", args, got)
 		}
-		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "deliveries", "keys", "audit", "members", "drain", "master-key", "erase", "version"} {
+		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "deliveries", "keys", "audit", "members", "drain", "cluster-keys", "master-key", "erase", "version"} {
 			if !strings.Contains(got.out, "\n  "+name+" ") {
 				t.Errorf("%q does not list %s", args, name)
 			}
@@ -177,6 +177,10 @@ func TestEveryCommandNeedsANode(t *testing.T) {
 		{"members"},
 		{"members", "remove", "a"},
 		{"drain"},
+		{"cluster-keys"},
+		{"cluster-keys", "add", "0000000000000000000000000000000000000000000"},
+		{"cluster-keys", "use", "a"},
+		{"cluster-keys", "remove", "a"},
 		{"erase", "c1", "--yes"},
 		{"deliveries"},
 		{"deliveries", "show", "a"},

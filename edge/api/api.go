@@ -44,6 +44,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	a.routeKeys(h)
 	a.routeWeddings(h)
 	a.routeMembers(h)
+	a.routeClusterKeys(h)
 	a.routeAbout(h)
 	mux.HandleFunc("POST /api/channels/{name}/publish", a.publish)
 	document(h.OpenAPI())

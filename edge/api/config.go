@@ -39,6 +39,13 @@ type (
 		Peers(ctx context.Context) ([]journal.Peer, error)
 		RemovePeer(ctx context.Context, name string) error
 	}
+	// ClusterKeys are the keys that nodes share, on all nodes; *cluster.Rotation is one.
+	ClusterKeys interface {
+		List(ctx context.Context) ([]cluster.NodeKeys, error)
+		Add(ctx context.Context, k cluster.Key) ([]cluster.NodeKeys, error)
+		Use(ctx context.Context, id string) ([]cluster.NodeKeys, error)
+		Remove(ctx context.Context, id string) ([]cluster.NodeKeys, error)
+	}
 	// Members are the nodes; *cluster.Gossip is one, and *cluster.Solo.
 	Members interface{ View() *cluster.View }
 	// Events are read by their place in the log, and over channels.
@@ -142,6 +149,7 @@ var (
 	_ Publisher    = (*ingest.Ingest)(nil)
 	_ History      = (*journal.Journal)(nil)
 	_ Members      = (*cluster.Gossip)(nil)
+	_ ClusterKeys  = (*cluster.Rotation)(nil)
 	_ Dead         = (*journal.Journal)(nil)
 	_ Integrations = (*registry.Registry)(nil)
 	_ Controls     = (*registry.Registry)(nil)
@@ -169,6 +177,8 @@ type Config struct {
 	Answers      Answers // to writes with an idempotency key
 	// Drain has other nodes take this one's shards over, for good, and returns when they can.
 	Drain func(ctx context.Context) error
+	// ClusterKeys are nil where the node is alone.
+	ClusterKeys ClusterKeys
 	// Analytics returns the store, or nil while there is none. Default: there is none.
 	Analytics func() Analytics
 

@@ -52,13 +52,17 @@ func crossings(dead uint64, key string) map[string]crossing {
 		"problems": {public: true}, "vendors": {public: true}, "list-scopes": {public: true},
 		"receive-webhook": hook, "webhook-handshake": hook, "channel-event": hook, // signed by the integration's own secret
 
-		"status":        {path: "/api/status", refused: problem.ScopeMissing},
-		"master-key":    {path: "/api/master-key", refused: problem.ScopeMissing},
-		"members":       {path: "/api/cluster/members", refused: problem.ScopeMissing},
-		"remove-member": {path: "/api/cluster/members/n2", refused: problem.ScopeMissing},
-		"drain":         {path: "/api/cluster/drain", refused: problem.ScopeMissing},
-		"erase-wedding": {path: "/api/weddings/c1/erase", body: `{}`, refused: problem.ScopeMissing},
-		"slo":           {path: "/api/slo?by=integration"},
+		"status":             {path: "/api/status", refused: problem.ScopeMissing},
+		"master-key":         {path: "/api/master-key", refused: problem.ScopeMissing},
+		"members":            {path: "/api/cluster/members", refused: problem.ScopeMissing},
+		"remove-member":      {path: "/api/cluster/members/n2", refused: problem.ScopeMissing},
+		"cluster-keys":       {path: "/api/cluster/keys", refused: problem.ScopeMissing},
+		"add-cluster-key":    {path: "/api/cluster/keys", body: `{"key":"` + secretA + `"}`, refused: problem.ScopeMissing},
+		"use-cluster-key":    {path: "/api/cluster/keys/0123456789/use", refused: problem.ScopeMissing},
+		"remove-cluster-key": {path: "/api/cluster/keys/0123456789", refused: problem.ScopeMissing},
+		"drain":              {path: "/api/cluster/drain", refused: problem.ScopeMissing},
+		"erase-wedding":      {path: "/api/weddings/c1/erase", body: `{}`, refused: problem.ScopeMissing},
+		"slo":                {path: "/api/slo?by=integration"},
 
 		"publish": {
 			path: "/api/channels/%s/publish", body: `{"type":"a.b","payload":{}}`,

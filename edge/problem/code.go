@@ -101,6 +101,11 @@ const (
 	MemberUnknown = "member_unknown"
 	MemberAlive   = "member_alive"
 	NoSuccessor   = "no_successor"
+	NodeAlone     = "node_alone"
+	NodesDiffer   = "nodes_differ"
+
+	// ClusterKeyUnknown says that no node has the key.
+	ClusterKeyUnknown = "cluster_key_unknown"
 
 	// Asking again.
 	IdempotencyReused = "idempotency_key_reused"
@@ -235,6 +240,10 @@ var table = map[string]Kind{
 	MemberUnknown: {Status: 404, Title: "There is no node of that name"},
 	MemberAlive:   {Status: 409, Title: "The node is alive"},
 	NoSuccessor:   {Status: 409, Title: "No other node can take the shards over"},
+	NodeAlone:     {Status: 409, Title: "The node is not one of several"},
+	NodesDiffer:   {Status: 409, Title: "Not all nodes are ready for it, or have done it"},
+
+	ClusterKeyUnknown: {Status: 404, Title: "No node has a cluster key of that id"},
 
 	IdempotencyReused: {Status: 422, Title: "The idempotency key was used for another request"},
 	IdempotencyBusy:   {Status: 409, Title: "A request with that idempotency key is under way"},
