@@ -21,6 +21,10 @@ func (in *integration) try(t *task, probe bool) {
 	d, work, parkSeq := t.d, t.work, t.parkSeq
 	number, before, r := t.made+1, t.unrecorded(), in.record(d)
 	sent := in.work(func(ctx context.Context) any {
+		if !in.t.valid() { // this node may have been stopped for a while just now
+			in.sys.gate.Release(in.id)
+			return withheld{incarnation: in.incarnation, task: t, probe: probe}
+		}
 		attempt, verdict, heard := in.sys.exchange(ctx, conn, d, timeout)
 		in.sys.gate.Release(in.id)
 		if ctx.Err() != nil {
@@ -34,7 +38,7 @@ func (in *integration) try(t *task, probe bool) {
 			return m
 		}
 		r.Result = &event.Result{Outcome: event.Delivered, FinishedAt: attempt.StartedAt.Add(time.Duration(attempt.Duration)), Attempts: number}
-		if in.sys.finish(ctx, ending{delivery: d, record: r, kept: verdict.Kept, work: work, parkSeq: parkSeq}) != nil {
+		if in.t.finish(ctx, ending{delivery: d, record: r, kept: verdict.Kept, work: work, parkSeq: parkSeq}) != nil {
 			return nil
 		}
 		return m

@@ -23,6 +23,7 @@ type channel struct {
 	bag         *channelBag
 	incarnation uint64
 	self        *actor.PID
+	committing  bool // a worker routes the oldest event
 }
 
 // channelBag is what a channel's actor holds of the log: events not yet acknowledged, oldest first.
@@ -56,6 +57,8 @@ func (ch *channel) Receive(c actor.Context) {
 			ch.bag.noneHeld = m.noneHeld
 			ch.routed(m.err)
 		}
+	case resume:
+		ch.route()
 	case askIdle:
 		if len(ch.bag.queue) == 0 {
 			c.Send(c.Parent(), idle{child: ch.child, seen: ch.bag.seen})
@@ -65,11 +68,11 @@ func (ch *channel) Receive(c actor.Context) {
 
 // route works on the oldest event until one needs the log.
 func (ch *channel) route() {
-	for len(ch.bag.queue) > 0 && ch.t.routes() {
+	for len(ch.bag.queue) > 0 && !ch.committing && ch.t.routes() {
 		plan := ch.t.sys.plan(ch.bag.queue[0].Event)
 		if !plan.empty() {
 			plan.noneHeld = ch.bag.noneHeld
-			ch.t.crew.Go(func(ctx context.Context) { ch.commit(ctx, plan) })
+			ch.committing = ch.t.crew.Go(func(ctx context.Context) { ch.commit(ctx, plan) })
 			return
 		}
 		ch.done()
@@ -78,7 +81,7 @@ func (ch *channel) route() {
 
 // commit writes the plan into the log, again and again until it is there: each write is idempotent.
 func (ch *channel) commit(ctx context.Context, plan *plan) {
-	err := ch.t.sys.persist(ctx, "routing an event", plan.commit)
+	err := ch.t.persist(ctx, "routing an event", plan.commit)
 	ch.t.sys.root.Send(ch.self, routed{ch.incarnation, plan.noneHeld, err})
 }
 
@@ -86,6 +89,7 @@ func (ch *channel) routed(err error) {
 	if err != nil {
 		return // the tenure ends; the event comes back to the next owner
 	}
+	ch.committing = false
 	ch.done()
 	ch.route()
 }

@@ -32,7 +32,7 @@ type Placement interface {
 
 // Config is what a System is made of. The first five are required.
 type Config struct {
-	Node      string             // stable name of this node: the holder of its leases
+	Node      string             // stable name of this node, as the journal has it
 	Journal   *journal.Journal   // the log
 	Registry  *registry.Registry // integrations and mappings
 	Caller    Caller             // makes the calls to vendors
@@ -49,7 +49,6 @@ type Config struct {
 	ParkLimit      time.Duration          // how long a delivery may wait, likewise; default 24 h
 	PassivateAfter time.Duration          // an actor without work is stopped after this; default 1 min
 	ProbeEvery     time.Duration          // an integration with an actor has its vendor probed so often; default 1 min
-	LeaseTTL       time.Duration          // of a shard's lease, renewed every third of it; default 10 s
 	Breaker        delivery.BreakerConfig // defaults as there
 	Retry          delivery.RetryPolicy   // defaults as there
 	Restart        RestartPolicy          // defaults as there
@@ -70,7 +69,6 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.ParkLimit, 24*time.Hour)
 	setDefault(&c.PassivateAfter, time.Minute)
 	setDefault(&c.ProbeEvery, time.Minute)
-	setDefault(&c.LeaseTTL, 10*time.Second)
 	c.Breaker = c.Breaker.WithDefaults()
 	c.Retry = c.Retry.WithDefaults()
 	c.Restart = c.Restart.WithDefaults()
@@ -94,7 +92,7 @@ func (c *Config) Validate() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"Timeout": c.Timeout, "ParkLimit": c.ParkLimit, "PassivateAfter": c.PassivateAfter,
-		"ProbeEvery": c.ProbeEvery, "LeaseTTL": c.LeaseTTL,
+		"ProbeEvery": c.ProbeEvery,
 	} {
 		if d <= 0 {
 			return fmt.Errorf("actors: %s is %v; it must be above zero", name, d)

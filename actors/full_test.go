@@ -55,7 +55,7 @@ func TestLogFullOfWhatIsHeld(t *testing.T) {
 	t.Parallel()
 	clock := &wall{}
 	clock.set(t, "2027-06-13T06:59:58+02:00")
-	n := startAs(t, node{now: clock.now, workBytes: 100_000}, longLease)
+	n := startAs(t, node{now: clock.now, workBytes: 100_000})
 	s := newSink(t)
 	n.connect("studio", s)
 	if _, err := n.registry.PutMapping(t.Context(), event.Mapping{

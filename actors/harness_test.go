@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -75,7 +76,9 @@ type node struct {
 	placement *owner
 	sender    *delivery.Sender
 	keyset    []byte
+	name      string
 	dir       string
+	url       string // of a NATS server that nodes share; "": the node is alone, with its log in dir
 	metrics   *prometheus.Registry
 	workBytes int64 // of the log; 0: plenty
 	now       func() time.Time
@@ -85,7 +88,6 @@ type node struct {
 func fast(cfg *actors.Config) {
 	cfg.Breaker = delivery.BreakerConfig{Threshold: 5, OpenFor: 100 * time.Millisecond, MaxOpenFor: 300 * time.Millisecond}
 	cfg.Retry = delivery.RetryPolicy{Waits: []time.Duration{5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond}}
-	cfg.LeaseTTL = 2 * time.Second
 }
 
 func start(tb testing.TB, options ...func(*actors.Config)) *node {
@@ -105,7 +107,7 @@ func startAs(tb testing.TB, n node, options ...func(*actors.Config)) *node {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	n.t, n.dir, n.keyset, n.placement = tb, tb.TempDir(), keyset, &owner{name: "n1"}
+	n.t, n.name, n.dir, n.keyset, n.placement = tb, "n1", tb.TempDir(), keyset, &owner{name: "n1"}
 	n.boot(options...)
 	tb.Cleanup(n.shut)
 	return &n
@@ -121,7 +123,11 @@ func (n *node) boot(options ...func(*actors.Config)) {
 		log = zerolog.Nop()
 	}
 	var err error
-	if n.journal, err = journal.Open(ctx, journal.Config{Dir: n.dir, Node: "n1", Shards: 2, WorkBytes: n.workBytes, Now: n.now, Logger: log}); err != nil {
+	c := journal.Config{Dir: n.dir, URL: n.url, Node: n.name, Shards: 2, WorkBytes: n.workBytes, Logger: log}
+	if n.url != "" {
+		c.Dir = ""
+	}
+	if n.journal, err = journal.Open(ctx, c); err != nil {
 		n.t.Fatal(err)
 	}
 	sealer, err := registry.NewSealer(n.keyset)
@@ -140,7 +146,7 @@ func (n *node) boot(options ...func(*actors.Config)) {
 		n.t.Fatal(err)
 	}
 	n.sender = delivery.NewSender(delivery.SenderConfig{Guard: delivery.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})})
-	cfg := actors.Config{Node: "n1", Journal: n.journal, Registry: n.registry, Caller: n.sender, Placement: n.placement, Now: n.now, Logger: log}
+	cfg := actors.Config{Node: n.name, Journal: n.journal, Registry: n.registry, Caller: n.sender, Placement: n.placement, Now: n.now, Logger: log}
 	n.metrics = prometheus.NewRegistry()
 	cfg.Metrics = n.metrics
 	fast(&cfg)
@@ -236,6 +242,25 @@ func (n *node) health(id string, want func(event.Health) bool) event.Health {
 		case <-tick.C:
 		case <-ctx.Done():
 			n.t.Fatalf("health of %s never became as wanted; last %+v, error %v", id, last, err)
+		}
+	}
+}
+
+// emptied waits until no delivery is in the log.
+func (n *node) emptied() {
+	n.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(20 * time.Second); ; <-tick.C {
+		status, err := n.journal.Status(n.t.Context())
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		if !slices.ContainsFunc(status.Streams, func(s journal.StreamStatus) bool { return s.Name == "DL" && s.Messages > 0 }) {
+			return
+		}
+		if time.Now().After(end) {
+			n.t.Fatal("deliveries stay in the log")
 		}
 	}
 }

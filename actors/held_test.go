@@ -41,7 +41,7 @@ func TestChangedRulesKeepTheOrder(t *testing.T) {
 			n.tell("a", 1)
 			n.stored(t, 2)
 			if c.restart {
-				n.restart(longLease)
+				n.restart()
 			}
 			c.to.Recipients = []string{couple}
 			n.rules("wa", c.to)
@@ -61,7 +61,7 @@ func TestDeliverWaitsForWhatIsHeld(t *testing.T) {
 	n, clock, sim := ruled(t, "2027-06-13T06:59:58+02:00", event.Target{QuietHours: night})
 	n.rules("wa", event.Target{QuietHours: night})
 	metrics := prometheus.NewRegistry()
-	n.restart(longLease, func(cfg *actors.Config) { cfg.Metrics = metrics })
+	n.restart(func(cfg *actors.Config) { cfg.Metrics = metrics })
 	n.tell("a", 0)
 	n.stored(t, 1)
 	dawn := clock.now().Add(2 * time.Second)

@@ -99,8 +99,12 @@ func (in *integration) room() bool {
 	return why == "" && in.breaker.State() == delivery.Closed
 }
 
-// park moves what arrived into the park, the oldest first, as far as the log has room for it.
+// park moves what arrived into the park, the oldest first, as far as the log has room for it and while the lease
+// is valid.
 func (in *integration) park() {
+	if !in.t.valid() {
+		return
+	}
 	if now := in.sys.cfg.Now(); now.Before(in.parkAfter) {
 		in.wakeAt(in.parkAfter)
 		return
@@ -109,7 +113,9 @@ func (in *integration) park() {
 	in.backlog = true
 	in.parking = in.work(func(ctx context.Context) any {
 		m := parked{incarnation: in.incarnation}
-		m.count, m.err = in.sys.parkAll(ctx, works)
+		while, end := in.t.lease.Context(ctx)
+		defer end()
+		m.count, m.err = in.sys.parkAll(while, works)
 		if ctx.Err() != nil {
 			return nil // the tenure ends
 		}

@@ -105,6 +105,11 @@ func (in *integration) Receive(c actor.Context) {
 			in.attempted(m)
 			in.proceed()
 		}
+	case withheld:
+		if m.incarnation == in.incarnation {
+			in.withheld(m)
+			in.proceed()
+		}
 	case settled:
 		if m.incarnation == in.incarnation {
 			in.forget(m.task)
@@ -133,7 +138,7 @@ func (in *integration) Receive(c actor.Context) {
 	case reload:
 		in.configure()
 		in.proceed()
-	case slotFree:
+	case slotFree, resume:
 		in.proceed()
 	default:
 		in.command(c, m)

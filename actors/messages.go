@@ -23,6 +23,9 @@ type (
 		seen  uint64
 	}
 	tick struct{}
+
+	// resume tells that the lease is valid again: what was left meanwhile goes on.
+	resume struct{}
 )
 
 // To the shard, about one integration.
@@ -59,6 +62,11 @@ type (
 		incarnation uint64
 		noneHeld    bool
 		err         error
+	}
+	withheld struct { // the lease was not valid any more when the call was to be made
+		incarnation uint64
+		task        *task
+		probe       bool
 	}
 	attempted struct {
 		incarnation uint64
@@ -98,11 +106,6 @@ type (
 		shard  int
 		tenure *tenure
 		err    error
-	}
-	renewal struct {
-		shard int
-		lease journal.Lease
-		err   error
 	}
 	ended      struct{ shard int }
 	handOver   struct{ deadline time.Time }

@@ -2,9 +2,11 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
 )
 
 // The pauses between tries to write into the log, which double.
@@ -13,12 +15,12 @@ const (
 	maxPause = 2 * time.Second // after an election the work goes on within it
 )
 
-// persist writes into the log until it succeeds, with growing pauses, and gives up only with ctx:
-// what is being written must not be lost, and may be written twice.
+// persist writes into the log until it succeeds, with growing pauses, and gives up only with ctx, or a
+// lease that is lost: what is being written must not be lost, and may be written twice.
 func (s *System) persist(ctx context.Context, what string, write func(context.Context) error) error {
 	for wait := minPause; ; wait = min(2*wait, maxPause) {
 		err := write(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || errors.Is(err, journal.ErrLost) {
 			return err
 		}
 		s.metrics.retries.Inc()

@@ -284,6 +284,7 @@ func TestErasedClientIsForgotten(t *testing.T) {
 	n.connect("crm", s)
 	n.sync("a", profile(1), profile(2))
 	n.synced("a")
+	n.emptied()
 	called, answer := make(chan struct{}), make(chan struct{})
 	s.answers(func(receipt) int {
 		close(called)

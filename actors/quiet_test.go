@@ -16,7 +16,7 @@ import (
 func waitingByDay(t *testing.T, count int, change func(*event.Integration), option func(*actors.Config)) (*node, *wall, *vendors.WhatsApp) {
 	t.Helper()
 	n, clock, sim := ruled(t, "2027-06-12T21:30:00+02:00", event.Target{QuietHours: night, Critical: []string{"c"}}, change)
-	n.restart(longLease, option)
+	n.restart(option)
 	if err := n.registry.Pause(t.Context(), "wa", event.Pause{Reason: "test", By: "test", At: n.now()}); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestNightHoldsWhatWaitedByDay(t *testing.T) {
 	if got, want := told(t, sim, 2)[1], couple+" C: c1\nRoom: 100"; got != want {
 		t.Errorf("in the night told %q, want %q", got, want)
 	}
-	n.restart(longLease)
+	n.restart()
 	n.health("wa", func(h event.Health) bool { return h.Held == count && h.HeldUntil.Equal(clock.now().Add(3*time.Second)) })
 	clock.set(t, "2027-06-13T07:00:00+02:00")
 	var want []string
@@ -70,7 +70,7 @@ func TestNightHoldsWhatWaitedByDay(t *testing.T) {
 // The limit on how long a delivery waits counts the day.
 func TestParkLimitCountsTheDay(t *testing.T) {
 	t.Parallel()
-	n, clock, sim := waitingByDay(t, 2, func(in *event.Integration) { in.Limits.ParkLimit = event.Duration(31 * time.Minute) }, longLease)
+	n, clock, sim := waitingByDay(t, 2, func(in *event.Integration) { in.Limits.ParkLimit = event.Duration(31 * time.Minute) }, func(*actors.Config) {})
 	told(t, sim, 1)
 	n.health("wa", func(h event.Health) bool { return h.Held == 1 && h.InFlight == 0 })
 	clock.set(t, "2027-06-13T07:01:01+02:00")
@@ -87,7 +87,7 @@ func TestParkLimitCountsTheDay(t *testing.T) {
 func TestNightHoldsWhatTheBreakerHeld(t *testing.T) {
 	t.Parallel()
 	n, clock, sim := ruled(t, "2027-06-12T21:59:59+02:00", event.Target{QuietHours: night, Critical: []string{"c"}})
-	n.restart(longLease, func(cfg *actors.Config) { cfg.Breaker.Threshold = 1 })
+	n.restart(func(cfg *actors.Config) { cfg.Breaker.Threshold = 1 })
 	sim.Faults().Add(vendors.Fault{Status: 503})
 	for i := range 3 {
 		n.tell("a", i)

@@ -133,15 +133,12 @@ func (w *wall) set(t *testing.T, text string) {
 
 func (w *wall) now() time.Time { return time.Unix(0, w.at.Load()) }
 
-// longLease outlives the clock's being set.
-func longLease(cfg *actors.Config) { cfg.LeaseTTL = 24 * time.Hour }
-
 // ruled starts a node on a clock that stands at the time, and has WhatsApp tell the couple by the rules.
 func ruled(t *testing.T, at string, rules event.Target, change ...func(*event.Integration)) (*node, *wall, *vendors.WhatsApp) {
 	t.Helper()
 	clock := &wall{}
 	clock.set(t, at)
-	n := startAs(t, node{now: clock.now}, longLease)
+	n := startAs(t, node{now: clock.now})
 	sim := n.whatsapp(func(in *event.Integration, s map[string]any) {
 		texts(in, s)
 		for _, c := range change {
@@ -170,7 +167,7 @@ func TestQuietHoursHoldAndKeepOrder(t *testing.T) {
 	if got := told(t, sim, 1); !slices.Equal(got, []string{couple + " C: c1\nRoom: 20"}) {
 		t.Errorf("in the night told %q", got)
 	}
-	n.restart(longLease)
+	n.restart()
 	n.tell("a", 21)
 	n.tell("c", 22)
 	if got := told(t, sim, 2); len(got) != 2 || got[1] != couple+" C: c1\nRoom: 22" {
@@ -226,7 +223,7 @@ func TestDigest(t *testing.T) {
 	if got := told(t, sim, 1); !slices.Equal(got, []string{couple + " C: c1\nRoom: 2"}) {
 		t.Errorf("at once told %q", got)
 	}
-	n.restart(longLease)
+	n.restart()
 	n.stored(t, 3)
 	clock.set(t, "2027-06-13T12:00:02+02:00")
 	want := couple + " 3 updates: c1\nA: Room: 0\nB: Room: 1\nA: Room: 3"

@@ -12,6 +12,15 @@ import (
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
+// withheld takes a delivery back that was not tried.
+func (in *integration) withheld(m withheld) {
+	in.inFlight--
+	if m.probe {
+		in.breaker.Cancel()
+	}
+	in.lanes.Hold(m.task.d.Lane(), time.Time{})
+}
+
 // attempted takes an attempt's verdict.
 func (in *integration) attempted(m attempted) {
 	in.inFlight--
@@ -137,7 +146,7 @@ func (in *integration) settle(t *task, outcome event.Outcome, reason, detail str
 	}
 	e := ending{delivery: t.d, record: r, letter: letter, work: t.work, parkSeq: t.parkSeq}
 	in.work(func(ctx context.Context) any {
-		if in.sys.finish(ctx, e) != nil {
+		if in.t.finish(ctx, e) != nil {
 			return nil
 		}
 		return settled{incarnation: in.incarnation, task: t}
@@ -173,9 +182,14 @@ type ending struct {
 }
 
 // finish writes how a delivery ended and then lets it leave the log. Whatever of it is done twice,
-// after a crash, has no effect the second time.
-func (s *System) finish(ctx context.Context, e ending) error {
-	return s.persist(ctx, "ending a delivery", func(ctx context.Context) error {
+// after a crash, has no effect the second time. What has arrived has, whoever owns the shard by now; what has
+// not is the owner's to end.
+func (t *tenure) finish(ctx context.Context, e ending) error {
+	s, persist := t.sys, t.persist
+	if e.record.Result.Outcome == event.Delivered {
+		persist = s.persist
+	}
+	return persist(ctx, "ending a delivery", func(ctx context.Context) error {
 		if e.letter != nil {
 			if err := s.completeLetter(ctx, e.letter); err != nil {
 				return err

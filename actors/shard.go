@@ -45,7 +45,7 @@ func (s *shard) Receive(c actor.Context) {
 	case *actor.Restarting:
 		// What its children held is in nobody's hands now. Ending the tenure brings it back.
 		s.timer.Stop()
-		s.t.broken.Store(true)
+		s.t.spoil()
 	case eventsPulled:
 		now := s.t.sys.cfg.Now()
 		for _, ev := range m.events {
@@ -61,6 +61,10 @@ func (s *shard) Receive(c actor.Context) {
 	case configChanged:
 		if ch := s.integrations[m.id]; ch != nil {
 			c.Send(ch.pid, reload{})
+		}
+	case resume:
+		for _, ch := range s.byPID {
+			c.Send(ch.pid, m)
 		}
 	case parkedFound:
 		s.parkedFound(c, m)

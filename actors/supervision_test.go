@@ -66,7 +66,7 @@ func TestIntegrationThatKeepsPanickingIsSuspendedAndReinstated(t *testing.T) {
 
 func TestShardThatPanicsIsTakenOverAgain(t *testing.T) {
 	t.Parallel()
-	n, s := start(t, brittle, func(c *actors.Config) { c.LeaseTTL = 300 * time.Millisecond }), newSink(t)
+	n, s := start(t, brittle), newSink(t)
 	n.connect("studio", s)
 	n.publish("studio", "a", 0, 20)
 	s.wait(t, 1)

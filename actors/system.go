@@ -67,6 +67,7 @@ func New(cfg Config) (*System, error) {
 
 // Start begins to claim shards and to work on them; it returns at once. [System.Ready] tells when.
 func (s *System) Start() {
+	s.cfg.Journal.Leases() // what others hold is watched before it is needed
 	s.host = s.root.Spawn(s.props(func() actor.Actor { return newHost(s) }))
 	moved := s.cfg.Placement.Subscribe(func() { s.root.Send(s.host, reconcile{}) })
 	edited := s.cfg.Registry.Subscribe(func(id string) {
@@ -75,21 +76,6 @@ func (s *System) Start() {
 		}
 	})
 	s.unwatch = func() { moved(); edited() }
-	s.crew.Go(s.housekeep)
-}
-
-// housekeep wakes the host when leases are to be renewed.
-func (s *System) housekeep(ctx context.Context) {
-	renew := time.NewTicker(s.cfg.LeaseTTL / 3)
-	defer renew.Stop()
-	for {
-		select {
-		case <-renew.C:
-			s.root.Send(s.host, tick{})
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // Stop hands the shards over: nothing new is begun, calls in flight are finished until ctx ends and

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,15 +19,16 @@ const (
 )
 
 // tenure is this node's time as the owner of a shard: the lease, the feeders that pull from the log
-// while the lease is good, and the crew of workers.
+// while the lease is valid, and the crew of workers. While it is not valid, as when the log elects a leader,
+// nothing is begun; if it is valid again before anybody else has claimed it, all goes on where it was.
 type tenure struct {
 	sys     *System
 	shard   int
 	queue   *journal.Shard
-	lease   journal.Lease // the host's alone
-	until   atomic.Int64  // when the lease ends, in Unix nanoseconds
-	closing atomic.Bool   // no delivery is begun any more
-	broken  atomic.Bool   // its shard's actor panicked: what its children held is in nobody's hands
+	lease   *journal.Lease
+	closing atomic.Bool // no delivery is begun any more
+	broken  atomic.Bool // what its actors hold is in nobody's hands, or not all that they should
+	lapsed  atomic.Bool // something was left since the lease was not valid
 
 	crew    *crew
 	events  credit
@@ -34,35 +36,58 @@ type tenure struct {
 	pull    context.Context
 	stop    context.CancelFunc
 	feeders sync.WaitGroup
+	host    *actor.PID
 	pid     *actor.PID
 }
 
-func newTenure(sys *System, lease journal.Lease, queue *journal.Shard) *tenure {
+func newTenure(sys *System, shard int, lease *journal.Lease, queue *journal.Shard) *tenure {
 	t := &tenure{
-		sys: sys, shard: lease.Shard, queue: queue,
+		sys: sys, shard: shard, lease: lease, queue: queue,
 		crew: newCrew(), events: newCredit(shardCredit), works: newCredit(shardCredit),
 	}
 	t.pull, t.stop = context.WithCancel(context.Background())
-	t.renewed(lease)
 	return t
 }
 
-func (t *tenure) renewed(lease journal.Lease) {
-	t.lease = lease
-	t.until.Store(lease.Expires.UnixNano())
-}
-
-// valid reports whether this node may act for the shard: the lease is good and it is not handing over.
+// valid reports whether a delivery may be begun: the lease is valid and the shard is not being handed over.
 func (t *tenure) valid() bool { return !t.closing.Load() && t.routes() }
 
-// routes reports whether events may be routed, which goes on while the shard is handed over.
+// routes reports whether this node may act for the shard; events are routed also while it is handed over. Whoever
+// leaves something because of it is told by resume when the lease is valid again.
 func (t *tenure) routes() bool {
-	return !t.broken.Load() && t.sys.cfg.Now().UnixNano() < t.until.Load()
+	if t.broken.Load() {
+		return false
+	}
+	if t.lease.Valid() {
+		return true
+	}
+	t.lapsed.Store(true)
+	return t.lease.Valid() // it may have become so before that could be noticed
+}
+
+// over reports that the tenure can only be ended.
+func (t *tenure) over() bool { return t.broken.Load() || t.lease.Lost() }
+
+// spoil has the host end the tenure; the shard is then taken over again, if it is still this node's.
+func (t *tenure) spoil() {
+	t.broken.Store(true)
+	t.sys.root.Send(t.host, reconcile{})
+}
+
+// persist is System.persist for what the shard's owner alone may write: while the lease is not valid it waits.
+func (t *tenure) persist(ctx context.Context, what string, write func(context.Context) error) error {
+	return t.sys.persist(ctx, what, func(ctx context.Context) error {
+		if err := t.lease.Wait(ctx); err != nil {
+			return err
+		}
+		return write(ctx)
+	})
 }
 
 // begin starts the feeders, which send what they pull to the shard's actor.
-func (t *tenure) begin(pid *actor.PID) {
-	t.pid = pid
+func (t *tenure) begin(host, pid *actor.PID) {
+	t.host, t.pid = host, pid
+	t.feeders.Go(t.watch)
 	t.feeders.Go(func() {
 		feed(t, t.events, t.queue.NextEvents, func(events []*journal.RoutedEvent) any { return eventsPulled{events} })
 	})
@@ -72,8 +97,27 @@ func (t *tenure) begin(pid *actor.PID) {
 	})
 }
 
-// feed pulls as much as there is credit for and hands it on, until the tenure ends or its lease lapses;
-// what was pulled too late stays unacknowledged and comes back to whoever owns the shard next.
+// watch tells of what becomes of the lease: the actors when it is valid again, the host when it is lost.
+func (t *tenure) watch() {
+	for {
+		changed := t.lease.Changed()
+		switch {
+		case t.lease.Lost():
+			t.sys.root.Send(t.host, reconcile{})
+			return
+		case t.lease.Valid() && t.lapsed.Swap(false):
+			t.sys.root.Send(t.pid, resume{})
+		}
+		select {
+		case <-changed:
+		case <-t.pull.Done():
+			return
+		}
+	}
+}
+
+// feed pulls as much as there is credit for and hands it on, until the tenure ends; what was pulled too late
+// stays unacknowledged and comes back to whoever owns the shard next.
 func feed[T any](t *tenure, c credit, next func(context.Context, int) ([]T, error), message func([]T) any) {
 	for {
 		n := c.take(t.pull, pullBatch)
@@ -81,11 +125,15 @@ func feed[T any](t *tenure, c credit, next func(context.Context, int) ([]T, erro
 			return
 		}
 		items, err := next(t.pull, n)
-		if !t.valid() {
+		if t.closing.Load() || errors.Is(err, journal.ErrLost) {
 			c.give(n)
 			return
 		}
 		c.give(n - len(items))
+		if errors.Is(err, journal.ErrGap) {
+			t.spoil()
+			return
+		}
 		if err != nil {
 			t.sys.log.Warn().Err(err).Int("shard", t.shard).Msg("pulling from the log failed; trying again")
 			if !pause(t.pull, time.Second) {
@@ -118,9 +166,11 @@ func (t *tenure) release() {
 			return
 		}
 		wait := releaseRetry
-		if t.valid() {
+		if t.lease.Wait(t.pull) == nil {
 			now := t.sys.cfg.Now()
-			next, err := t.queue.Release(t.pull, now, digests{t.sys})
+			while, end := t.lease.Context(t.pull)
+			next, err := t.queue.Release(while, now, digests{t.sys})
+			end()
 			switch {
 			case err == nil && next.IsZero():
 				wait = releaseLook
@@ -154,7 +204,7 @@ func (t *tenure) end(ctx context.Context) {
 	t.stop()
 	t.feeders.Wait()
 	if t.routes() {
-		routing, cancel := context.WithDeadline(ctx, time.Unix(0, t.until.Load()))
+		routing, cancel := t.lease.Context(ctx)
 		t.events.await(routing)
 		cancel()
 	}

@@ -283,32 +283,6 @@ func TestReplayNeedsItsIntegration(t *testing.T) {
 	}
 }
 
-func TestShardTakenByAnotherNodeIsGivenUpAndClaimedAgainLater(t *testing.T) {
-	t.Parallel()
-	n, s := start(t, func(c *actors.Config) { c.LeaseTTL = 300 * time.Millisecond }), newSink(t)
-	n.connect("studio", s)
-	n.publish("studio", "a", 0, 1)
-	s.wait(t, 1)
-	leases, err := n.journal.KV(t.Context(), "shards")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stolen, err := json.Marshal(map[string]any{"holder": "n2", "epoch": 99, "expires": time.Now().Add(time.Second)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range []string{"0", "1"} {
-		if _, err := leases.Put(t.Context(), key, stolen); err != nil {
-			t.Fatal(err)
-		}
-	}
-	waitFor(t, func() bool { held, _ := n.Ready(); return held == 0 })
-	n.publish("studio", "a", 1, 5)
-	n.results(6)
-	inOrder(t, firsts(s.wait(t, 6)))
-	waitFor(t, func() bool { held, wanted := n.Ready(); return held == wanted })
-}
-
 func TestHealthsListEveryIntegration(t *testing.T) {
 	t.Parallel()
 	n, s := start(t), newSink(t)

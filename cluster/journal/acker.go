@@ -113,16 +113,20 @@ func (a *acker) take() []said {
 
 // tell says a batch until it is answered; false after close.
 func (a *acker) tell(batch []said) bool {
-	last := len(batch) - 1
+	last := batch[len(batch)-1]
 	for tries := 0; ; tries++ {
+		before, ask := batch[:len(batch)-1], last
+		if tries > 0 { // the last one may be done with, and is not answered then; this always is
+			before, ask = batch, said{last.reply, sayProgress}
+		}
 		var err error
-		for _, s := range batch[:last] {
+		for _, s := range before {
 			if err = a.nc.Publish(s.reply, s.what); err != nil {
 				break
 			}
 		}
 		if err == nil {
-			_, err = a.nc.Request(batch[last].reply, batch[last].what, ackAnswer)
+			_, err = a.nc.Request(ask.reply, ask.what, ackAnswer)
 		}
 		if err == nil {
 			return true
@@ -132,7 +136,7 @@ func (a *acker) tell(batch []said) bool {
 			return false
 		case <-time.After(pullRetry):
 		}
-		if tries == 0 {
+		if tries == 1 {
 			a.log.Warn().Err(err).Int("count", len(batch)).Msg("what was acknowledged was not answered; saying it again")
 		}
 	}

@@ -157,7 +157,7 @@ func TestRestoreIsTheSameLog(t *testing.T) {
 	t.Parallel()
 	old := open(t)
 	u := use(t, old)
-	if _, err := old.Claim(t.Context(), 0, "n1", time.Hour); err != nil {
+	if _, err := old.Leases().Claim(t.Context(), journal.ShardLease(0)); err != nil {
 		t.Fatal(err)
 	}
 	epoch := old.Epoch()
@@ -178,7 +178,7 @@ func TestRestoreIsTheSameLog(t *testing.T) {
 	if at := mustAppend(t, j, newEvent("a:b")); at.Seq != u.events[3].Seq+1 {
 		t.Errorf("the next event is %d after %d", at.Seq, u.events[3].Seq)
 	}
-	if _, err := j.Claim(t.Context(), 0, "n2", time.Hour); err != nil {
+	if _, err := j.Leases().Claim(t.Context(), journal.ShardLease(0)); err != nil {
 		t.Errorf("a lease of the old log holds: %v", err)
 	}
 	if err := backup.restore(t, cfg); !errors.Is(err, journal.ErrLocked) {

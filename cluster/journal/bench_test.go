@@ -72,10 +72,7 @@ func BenchmarkDeliver(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	for n := range j.Shards() {
-		s, err := j.Shard(b.Context(), n)
-		if err != nil {
-			b.Fatal(err)
-		}
+		s := mustShard(b, j, n)
 		go func() {
 			for {
 				works, err := s.NextDeliveries(ctx, 256)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+
+	"github.com/wedsync/wedsync/actors/event"
 )
 
 // MaxShards is the largest number of shards a log can have: each costs two consumers.
@@ -16,11 +18,14 @@ const MaxShards = 256
 // defaultPatience is longer than the log takes to elect a leader (4.6 to 8.2 s were measured).
 const defaultPatience = 15 * time.Second
 
+// minLeaseTTL leaves time for a renewal that is late.
+const minLeaseTTL = 100 * time.Millisecond
+
 // Config says where the log is and how large it may grow. Dir, URL, or a Cluster that this node connects
 // to is required.
 type Config struct {
 	Dir  string // directory of the embedded store; the journal's alone when it is created
-	Node string // name in the log's own connections and messages, unique in a cluster; default "wedsync"
+	Node string // unique name of this node, which holds its leases; default "wedsync"
 	URL  string // external NATS server with JetStream; "": embedded in this process
 
 	Cluster *Cluster // the nodes that hold the log together with this one; nil: it is this node's alone, or URL's
@@ -45,10 +50,12 @@ type Config struct {
 	// Patience is how long events wait for a log that does not answer, as while it elects a leader, and so
 	// does what is written into a bucket that is Patient; default 15 s.
 	Patience time.Duration
+	// LeaseTTL is how long a node's leases are valid after a renewal, and others wait before they claim them;
+	// default 2 s. Nodes may have different ones.
+	LeaseTTL time.Duration
 
 	Logger  zerolog.Logger
 	Metrics prometheus.Registerer // nil: none
-	Now     func() time.Time      // clock of leases; default time.Now
 }
 
 // WithDefaults returns the configuration with what was left out filled in, sizes apart: these
@@ -72,8 +79,8 @@ func (c Config) WithDefaults() Config {
 	if c.Patience == 0 {
 		c.Patience = defaultPatience
 	}
-	if c.Now == nil {
-		c.Now = time.Now
+	if c.LeaseTTL == 0 {
+		c.LeaseTTL = 2 * time.Second
 	}
 	return c
 }
@@ -102,6 +109,12 @@ func (c Config) Validate() error {
 	}
 	if c.Patience < 0 {
 		bad("Patience is %v; it cannot be negative", c.Patience)
+	}
+	if c.LeaseTTL < minLeaseTTL {
+		bad("LeaseTTL is %v; at least %v is needed", c.LeaseTTL, minLeaseTTL)
+	}
+	if err := event.CheckID(c.Node); err != nil {
+		bad("Node: %w", err)
 	}
 	for _, size := range []struct {
 		name  string

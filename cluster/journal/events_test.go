@@ -304,7 +304,7 @@ func TestHistoryLast(t *testing.T) {
 func TestCancelledContexts(t *testing.T) {
 	t.Parallel()
 	j := open(t)
-	s := mustShard(t, j, 0)
+	s, lease := mustShard(t, j, 1), mustClaim(t, j, journal.ShardLease(0))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	kv, err := j.KV(t.Context(), "config")
@@ -331,8 +331,8 @@ func TestCancelledContexts(t *testing.T) {
 		"EventAt":        func() error { _, err := j.EventAt(ctx, 1); return err },
 		"NextEvents":     func() error { _, err := s.NextEvents(ctx, 1); return err },
 		"NextDeliveries": func() error { _, err := s.NextDeliveries(ctx, 1); return err },
-		"Shard":          func() error { _, err := j.Shard(ctx, 1); return err },
-		"Claim":          func() error { _, err := j.Claim(ctx, 0, "n1", time.Minute); return err },
+		"Shard":          func() error { _, err := j.Shard(ctx, 0, lease); return err },
+		"Claim":          func() error { _, err := j.Leases().Claim(ctx, "1"); return err },
 		"Status":         func() error { _, err := j.Status(ctx); return err },
 		"Get":            func() error { _, err := kv.Get(ctx, "k"); return err },
 		"Put":            func() error { _, err := kv.Put(ctx, "k", nil); return err },
@@ -350,7 +350,11 @@ func TestCancelledContexts(t *testing.T) {
 func TestClosed(t *testing.T) {
 	t.Parallel()
 	j := open(t)
-	s := mustShard(t, j, 0)
+	lease := mustClaim(t, j, journal.ShardLease(0))
+	s, err := j.Shard(t.Context(), 0, lease)
+	if err != nil {
+		t.Fatal(err)
+	}
 	kv, err := j.KV(t.Context(), "config")
 	if err != nil {
 		t.Fatal(err)
@@ -379,10 +383,10 @@ func TestClosed(t *testing.T) {
 		"Last":        func() error { _, err := j.Last(t.Context(), "a:b"); return err },
 		"Live":        func() error { _, err := j.Live("a:b", func(journal.Entry) {}); return err },
 		"NextEvents":  func() error { _, err := s.NextEvents(t.Context(), 1); return err },
-		"Shard":       func() error { _, err := j.Shard(t.Context(), 1); return err },
+		"Shard":       func() error { _, err := j.Shard(t.Context(), 0, lease); return err },
 		"KV":          func() error { _, err := j.KV(t.Context(), "config"); return err },
 		"Get":         func() error { _, err := kv.Get(t.Context(), "k"); return err },
-		"Claim":       func() error { _, err := j.Claim(t.Context(), 0, "n1", time.Minute); return err },
+		"Claim":       func() error { _, err := j.Leases().Claim(t.Context(), "1"); return err },
 		"Status":      func() error { _, err := j.Status(t.Context()); return err },
 	} {
 		if err := call(); !errors.Is(err, journal.ErrClosed) {

@@ -16,10 +16,10 @@ import (
 
 // For the tests of what no real disk or server gives on demand.
 var (
-	ParseAck       = parseAck
-	StreamSequence = streamSequence
-	Redact         = redact
-	KindOf         = kindOf
+	ParseAck  = parseAck
+	Sequences = sequences
+	Redact    = redact
+	KindOf    = kindOf
 )
 
 // MaxUnderway is how many messages a publisher has under way at most.
@@ -99,3 +99,6 @@ func (j *Journal) Move(ctx context.Context, ds ...*event.Delivery) error {
 func (j *Journal) DeleteEvent(ctx context.Context, seq uint64) error {
 	return j.remove(ctx, streamEvents, seq)
 }
+
+// Told waits until the log has dealt with what was said of the work and of all before it.
+func (w *Work) Told() { w.to.settle(time.Minute) }

@@ -35,25 +35,26 @@ func FuzzParseAck(f *testing.F) {
 	})
 }
 
-func FuzzStreamSequence(f *testing.F) {
+func FuzzSequences(f *testing.F) {
 	f.Add("$JS.ACK.EV.route_1.1.42.7.1700000000000000000.3")
 	f.Add("$JS.ACK.dom.acc.EV.route_1.1.42.7.1700000000000000000.3")
 	f.Add("$JS.ACK.dom.acc.EV.route_1.1.42.7.1700000000000000000.3.rnd")
 	f.Add("$JS.ACK.EV.route_1.1.x.7.1700000000000000000.3")
 	f.Add("")
-	f.Fuzz(func(_ *testing.T, reply string) { journal.StreamSequence(reply) })
+	f.Fuzz(func(_ *testing.T, reply string) { journal.Sequences(reply) })
 }
 
-func TestStreamSequence(t *testing.T) {
+func TestSequences(t *testing.T) {
 	t.Parallel()
-	for reply, want := range map[string]uint64{
-		"$JS.ACK.EV.route_1.1.42.7.1700000000000000000.3":             42,
-		"$JS.ACK.dom.acc.EV.route_1.1.42.7.1700000000000000000.3.rnd": 42,
-		"$JS.ACK.EV.route_1.1.x.7.1700000000000000000.3":              0,
-		"_INBOX.x": 0,
+	for reply, want := range map[string][2]uint64{
+		"$JS.ACK.EV.route_1.1.42.7.1700000000000000000.3":             {42, 7},
+		"$JS.ACK.dom.acc.EV.route_1.1.42.7.1700000000000000000.3.rnd": {42, 7},
+		"$JS.ACK.EV.route_1.1.x.7.1700000000000000000.3":              {0, 0},
+		"$JS.ACK.EV.route_1.1.42.x.1700000000000000000.3":             {0, 0},
+		"_INBOX.x": {0, 0},
 	} {
-		if got := journal.StreamSequence(reply); got != want {
-			t.Errorf("StreamSequence(%q) = %d, want %d", reply, got, want)
+		if stream, number := journal.Sequences(reply); [2]uint64{stream, number} != want {
+			t.Errorf("Sequences(%q) = %d, %d, want %d", reply, stream, number, want)
 		}
 	}
 }

@@ -148,13 +148,25 @@ func mustAppend(tb testing.TB, j *journal.Journal, ev *event.Event) journal.Appe
 	return a
 }
 
+// mustShard claims a shard's lease and takes the shard over.
 func mustShard(tb testing.TB, j *journal.Journal, n int) *journal.Shard {
 	tb.Helper()
-	s, err := j.Shard(tb.Context(), n)
+	s, err := j.Shard(tb.Context(), n, mustClaim(tb, j, journal.ShardLease(n)))
 	if err != nil {
 		tb.Fatalf("Shard(%d): %v", n, err)
 	}
 	return s
+}
+
+func mustClaim(tb testing.TB, j *journal.Journal, name string) *journal.Lease {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), within)
+	defer cancel()
+	l, err := j.Leases().Claim(ctx, name)
+	if err != nil {
+		tb.Fatalf("Claim(%s): %v", name, err)
+	}
+	return l
 }
 
 // events reads n events to route, in as many calls as it takes.

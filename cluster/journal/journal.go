@@ -53,7 +53,8 @@ type Journal struct {
 	resumes     atomic.Uint64 // how often
 
 	mu     sync.Mutex
-	shards map[int]*Shard
+	leases *Leases // nil: not asked for
+	shards []place
 	closed chan struct{}
 	once   sync.Once
 }
@@ -93,7 +94,7 @@ func newJournal(cfg Config) (*Journal, error) {
 	return &Journal{
 		cfg: cfg, log: cfg.Logger, id: uuid.NewString(), path: redact(cfg.URL),
 		streams: make(map[string]jetstream.Stream), buckets: make(map[string]*Bucket),
-		shards: make(map[int]*Shard), closed: make(chan struct{}),
+		shards: make([]place, cfg.Shards), closed: make(chan struct{}),
 	}, nil
 }
 
@@ -182,10 +183,16 @@ func (j *Journal) Close(ctx context.Context) error {
 // shut ends whatever Open had started.
 func (j *Journal) shut() error {
 	j.mu.Lock()
-	for _, s := range j.shards {
-		s.Close() // with what was acknowledged
-	}
+	leases := j.leases
 	j.mu.Unlock()
+	for i := range j.shards {
+		if s := j.shards[i].taken(); s != nil {
+			s.Close() // with what was acknowledged
+		}
+	}
+	if leases != nil {
+		leases.close()
+	}
 	j.handOver()
 	if j.writer != nil {
 		j.writer.close()

@@ -1,129 +1,363 @@
 package journal_test
 
 import (
+	"cmp"
+	"context"
 	"errors"
-	"strings"
+	"fmt"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
-type clock struct{ at atomic.Int64 }
+// leaseTTL is short, and long enough for a busy machine.
+const leaseTTL = 600 * time.Millisecond
 
-func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()) }
-func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
+// claims waits for the lease in another goroutine.
+func claims(t *testing.T, j *journal.Journal, name string) <-chan *journal.Lease {
+	t.Helper()
+	claimed := make(chan *journal.Lease, 1)
+	go func() {
+		l, err := j.Leases().Claim(t.Context(), name)
+		if err != nil && t.Context().Err() == nil {
+			t.Errorf("Claim(%s): %v", name, err)
+		}
+		claimed <- l
+	}()
+	return claimed
+}
 
 func TestLease(t *testing.T) {
 	t.Parallel()
-	var c clock
-	c.advance(time.Hour)
-	j := open(t, func(cfg *journal.Config) { cfg.Now = c.now })
-	const ttl = 10 * time.Second
-	a, err := j.Claim(t.Context(), 3, "a", ttl)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.Shard != 3 || a.Holder != "a" || a.Epoch != 1 || !a.Expires.Equal(c.now().Add(ttl)) {
-		t.Errorf("the lease is %+v", a)
-	}
-	if _, err := j.Claim(t.Context(), 3, "b", ttl); !errors.Is(err, journal.ErrHeld) || !strings.Contains(err.Error(), "a, until") {
-		t.Errorf("b claims a's: %v, want ErrHeld and by whom", err)
-	}
-	if other, err := j.Claim(t.Context(), 4, "b", ttl); err != nil || other.Epoch != 1 {
-		t.Errorf("another shard: %+v, %v", other, err)
-	}
-	c.advance(ttl - 1)
-	a, err = j.Renew(t.Context(), a, ttl)
-	if err != nil || a.Epoch != 1 || !a.Expires.Equal(c.now().Add(ttl)) {
-		t.Fatalf("renewed: %+v, %v", a, err)
-	}
-	again, err := j.Claim(t.Context(), 3, "a", ttl)
-	if err != nil || again.Epoch != 2 {
-		t.Fatalf("the holder claims again: %+v, %v; want epoch 2", again, err)
-	}
-	if _, err := j.Renew(t.Context(), a, ttl); !errors.Is(err, journal.ErrConflict) {
-		t.Errorf("renewing a lease claimed anew: %v, want ErrConflict", err)
-	}
-	c.advance(ttl)
-	if _, err := j.Renew(t.Context(), again, ttl); !errors.Is(err, journal.ErrConflict) {
-		t.Errorf("renewing an expired lease: %v, want ErrConflict", err)
-	}
-	b, err := j.Claim(t.Context(), 3, "b", ttl)
-	if err != nil || b.Epoch != 3 || b.Holder != "b" {
-		t.Fatalf("claiming an expired lease: %+v, %v; want epoch 3", b, err)
-	}
-	a.Expires = c.now().Add(ttl) // a believes that it still has it
-	if _, err := j.Renew(t.Context(), a, ttl); !errors.Is(err, journal.ErrHeld) {
-		t.Errorf("renewing what b has: %v, want ErrHeld", err)
-	}
-	if err := j.Release(t.Context(), a); err != nil {
-		t.Errorf("releasing what b has: %v", err)
-	}
-	if b, err = j.Renew(t.Context(), b, ttl); err != nil {
-		t.Errorf("b's lease was touched: %v", err)
-	}
-	if err := j.Release(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
-	if a, err = j.Claim(t.Context(), 3, "a", ttl); err != nil || a.Epoch != 4 {
-		t.Errorf("claiming a released lease: %+v, %v; want epoch 4", a, err)
-	}
-	for name, err := range map[string]error{
-		"no such shard": second(j.Claim(t.Context(), 8, "a", ttl)),
-		"below zero":    second(j.Claim(t.Context(), -1, "a", ttl)),
-		"no holder":     second(j.Claim(t.Context(), 0, "", ttl)),
-		"no length":     second(j.Claim(t.Context(), 0, "a", 0)),
-		"renew for 0":   second(j.Renew(t.Context(), a, 0)),
-	} {
-		if err == nil || errors.Is(err, journal.ErrHeld) || errors.Is(err, journal.ErrConflict) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func second[T any](_ T, err error) error { return err }
-
-func TestOnlyOneClaimWins(t *testing.T) {
-	t.Parallel()
 	eachMode(t, func(t *testing.T, j *journal.Journal) {
 		t.Helper()
-		for round := range 20 {
-			var won atomic.Int64
-			var wg sync.WaitGroup
-			for i := range 8 {
-				wg.Go(func() {
-					_, err := j.Claim(t.Context(), round%j.Shards(), string(rune('a'+i))+time.Now().String(), time.Hour)
-					switch {
-					case err == nil:
-						won.Add(1)
-					case !errors.Is(err, journal.ErrHeld):
-						t.Error(err)
-					}
-				})
+		a := mustClaim(t, j, "3")
+		if a.Name != "3" || a.Epoch != 1 || !a.Valid() || a.Lost() {
+			t.Errorf("the lease is %s, epoch %d, valid %t, lost %t", a.Name, a.Epoch, a.Valid(), a.Lost())
+		}
+		if other := mustClaim(t, j, "recorder"); other.Epoch != 1 || !a.Valid() {
+			t.Errorf("another lease: epoch %d", other.Epoch)
+		}
+		again := mustClaim(t, j, "3")
+		if again.Epoch != 2 || !again.Valid() || a.Valid() || !a.Lost() {
+			t.Errorf("claimed again: epoch %d, valid %t; the one before: valid %t", again.Epoch, again.Valid(), a.Valid())
+		}
+		if err := a.Release(t.Context()); err != nil || !again.Valid() {
+			t.Errorf("releasing the one before: %v; valid %t", err, again.Valid())
+		}
+		for range 2 {
+			if err := again.Release(t.Context()); err != nil || !again.Lost() {
+				t.Errorf("Release: %v", err)
 			}
-			wg.Wait()
-			want := int64(1)
-			if round >= j.Shards() {
-				want = 0
-			}
-			if won.Load() != want {
-				t.Errorf("round %d: %d claims won, want %d", round, won.Load(), want)
+		}
+		if err := again.Wait(t.Context()); !errors.Is(err, journal.ErrLost) {
+			t.Errorf("waiting for one that was released: %v, want ErrLost", err)
+		}
+		if _, err := j.Shard(t.Context(), 3, again); !errors.Is(err, journal.ErrLost) {
+			t.Errorf("taking a shard over with one that was released: %v, want ErrLost", err)
+		}
+		if l := mustClaim(t, j, "3"); l.Epoch != 3 {
+			t.Errorf("claimed after the release: epoch %d, want 3", l.Epoch)
+		}
+		for _, bad := range []string{"", "node.n1", "a b"} {
+			if _, err := j.Leases().Claim(t.Context(), bad); err == nil {
+				t.Errorf("there is a lease %q", bad)
 			}
 		}
 	})
 }
 
-// A lease that cannot be read is nobody's: whoever wrote it cannot renew it.
-func TestUnreadableLease(t *testing.T) {
+// Of several that claim at once one has it, and the next one as soon as it is released.
+func TestOneHasTheLease(t *testing.T) {
 	t.Parallel()
-	j := open(t, func(c *journal.Config) { c.Logger = c.Logger.Level(5) })
-	if _, err := bucket(t, j, "shards").Put(t.Context(), "0", []byte("{")); err != nil {
+	n := startNATS(t)
+	const nodes = 3
+	claimed := make(chan *journal.Lease, nodes)
+	for i := range nodes {
+		j := openWith(t, journal.Config{URL: n.url(), Node: fmt.Sprint("n", i), Logger: logger(t), LeaseTTL: time.Hour})
+		go func() {
+			l, err := j.Leases().Claim(t.Context(), "0")
+			if err != nil {
+				t.Error(err)
+			}
+			claimed <- l
+		}()
+	}
+	for i := range nodes {
+		l := receive(t, claimed)
+		if l == nil || l.Epoch != uint64(i+1) || !l.Valid() {
+			t.Fatalf("claim %d: %+v", i+1, l)
+		}
+		select {
+		case other := <-claimed:
+			t.Fatalf("epoch %d was claimed while %d is held", other.Epoch, l.Epoch)
+		default:
+		}
+		if err := l.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A node that is gone is waited for as long as its leases are valid, a node that comes back is not.
+func TestLeasesOfANodeThatIsGone(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	a, _ := join(t, n, "a")
+	b, _ := join(t, n, "b")
+	const count = 8
+	for i := range count {
+		mustClaim(t, a, journal.ShardLease(i))
+	}
+	begun := time.Now()
+	closeJournal(t, a)
+	var all []<-chan *journal.Lease
+	for i := range count - 1 {
+		all = append(all, claims(t, b, journal.ShardLease(i)))
+	}
+	back, _ := join(t, n, "a")
+	own := mustClaim(t, back, journal.ShardLease(count-1))
+	if took := time.Since(begun); own.Epoch != 2 || took > leaseTTL*3/4 {
+		t.Errorf("a's own: epoch %d after %v", own.Epoch, took)
+	}
+	for _, c := range all { // of a session that is over now
+		if l := receive(t, c); l.Epoch != 2 {
+			t.Errorf("epoch %d, want 2", l.Epoch)
+		}
+	}
+	closeJournal(t, back)
+	begun = time.Now()
+	l := receive(t, claims(t, b, journal.ShardLease(count-1)))
+	if took := time.Since(begun); l.Epoch != 3 || took < leaseTTL/2 || took > 5*leaseTTL {
+		t.Errorf("epoch %d after %v; the lease may have been valid for %v", l.Epoch, took, leaseTTL)
+	}
+}
+
+// A holder that is cut off stops in time, and goes on as if nothing had been if nobody wanted its leases.
+func TestLeaseLapses(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	a, way := join(t, n, "a")
+	l := mustClaim(t, a, "0")
+	while, end := l.Context(t.Context())
+	defer end()
+	way.pause()
+	receive(t, while.Done())
+	if l.Valid() || l.Lost() {
+		t.Errorf("valid %t, lost %t", l.Valid(), l.Lost())
+	}
+	way.resume()
+	if err := l.Wait(t.Context()); err != nil || l.Epoch != 1 {
+		t.Errorf("after the connection is back: %v", err)
+	}
+	if other := mustClaim(t, a, "0"); other.Epoch != 2 {
+		t.Errorf("epoch %d: somebody else has claimed it", other.Epoch)
+	}
+}
+
+// A holder that was cut off for long has lost its leases, and gets them again when they are free.
+func TestLeaseIsTakenFromWhoIsCutOff(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	a, way := join(t, n, "a")
+	b, _ := join(t, n, "b")
+	l, kept := mustClaim(t, a, "0"), mustClaim(t, a, "1")
+	way.pause()
+	theirs := receive(t, claims(t, b, "0"))
+	if l.Valid() || kept.Valid() || theirs.Epoch != 2 {
+		t.Errorf("epoch %d is claimed while the one before is valid: %t", theirs.Epoch, l.Valid())
+	}
+	way.resume()
+	for _, lease := range []*journal.Lease{l, kept} { // the session is over, and all that was held under it
+		if err := lease.Wait(t.Context()); !errors.Is(err, journal.ErrLost) {
+			t.Errorf("the one who was cut off waits: %v, want ErrLost", err)
+		}
+	}
+	if other := mustClaim(t, a, "1"); other.Epoch != 2 {
+		t.Errorf("claimed again: epoch %d", other.Epoch)
+	}
+	again := claims(t, a, "0")
+	begun := time.Now()
+	if err := theirs.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := j.Claim(t.Context(), 0, "a", time.Minute); err != nil || l.Epoch != 1 {
-		t.Errorf("claiming it: %+v, %v", l, err)
+	if got := receive(t, again); got.Epoch != 3 || time.Since(begun) > leaseTTL/2 {
+		t.Errorf("epoch %d, %v after it was released", got.Epoch, time.Since(begun))
+	}
+}
+
+// Whoever cannot see the renewals takes nothing: the comparison fails.
+func TestLeaseIsNotTakenByWhoIsCutOff(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	a, _ := join(t, n, "a")
+	b, way := join(t, n, "b")
+	l := mustClaim(t, a, "0")
+	mine := mustClaim(t, b, "1")
+	waiting := claims(t, b, "0")
+	way.pause()
+	while, end := mine.Context(t.Context())
+	receive(t, while.Done())
+	end()
+	for range 3 { // b's own lease is over for so long
+		other, end := mustClaim(t, a, "2").Context(t.Context())
+		select {
+		case <-other.Done():
+		case <-time.After(leaseTTL):
+		}
+		end()
+	}
+	way.resume()
+	if err := mine.Wait(t.Context()); err != nil {
+		t.Errorf("b's own lease: %v", err)
+	}
+	mustClaim(t, b, "3") // by now it has asked for a's, too
+	if !l.Valid() || len(waiting) > 0 {
+		t.Errorf("a's lease: valid %t, claimed %d", l.Valid(), len(waiting))
+	}
+	if err := l.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, waiting)
+}
+
+// What the log has as a node's and nobody there wants is given back: whoever claimed it, or gave it back, did not
+// wait for the answer.
+func TestLeaseThatNobodyWantsIsGivenBack(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	a, way := join(t, n, "a")
+	b, _ := join(t, n, "b")
+	kept, l := mustClaim(t, a, "0"), mustClaim(t, a, "1")
+	way.up.shut()
+	soon := func() context.Context {
+		ctx, cancel := context.WithTimeout(t.Context(), leaseTTL/8)
+		t.Cleanup(cancel)
+		return ctx
+	}
+	if err := l.Release(soon()); err == nil {
+		t.Error("the lease was given back without an answer")
+	}
+	if _, err := a.Leases().Claim(soon(), "2"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Claim: %v", err)
+	}
+	way.resume()
+	begun := time.Now()
+	mustClaim(t, b, "1")
+	if l := mustClaim(t, b, "2"); l.Epoch != 2 {
+		t.Errorf("epoch %d: a has not claimed it", l.Epoch)
+	}
+	if took := time.Since(begun); took > leaseTTL {
+		t.Errorf("they are free after %v", took)
+	}
+	if err := kept.Wait(t.Context()); err != nil {
+		t.Fatalf("what was kept: %v", err)
+	}
+}
+
+// At no time two leases of one name are valid, whoever is cut off when.
+func TestOneLeaseIsValid(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	type sight struct {
+		at    time.Time
+		epoch uint64
+	}
+	var mu sync.Mutex
+	var seen []sight
+	ctx, cancel := context.WithCancel(t.Context())
+	var tasks sync.WaitGroup
+	var ways []*link
+	for _, node := range []string{"a", "b", "c"} {
+		j, way := join(t, n, node, func(c *journal.Config) { c.LeaseTTL = 200 * time.Millisecond })
+		ways = append(ways, way)
+		tasks.Go(func() {
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
+			for {
+				l, err := j.Leases().Claim(ctx, "0")
+				if err != nil {
+					return
+				}
+				for !l.Lost() && ctx.Err() == nil {
+					now := time.Now()
+					if l.Valid() {
+						mu.Lock()
+						seen = append(seen, sight{now, l.Epoch})
+						mu.Unlock()
+					}
+					<-tick.C
+				}
+			}
+		})
+	}
+	epochs := func() uint64 {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(seen) == 0 {
+			return 0
+		}
+		return seen[len(seen)-1].epoch
+	}
+	for i := range 8 {
+		before := epochs()
+		for k, way := range ways {
+			if k != i%len(ways) {
+				continue
+			}
+			if i%2 == 0 {
+				way.pause()
+			} else {
+				way.down.shut()
+			}
+		}
+		waitForOr(epochs, before)
+		ways[i%len(ways)].resume()
+	}
+	cancel()
+	tasks.Wait()
+	slices.SortStableFunc(seen, func(x, y sight) int { return x.at.Compare(y.at) })
+	if !slices.IsSortedFunc(seen, func(x, y sight) int { return cmp.Compare(x.epoch, y.epoch) }) {
+		t.Error("a lease was valid after a later one was")
+	}
+	if last := seen[len(seen)-1].epoch; last < 3 {
+		t.Errorf("the last epoch is %d: nothing was taken over", last)
+	}
+}
+
+// waitForOr waits for a change, or for longer than a lease of 200 ms is valid.
+func waitForOr(now func() uint64, before uint64) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(500 * time.Millisecond); now() <= before && time.Now().Before(end); {
+		<-tick.C
+	}
+}
+
+// What cannot be read is nobody's: whoever wrote it cannot renew it.
+func TestUnreadableLease(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	a, _ := join(t, n, "a")
+	for key, value := range map[string]string{
+		"0": "{", "1": `{"holder":"gone","session":7,"epoch":4}`, "2": `{"holder":"odd","session":7,"epoch":4}`, "node.odd": "{", "node.a": "[]",
+	} {
+		if _, err := bucket(t, a, "shards").Put(t.Context(), key, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, epoch := range map[string]uint64{"0": 1, "1": 5, "2": 5} {
+		if l := mustClaim(t, a, name); l.Epoch != epoch {
+			t.Errorf("%s: epoch %d, want %d", name, l.Epoch, epoch)
+		}
+	}
+	if err := bucket(t, a, "shards").Delete(t.Context(), "0"); err != nil {
+		t.Fatal(err)
+	}
+	if l := mustClaim(t, a, "0"); !l.Valid() {
+		t.Error("a lease whose key was deleted cannot be claimed")
 	}
 }

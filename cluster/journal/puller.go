@@ -1,8 +1,8 @@
 package journal
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,17 +13,28 @@ import (
 
 const (
 	maxPull = 512
-	// pullExpires is how long a request for work stands before it is made anew; pullLost is when an
-	// answer to it, at the latest its expiry, must have come.
+	// pullExpires is how long a request for work stands before it is made anew, but not for longer than the
+	// lease is valid by now; pullLost is how long after that its expiry must have come.
 	pullExpires = 30 * time.Second
-	pullLost    = 35 * time.Second
+	pullLost    = 5 * time.Second
 	pullRetry   = 250 * time.Millisecond
+	// pullBeat is how often a request that stands is answered with where the consumer is, where there may be
+	// other nodes; at least three times before it expires. Beats that tell of messages which did not come for
+	// two of them tell of a gap: the log holds messages back until they are replicated, but not beats.
+	pullBeat  = 500 * time.Millisecond
+	beatsLost = 3
 	// settleTimeout bounds the wait for acknowledgements to be dealt with; what was not comes again.
 	settleTimeout = 2 * time.Second
 )
 
 // puller asks a consumer for messages, with one request at a time. What comes stays in its queue
 // until next takes it, so nothing that was asked for is lost when a caller gives up.
+//
+// A consumer numbers what it gives out, from 1 since it was reset. One of these numbers that is not here was
+// given to somebody else: to an owner before, whose request came late, or to one after, who has reset the
+// consumer. It may also have been lost with the connection, or the consumer's leader. Whatever it was: this
+// puller ends its shard with ErrGap before it hands out what comes behind. The next reset, here or there,
+// brings all of it back, in order; nothing waits for the ten minutes of ackWait.
 type puller struct {
 	s      *Shard
 	stream string
@@ -33,12 +44,14 @@ type puller struct {
 	msgs   chan *nats.Msg
 	acks   *acker
 
-	mu      sync.Mutex // held by next: one caller at a time
-	last    string     // where the last message is answered for
-	request uint64     // the last one's number
-	open    int        // messages that are still to come for it
-	lost    time.Time  // when to stop waiting for them
-	resumes uint64     // of the connection, when it was made
+	mu        sync.Mutex // held by next: one caller at a time
+	delivered uint64     // number of the last message
+	behind    time.Time  // since when the consumer tells of later ones; zero: it does not
+	request   uint64     // the last one's number
+	open      int        // messages that are still to come for it
+	beat      time.Duration
+	lost      time.Time // when to stop waiting for them
+	resumes   uint64    // of the connection, when it was made
 }
 
 func newPuller(s *Shard, stream, consumer string) (*puller, error) {
@@ -57,16 +70,10 @@ func newPuller(s *Shard, stream, consumer string) (*puller, error) {
 
 func (p *puller) close() { _ = p.sub.Unsubscribe() }
 
-// settle waits until the log has dealt with what was acknowledged so far. It queues acknowledgements
-// and deals with them one after the other, so that the answer to one more tells of all before it;
-// this one changes nothing about a message that was acknowledged.
-func (p *puller) settle() {
-	p.mu.Lock()
-	last := p.last
-	p.mu.Unlock()
-	if last != "" {
-		_, _ = p.s.j.pub.Request(last, sayProgress, settleTimeout)
-	}
+// abandon is close of one that gave out nothing.
+func (p *puller) abandon() {
+	p.close()
+	p.acks.close(0)
 }
 
 // next returns 1 to limit messages.
@@ -77,27 +84,33 @@ func (p *puller) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		if err := p.alive(ctx); err != nil {
+		if err := cmp.Or(ctx.Err(), p.s.alive()); err != nil {
 			return nil, err
 		}
-		if msgs := p.queued(limit); len(msgs) > 0 {
-			return msgs, nil
-		}
-		resumed := p.s.j.resumed.wait()
-		pause := time.Until(p.lost)
-		if p.open <= 0 || pause <= 0 || p.resumes != p.s.j.resumes.Load() {
-			pause = p.ask(limit)
+		changed, resumed := p.s.lease.Changed(), p.s.j.resumed.wait()
+		in, pause := p.msgs, never
+		if !p.s.lease.Valid() {
+			in = nil // nothing is handed out
+		} else {
+			if msgs := p.queued(limit); len(msgs) > 0 {
+				return msgs, nil
+			}
+			pause = time.Until(p.lost)
+			if p.open <= 0 || pause <= 0 || p.resumes != p.s.j.resumes.Load() {
+				pause = p.ask(limit)
+			}
 		}
 		timer.Reset(pause)
 		select {
-		case m := <-p.msgs:
+		case m := <-in:
 			if p.take(m) {
 				return append([]*nats.Msg{m}, p.queued(limit-1)...), nil
 			}
-			if m.Header.Get("Status") != "408" { // not the usual end of a request: go easy
+			if easy(m) {
 				p.pause(ctx)
 			}
 		case <-timer.C:
+		case <-changed:
 		case <-resumed:
 		case <-ctx.Done():
 		case <-p.s.closed:
@@ -106,18 +119,10 @@ func (p *puller) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 	}
 }
 
-func (p *puller) alive(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case <-p.s.closed:
-		return fmt.Errorf("shard %d: %w", p.s.number, ErrClosed)
-	case <-p.s.j.closed:
-		return ErrClosed
-	default:
-		return nil
-	}
+// easy reports that a request did not end as usual: the next one is not to be made at once.
+func easy(m *nats.Msg) bool {
+	status := m.Header.Get("Status")
+	return m.Reply == "" && status != statusBeat && status != "408"
 }
 
 // queued takes what has come already.
@@ -127,7 +132,7 @@ func (p *puller) queued(limit int) []*nats.Msg {
 		return nil
 	}
 	msgs := make([]*nats.Msg, 0, n)
-	for len(msgs) < limit {
+	for len(msgs) < limit && p.s.alive() == nil {
 		select {
 		case m := <-p.msgs:
 			if p.take(m) {
@@ -140,31 +145,82 @@ func (p *puller) queued(limit int) []*nats.Msg {
 	return msgs
 }
 
-// take reports whether m is work; otherwise it is the last word on a request.
+// statusBeat is of a message that tells where the consumer is (JetStream's idle heartbeat).
+const statusBeat = "100"
+
+// take reports whether m is work that may be handed out; otherwise it is about a request, or there is a gap.
 func (p *puller) take(m *nats.Msg) bool {
-	if m.Reply != "" {
-		p.last = m.Reply
+	switch {
+	case m.Reply != "":
+		stream, delivered := sequences(m.Reply)
+		if delivered != p.delivered+1 {
+			p.gap(delivered, stream)
+			return false
+		}
+		p.delivered, p.behind = delivered, time.Time{}
 		p.open-- // work comes under its own subject, which does not tell the request
+		p.heard()
 		return true
-	}
-	if strings.HasSuffix(m.Subject, "."+strconv.FormatUint(p.request, 10)) {
+	case m.Header.Get("Status") == statusBeat:
+		p.heard()
+		p.compare(m.Header.Get("Nats-Last-Consumer"))
+	case strings.HasSuffix(m.Subject, "."+strconv.FormatUint(p.request, 10)):
 		p.open = 0
 	}
 	return false
+}
+
+// heard notes that the request stands.
+func (p *puller) heard() {
+	if p.beat > 0 {
+		p.lost = time.Now().Add(beatsLost * p.beat)
+	}
+}
+
+// compare holds the number of the last message that the consumer has given out against that of the last one here.
+func (p *puller) compare(last string) {
+	n, err := strconv.ParseUint(last, 10, 64)
+	switch {
+	case err != nil || n == p.delivered:
+		p.behind = time.Time{}
+	case n < p.delivered:
+		p.gap(n, 0)
+	case p.behind.IsZero():
+		p.behind = time.Now()
+	case time.Since(p.behind) > 2*p.beat:
+		p.gap(n, 0)
+	}
+}
+
+// gap ends the shard: what has this number comes behind something that did not come here.
+func (p *puller) gap(delivered, stream uint64) {
+	p.s.j.log.Warn().Int("shard", p.s.number).Str("stream", p.stream).Uint64("seq", stream).Uint64("expected", p.delivered+1).Uint64("delivered", delivered).
+		Msg("work of the shard went elsewhere, or was lost on its way: it comes again when the shard is taken over")
+	p.s.end(ErrGap)
 }
 
 // ask makes a request and returns how long to wait for it.
 func (p *puller) ask(limit int) time.Duration {
 	p.request++
 	p.resumes = p.s.j.resumes.Load()
-	body := `{"batch":` + strconv.Itoa(limit) + `,"expires":` + strconv.FormatInt(int64(pullExpires), 10) + `}`
-	err := p.s.j.sub.PublishRequest(p.api, p.inbox+strconv.FormatUint(p.request, 10), []byte(body))
+	expires := min(pullExpires, p.s.lease.of.left())
+	if expires <= 0 {
+		return 0 // the lease has just ended
+	}
+	lost := expires + pullLost
+	body := `{"batch":` + strconv.Itoa(limit) + `,"expires":` + strconv.FormatInt(int64(expires), 10)
+	if p.beat = 0; !p.s.lease.of.alone {
+		p.beat = min(pullBeat, expires/beatsLost)
+		lost = beatsLost * p.beat
+		body += `,"idle_heartbeat":` + strconv.FormatInt(int64(p.beat), 10)
+	}
+	err := p.s.j.sub.PublishRequest(p.api, p.inbox+strconv.FormatUint(p.request, 10), []byte(body+"}"))
 	if err != nil {
 		p.open = 0
 		return pullRetry
 	}
-	p.open, p.lost = limit, time.Now().Add(pullLost)
-	return pullLost
+	p.open, p.lost = limit, time.Now().Add(lost)
+	return lost
 }
 
 func (p *puller) pause(ctx context.Context) {
@@ -178,20 +234,24 @@ func (p *puller) pause(ctx context.Context) {
 	}
 }
 
-// streamSequence reads a message's sequence from its reply subject, which is
-// $JS.ACK.<stream>.<consumer>.<delivered>.<sequence>..., with <domain>.<account> after ACK where
-// these are known. It returns 0 where it is neither.
-func streamSequence(reply string) uint64 {
+// sequences reads a message's place in the stream, and the number under which the consumer gave it out, from
+// its reply subject, which is $JS.ACK.<stream>.<consumer>.<times>.<sequence>.<number>..., with <domain>.<account>
+// after ACK where these are known. It returns 0 where it is neither.
+func sequences(reply string) (stream, number uint64) {
 	fields := strings.Split(reply, ".")
 	at := 5
 	if len(fields) >= 11 {
 		at = 7
 	} else if len(fields) != 9 {
-		return 0
+		return 0, 0
 	}
-	seq, err := strconv.ParseUint(fields[at], 10, 64)
+	stream, err := strconv.ParseUint(fields[at], 10, 64)
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	return seq
+	number, err = strconv.ParseUint(fields[at+1], 10, 64)
+	if err != nil {
+		return 0, 0
+	}
+	return stream, number
 }
