@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -92,13 +93,32 @@ func TestPublishersRideThrough(t *testing.T) {
 	}
 }
 
-// A node that stops sends those away who wait for the log.
-func TestStoppingNodeKeepsNobodyWaiting(t *testing.T) {
+// Who has gone waits for the log no more, and a node that stops sends those away who do.
+func TestNobodyIsKeptWaiting(t *testing.T) {
 	t.Parallel()
 	log := natstest.Serve(t)
 	d := newDesk(t, func(c *Config) { c.Log.URL, c.WS.Insecure = log.URL(), true })
 	client := dial(t, d.node)
 	log.Stop()
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.node.URL()+"/api/channels/ride:http/publish", strings.NewReader(`{"type":"a.b","payload":{}}`))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		r.Header.Set("Authorization", "Bearer "+d.node.keys.api.Reveal())
+		if resp, err := http.DefaultClient.Do(r); err == nil {
+			_ = resp.Body.Close()
+			t.Errorf("answered %d", resp.StatusCode)
+		}
+	}()
+	d.waiting(1)
+	leave()
+	<-gone
+	d.waiting(0)
 	answers := make(chan error, 2)
 	go func() { answers <- d.post("ride:http", `{"type":"a.b","payload":{}}`, nil) }()
 	go func() {

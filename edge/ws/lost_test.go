@@ -3,12 +3,16 @@ package ws_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/centrifugal/protocol"
 	"github.com/rs/zerolog"
 
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/problem"
 	"github.com/wedsync/wedsync/edge/ws"
 	"github.com/wedsync/wedsync/loadtest/natstest"
 	"github.com/wedsync/wedsync/loadtest/wsclient"
@@ -21,12 +25,12 @@ type far struct {
 	relay *natstest.Relay
 }
 
-func startFar(t *testing.T, checkInterval time.Duration) *far {
+func startFar(t *testing.T, checkInterval, patience time.Duration) *far {
 	t.Helper()
 	log := natstest.Serve(t)
 	relay := natstest.Between(t, log.Addr())
 	open := func(url string) *journal.Journal {
-		j, err := journal.Open(t.Context(), journal.Config{URL: url, Logger: zerolog.Nop()})
+		j, err := journal.Open(t.Context(), journal.Config{URL: url, Logger: zerolog.Nop(), Patience: patience})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +92,7 @@ func hear(t *testing.T, heard <-chan int, from, to int) {
 // order, though nothing comes after it.
 func TestNotRepublished(t *testing.T) {
 	t.Parallel()
-	f := startFar(t, 50*time.Millisecond)
+	f := startFar(t, 50*time.Millisecond, 0)
 	quiet, busy := f.listen(t, "quiet"), f.listen(t, "busy")
 	f.publish(t, "quiet", 1, 2)
 	f.publish(t, "busy", 1, 2)
@@ -115,7 +119,7 @@ func TestNotRepublished(t *testing.T) {
 // When the connection to the log is back, what came meanwhile is read at once.
 func TestConnectionMoves(t *testing.T) {
 	t.Parallel()
-	f := startFar(t, time.Hour)
+	f := startFar(t, time.Hour, 0)
 	var heard []<-chan int
 	for i := range 20 {
 		heard = append(heard, f.listen(t, fmt.Sprint("c:", i)))
@@ -142,7 +146,7 @@ func TestConnectionMoves(t *testing.T) {
 // Who subscribes while the log is away gets what came meanwhile, and before.
 func TestSubscribeWhileTheLogIsAway(t *testing.T) {
 	t.Parallel()
-	f := startFar(t, time.Hour)
+	f := startFar(t, time.Hour, 0)
 	f.publish(t, channel, 1, 2)
 	c := dialConnected(t, f.node, all(t))
 	f.relay.Shut(true)
@@ -161,4 +165,24 @@ func TestSubscribeWhileTheLogIsAway(t *testing.T) {
 	}
 	f.publish(t, channel, 5, 5)
 	wantNumbers(t, c, 5, 5)
+}
+
+// What cannot be published while the log is away for longer than is waited for may be published again.
+func TestPublishWithoutALog(t *testing.T) {
+	t.Parallel()
+	f := startFar(t, time.Hour, 200*time.Millisecond)
+	c := dialConnected(t, f.node, all(t))
+	publish := func() *protocol.Reply {
+		return c.do(fmt.Sprintf(`"publish":{"channel":%q,"data":{"type":"a.b","id":"e1","payload":{}}}`, channel))
+	}
+	f.relay.Shut(true)
+	if r := publish(); r.Error.GetCode() != http.StatusServiceUnavailable || !r.Error.GetTemporary() || !strings.HasPrefix(r.Error.GetMessage(), problem.LogUnavailable) {
+		t.Errorf("got %v, want the temporary error %d %s", r, http.StatusServiceUnavailable, problem.LogUnavailable)
+	}
+	f.relay.Shut(false)
+	for publish().Error != nil { // until the connection is back
+	}
+	if entries, err := f.other.History(t.Context(), channel, 0, 10); err != nil || len(entries) != 1 {
+		t.Errorf("%d events are in the log, %v; want 1", len(entries), err)
+	}
 }
