@@ -101,12 +101,12 @@ func (g *Gossip) listen(ctx context.Context) (*memberlist.Memberlist, error) {
 	c := memberlist.DefaultLANConfig()
 	var err error
 	if c.BindAddr, c.BindPort, err = ipPort(ctx, g.cfg.Bind); err != nil {
-		return nil, fmt.Errorf("Bind is %q: %w", g.cfg.Bind, err)
+		return nil, fmt.Errorf("looking up Bind %q: %w", g.cfg.Bind, err)
 	}
 	c.AdvertisePort = c.BindPort
 	if g.cfg.Advertise != "" {
 		if c.AdvertiseAddr, c.AdvertisePort, err = ipPort(ctx, g.cfg.Advertise); err != nil {
-			return nil, fmt.Errorf("Advertise is %q: %w", g.cfg.Advertise, err)
+			return nil, fmt.Errorf("looking up Advertise %q: %w", g.cfg.Advertise, err)
 		}
 	}
 	c.Name, c.Keyring = g.cfg.Name, g.cfg.Keyring.gossip

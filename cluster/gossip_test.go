@@ -96,24 +96,29 @@ func awaitAll(tb testing.TB, names []string, nodes ...*cluster.Gossip) {
 func seats(tb testing.TB, n int, key cluster.Key) []cluster.GossipConfig {
 	tb.Helper()
 	list := make([]cluster.GossipConfig, n)
-	var seeds []string
+	addrs := freeAddrs(tb, n)
 	for i := range list {
-		// Nodes that join each other need addresses that are known before they are there.
+		list[i] = seat(tb, fmt.Sprintf("node-%d", i+1), key, addrs[:min(n, 3)]...)
+		list[i].Bind = addrs[i]
+	}
+	return list
+}
+
+// freeAddrs returns addresses that nodes which join each other can know before they are there.
+func freeAddrs(tb testing.TB, n int) []string {
+	tb.Helper()
+	addrs, taken := make([]string, n), make([]net.Listener, n)
+	for i := range addrs {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			tb.Fatal(err)
 		}
-		defer func() { _ = ln.Close() }()
-		list[i] = seat(tb, fmt.Sprintf("node-%d", i+1), key)
-		list[i].Bind = ln.Addr().String()
-		if i < 3 {
-			seeds = append(seeds, list[i].Bind)
-		}
+		addrs[i], taken[i] = ln.Addr().String(), ln
 	}
-	for i := range list {
-		list[i].Join = seeds
+	for _, ln := range taken {
+		_ = ln.Close()
 	}
-	return list
+	return addrs
 }
 
 // together starts nodes at the same time, each up at once.

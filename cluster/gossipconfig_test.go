@@ -57,9 +57,9 @@ func TestGossipNamesTheAddressThatItCannotUse(t *testing.T) {
 	a := gossip(t, seat(t, "a", key))
 	_, port, _ := strings.Cut(a.Addr(), ":")
 	for says, change := range map[string]func(*cluster.GossipConfig){
-		port:                          func(c *cluster.GossipConfig) { c.Bind = a.Addr() }, // in use
-		`Bind is "no.invalid:1"`:      func(c *cluster.GossipConfig) { c.Bind = "no.invalid:1" },
-		`Advertise is "no.invalid:1"`: func(c *cluster.GossipConfig) { c.Advertise = "no.invalid:1" },
+		port:                       func(c *cluster.GossipConfig) { c.Bind = a.Addr() }, // in use
+		`Bind "no.invalid:1"`:      func(c *cluster.GossipConfig) { c.Bind = "no.invalid:1" },
+		`Advertise "no.invalid:1"`: func(c *cluster.GossipConfig) { c.Advertise = "no.invalid:1" },
 	} {
 		cfg := seat(t, "b", key)
 		change(&cfg)

@@ -190,14 +190,14 @@ func TestKeysRotateWhileNodesRun(t *testing.T) {
 	awaitAll(t, namesOf(list), nodes...)
 	left := make(chan struct{}, 1)
 	for _, g := range nodes {
-		defer g.Subscribe(func() {
+		t.Cleanup(g.Subscribe(func() {
 			if len(g.View().Members()) != len(list) {
 				select {
 				case left <- struct{}{}:
 				default:
 				}
 			}
-		})()
+		}))
 	}
 	old, next := list[0].Keyring.List()[0].ID, cluster.GenerateKey()
 	version := 0

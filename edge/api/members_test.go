@@ -68,8 +68,10 @@ func TestMembers(t *testing.T) {
 		{Name: "e", Roles: cluster.Edge, State: cluster.Up, Addr: "e:1", Incarnation: 5000},
 	}
 	held := manyHeld{shards: 6, peers: []journal.Peer{
-		{Name: "a", Leader: true, Online: true, Current: true}, {Name: "b", Online: true, Current: true},
-		{Name: "c", Online: true, Lag: 7}, {Name: "d", Current: true, Lag: 9},
+		{Name: "a", Leader: true, Online: true, Current: true},
+		{Name: "b", Online: true, Current: true},
+		{Name: "c", Online: true, Lag: 7},
+		{Name: "d", Current: true, Lag: 9},
 	}}
 	n := start(t, func(c *api.Config) { held.log, c.Members = c.History, view; c.History = held })
 	want := []string{
