@@ -46,6 +46,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	a.routeMembers(h)
 	a.routeClusterKeys(h)
 	a.routeAbout(h)
+	a.routeBackup(h)
 	mux.HandleFunc("POST /api/channels/{name}/publish", a.publish)
 	document(h.OpenAPI())
 }

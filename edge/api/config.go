@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"time"
@@ -32,6 +33,11 @@ type (
 		Status(ctx context.Context) (journal.Status, error)
 		Events
 		LogNodes
+		Backups
+	}
+	// Backups copy the log into files, the manifest as the last.
+	Backups interface {
+		Backup(ctx context.Context, online bool, create func(file string) (io.Writer, error), told func(journal.Progress)) error
 	}
 	// LogNodes are the nodes that hold the log.
 	LogNodes interface {

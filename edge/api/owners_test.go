@@ -61,6 +61,7 @@ func crossings(dead uint64, key string) map[string]crossing {
 		"use-cluster-key":    {path: "/api/cluster/keys/0123456789/use", refused: problem.ScopeMissing},
 		"remove-cluster-key": {path: "/api/cluster/keys/0123456789", refused: problem.ScopeMissing},
 		"drain":              {path: "/api/cluster/drain", refused: problem.ScopeMissing},
+		"backup-log":         {path: "/api/log/backup", refused: problem.ScopeMissing},
 		"erase-wedding":      {path: "/api/weddings/c1/erase", body: `{}`, refused: problem.ScopeMissing},
 		"slo":                {path: "/api/slo?by=integration"},
 
