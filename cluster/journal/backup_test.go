@@ -157,9 +157,7 @@ func TestRestoreIsTheSameLog(t *testing.T) {
 	t.Parallel()
 	old := open(t)
 	u := use(t, old)
-	if _, err := old.Leases().Claim(t.Context(), journal.ShardLease(0)); err != nil {
-		t.Fatal(err)
-	}
+	mustClaim(t, old, "0")
 	epoch := old.Epoch()
 	backup := backUp(t, old, false)
 	closeJournal(t, old)
@@ -178,8 +176,8 @@ func TestRestoreIsTheSameLog(t *testing.T) {
 	if at := mustAppend(t, j, newEvent("a:b")); at.Seq != u.events[3].Seq+1 {
 		t.Errorf("the next event is %d after %d", at.Seq, u.events[3].Seq)
 	}
-	if _, err := j.Leases().Claim(t.Context(), journal.ShardLease(0)); err != nil {
-		t.Errorf("a lease of the old log holds: %v", err)
+	if l := mustClaim(t, j, "0"); l.Epoch != 1 {
+		t.Errorf("a lease of the old log was restored: the next epoch is %d", l.Epoch)
 	}
 	if err := backup.restore(t, cfg); !errors.Is(err, journal.ErrLocked) {
 		t.Errorf("restoring into an open log: %v", err)

@@ -99,6 +99,3 @@ func (j *Journal) Move(ctx context.Context, ds ...*event.Delivery) error {
 func (j *Journal) DeleteEvent(ctx context.Context, seq uint64) error {
 	return j.remove(ctx, streamEvents, seq)
 }
-
-// Told waits until the log has dealt with what was said of the work and of all before it.
-func (w *Work) Told() { w.to.settle(time.Minute) }

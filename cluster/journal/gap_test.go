@@ -64,12 +64,12 @@ func TestGapByALateRequest(t *testing.T) {
 			t.Parallel()
 			n := startNATS(t)
 			// A request stands for as long as the lease was valid when it was made.
-			a, way := join(t, n, "a", func(c *journal.Config) { c.LeaseTTL = 3 * time.Second })
-			b, _ := join(t, n, "b", func(c *journal.Config) { c.LeaseTTL = 30 * time.Second })
+			a, way := comrade(t, n, "a", func(c *journal.Config) { c.LeaseTTL = 3 * time.Second })
+			b, _ := comrade(t, n, "b", func(c *journal.Config) { c.LeaseTTL = 30 * time.Second })
 			shard := a.ShardOf("crm")
 			paused := mustShard(t, a, shard)
 			nothing(t, paused.NextEvents)
-			way.up.shut()
+			way.Hold(true, false)
 			stale := make(chan error, 1)
 			go func() {
 				got, err := numbers(t, paused, 100)
@@ -82,7 +82,7 @@ func TestGapByALateRequest(t *testing.T) {
 			lease := mustClaim(t, b, "other")
 			nothing(t, next.NextDeliveries)
 			requests(t, n, shard, 1)
-			way.up.reopen()
+			way.Hold(false, false)
 			requests(t, n, shard, 2)
 			line(t, b, 1, 2+behind) // one request after the other gets one
 			got, err := numbers(t, next, 2+behind)
@@ -121,7 +121,7 @@ func TestGapByAnotherTakeOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := startNATS(t)
-			a, _ := join(t, n, "a")
+			a, _ := comrade(t, n, "a")
 			shard := a.ShardOf("crm")
 			s := mustShard(t, a, shard)
 			line(t, a, 1, 3)
@@ -145,8 +145,8 @@ func TestGapByAnotherTakeOver(t *testing.T) {
 func TestLateAnswers(t *testing.T) {
 	t.Parallel()
 	n := startNATS(t)
-	a, _ := join(t, n, "a")
-	b, _ := join(t, n, "b")
+	a, _ := comrade(t, n, "a")
+	b, _ := comrade(t, n, "b")
 	shard := a.ShardOf("crm")
 	s := mustShard(t, a, shard)
 	line(t, a, 1, 4)
@@ -156,11 +156,11 @@ func TestLateAnswers(t *testing.T) {
 		if err := w.InProgress(); err != nil {
 			t.Fatal(err)
 		}
-		w.Told()
 	}
 	if err := mustClaim(t, a, journal.ShardLease(shard)).Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	s.Close()
 	next := mustShard(t, b, shard)
 	late(old[0]) // before it is given out again: it has no effect
 	line(t, a, 5, 5)

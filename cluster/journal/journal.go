@@ -182,14 +182,12 @@ func (j *Journal) Close(ctx context.Context) error {
 
 // shut ends whatever Open had started.
 func (j *Journal) shut() error {
+	for i := range j.shards {
+		j.shards[i].close() // with what was acknowledged
+	}
 	j.mu.Lock()
 	leases := j.leases
 	j.mu.Unlock()
-	for i := range j.shards {
-		if s := j.shards[i].taken(); s != nil {
-			s.Close() // with what was acknowledged
-		}
-	}
 	if leases != nil {
 		leases.close()
 	}

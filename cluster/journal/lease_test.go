@@ -6,15 +6,28 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/loadtest/natstest"
 )
 
 // leaseTTL is short, and long enough for a busy machine.
 const leaseTTL = 600 * time.Millisecond
+
+// comrade opens the log in a server as a node of its own, over a way of its own.
+func comrade(tb testing.TB, n *natsServer, node string, change ...func(*journal.Config)) (*journal.Journal, *natstest.Relay) {
+	tb.Helper()
+	way := natstest.Between(tb, strings.TrimPrefix(n.url(), "nats://"))
+	cfg := journal.Config{URL: way.URL(), Node: node, LeaseTTL: leaseTTL, Logger: logger(tb).Level(5)}
+	for _, c := range change {
+		c(&cfg)
+	}
+	return openWith(tb, cfg), way
+}
 
 // claims waits for the lease in another goroutine.
 func claims(t *testing.T, j *journal.Journal, name string) <-chan *journal.Lease {
@@ -106,8 +119,8 @@ func TestOneHasTheLease(t *testing.T) {
 func TestLeasesOfANodeThatIsGone(t *testing.T) {
 	t.Parallel()
 	n := startNATS(t)
-	a, _ := join(t, n, "a")
-	b, _ := join(t, n, "b")
+	a, _ := comrade(t, n, "a")
+	b, _ := comrade(t, n, "b")
 	const count = 8
 	for i := range count {
 		mustClaim(t, a, journal.ShardLease(i))
@@ -118,7 +131,7 @@ func TestLeasesOfANodeThatIsGone(t *testing.T) {
 	for i := range count - 1 {
 		all = append(all, claims(t, b, journal.ShardLease(i)))
 	}
-	back, _ := join(t, n, "a")
+	back, _ := comrade(t, n, "a")
 	own := mustClaim(t, back, journal.ShardLease(count-1))
 	if took := time.Since(begun); own.Epoch != 2 || took > leaseTTL*3/4 {
 		t.Errorf("a's own: epoch %d after %v", own.Epoch, took)
@@ -140,16 +153,16 @@ func TestLeasesOfANodeThatIsGone(t *testing.T) {
 func TestLeaseLapses(t *testing.T) {
 	t.Parallel()
 	n := startNATS(t)
-	a, way := join(t, n, "a")
+	a, way := comrade(t, n, "a")
 	l := mustClaim(t, a, "0")
 	while, end := l.Context(t.Context())
 	defer end()
-	way.pause()
+	way.Hold(true, true)
 	receive(t, while.Done())
 	if l.Valid() || l.Lost() {
 		t.Errorf("valid %t, lost %t", l.Valid(), l.Lost())
 	}
-	way.resume()
+	way.Hold(false, false)
 	if err := l.Wait(t.Context()); err != nil || l.Epoch != 1 {
 		t.Errorf("after the connection is back: %v", err)
 	}
@@ -162,15 +175,15 @@ func TestLeaseLapses(t *testing.T) {
 func TestLeaseIsTakenFromWhoIsCutOff(t *testing.T) {
 	t.Parallel()
 	n := startNATS(t)
-	a, way := join(t, n, "a")
-	b, _ := join(t, n, "b")
+	a, way := comrade(t, n, "a")
+	b, _ := comrade(t, n, "b")
 	l, kept := mustClaim(t, a, "0"), mustClaim(t, a, "1")
-	way.pause()
+	way.Hold(true, true)
 	theirs := receive(t, claims(t, b, "0"))
 	if l.Valid() || kept.Valid() || theirs.Epoch != 2 {
 		t.Errorf("epoch %d is claimed while the one before is valid: %t", theirs.Epoch, l.Valid())
 	}
-	way.resume()
+	way.Hold(false, false)
 	for _, lease := range []*journal.Lease{l, kept} { // the session is over, and all that was held under it
 		if err := lease.Wait(t.Context()); !errors.Is(err, journal.ErrLost) {
 			t.Errorf("the one who was cut off waits: %v, want ErrLost", err)
@@ -193,12 +206,12 @@ func TestLeaseIsTakenFromWhoIsCutOff(t *testing.T) {
 func TestLeaseIsNotTakenByWhoIsCutOff(t *testing.T) {
 	t.Parallel()
 	n := startNATS(t)
-	a, _ := join(t, n, "a")
-	b, way := join(t, n, "b")
+	a, _ := comrade(t, n, "a")
+	b, way := comrade(t, n, "b")
 	l := mustClaim(t, a, "0")
 	mine := mustClaim(t, b, "1")
 	waiting := claims(t, b, "0")
-	way.pause()
+	way.Hold(true, true)
 	while, end := mine.Context(t.Context())
 	receive(t, while.Done())
 	end()
@@ -210,7 +223,7 @@ func TestLeaseIsNotTakenByWhoIsCutOff(t *testing.T) {
 		}
 		end()
 	}
-	way.resume()
+	way.Hold(false, false)
 	if err := mine.Wait(t.Context()); err != nil {
 		t.Errorf("b's own lease: %v", err)
 	}
@@ -229,10 +242,10 @@ func TestLeaseIsNotTakenByWhoIsCutOff(t *testing.T) {
 func TestLeaseThatNobodyWantsIsGivenBack(t *testing.T) {
 	t.Parallel()
 	n := startNATS(t)
-	a, way := join(t, n, "a")
-	b, _ := join(t, n, "b")
+	a, way := comrade(t, n, "a")
+	b, _ := comrade(t, n, "b")
 	kept, l := mustClaim(t, a, "0"), mustClaim(t, a, "1")
-	way.up.shut()
+	way.Hold(true, false)
 	soon := func() context.Context {
 		ctx, cancel := context.WithTimeout(t.Context(), leaseTTL/8)
 		t.Cleanup(cancel)
@@ -244,7 +257,7 @@ func TestLeaseThatNobodyWantsIsGivenBack(t *testing.T) {
 	if _, err := a.Leases().Claim(soon(), "2"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Claim: %v", err)
 	}
-	way.resume()
+	way.Hold(false, false)
 	begun := time.Now()
 	mustClaim(t, b, "1")
 	if l := mustClaim(t, b, "2"); l.Epoch != 2 {
@@ -270,9 +283,9 @@ func TestOneLeaseIsValid(t *testing.T) {
 	var seen []sight
 	ctx, cancel := context.WithCancel(t.Context())
 	var tasks sync.WaitGroup
-	var ways []*link
+	var ways []*natstest.Relay
 	for _, node := range []string{"a", "b", "c"} {
-		j, way := join(t, n, node, func(c *journal.Config) { c.LeaseTTL = 200 * time.Millisecond })
+		j, way := comrade(t, n, node, func(c *journal.Config) { c.LeaseTTL = 200 * time.Millisecond })
 		ways = append(ways, way)
 		tasks.Go(func() {
 			tick := time.NewTicker(time.Millisecond)
@@ -309,13 +322,13 @@ func TestOneLeaseIsValid(t *testing.T) {
 				continue
 			}
 			if i%2 == 0 {
-				way.pause()
+				way.Hold(true, true)
 			} else {
-				way.down.shut()
+				way.Hold(false, true)
 			}
 		}
 		waitForOr(epochs, before)
-		ways[i%len(ways)].resume()
+		ways[i%len(ways)].Hold(false, false)
 	}
 	cancel()
 	tasks.Wait()
@@ -341,7 +354,7 @@ func waitForOr(now func() uint64, before uint64) {
 func TestUnreadableLease(t *testing.T) {
 	t.Parallel()
 	n := startNATS(t)
-	a, _ := join(t, n, "a")
+	a, _ := comrade(t, n, "a")
 	for key, value := range map[string]string{
 		"0": "{", "1": `{"holder":"gone","session":7,"epoch":4}`, "2": `{"holder":"odd","session":7,"epoch":4}`, "node.odd": "{", "node.a": "[]",
 	} {

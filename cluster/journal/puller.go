@@ -23,8 +23,10 @@ const (
 	// two of them tell of a gap: the log holds messages back until they are replicated, but not beats.
 	pullBeat  = 500 * time.Millisecond
 	beatsLost = 3
-	// settleTimeout bounds the wait for acknowledgements to be dealt with; what was not comes again.
+	// settleTimeout bounds the wait for acknowledgements to be dealt with; what was not comes again. After a gap
+	// the consumer may know nothing of what was given out here, and not answer.
 	settleTimeout = 2 * time.Second
+	settleGap     = 100 * time.Millisecond
 )
 
 // puller asks a consumer for messages, with one request at a time. What comes stays in its queue
@@ -45,7 +47,7 @@ type puller struct {
 	acks   *acker
 
 	mu        sync.Mutex // held by next: one caller at a time
-	delivered uint64     // number of the last message
+	delivered uint64     // the last message's number
 	behind    time.Time  // since when the consumer tells of later ones; zero: it does not
 	request   uint64     // the last one's number
 	open      int        // messages that are still to come for it
@@ -64,16 +66,18 @@ func newPuller(s *Shard, stream, consumer string) (*puller, error) {
 		acks: newAcker(s.j.pub, s.j.log),
 	}
 	var err error
-	p.sub, err = s.j.sub.ChanSubscribe(p.inbox+"*", p.msgs)
+	if p.sub, err = s.j.sub.ChanSubscribe(p.inbox+"*", p.msgs); err != nil {
+		p.acks.close(0)
+	}
 	return p, err
 }
 
-func (p *puller) close() { _ = p.sub.Unsubscribe() }
+func (p *puller) unsubscribe() { _ = p.sub.Unsubscribe() }
 
-// abandon is close of one that gave out nothing.
-func (p *puller) abandon() {
-	p.close()
-	p.acks.close(0)
+// close ends what newPuller began. It waits as long as settle for the log to deal with what was acknowledged.
+func (p *puller) close(settle time.Duration) {
+	p.unsubscribe()
+	p.acks.close(settle)
 }
 
 // next returns 1 to limit messages.

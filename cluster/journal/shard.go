@@ -40,6 +40,14 @@ type place struct {
 	shard *Shard
 }
 
+func (p *place) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shard != nil {
+		p.shard.Close()
+	}
+}
+
 // takeOverTry is how long the log may take to answer when a shard is taken over, before it is asked again: while
 // it elects a leader, it answers nothing that was asked before.
 const takeOverTry = 2 * time.Second
@@ -86,16 +94,14 @@ func (j *Journal) takeOver(ctx context.Context, n int, lease *Lease) (*Shard, er
 	if s.events, err = newPuller(s, streamEvents, routeConsumer(n)); err != nil {
 		return nil, err
 	}
-	if s.work, err = newPuller(s, streamWork, deliverConsumer(n)); err != nil {
-		s.events.abandon()
-		return nil, err
+	if s.work, err = newPuller(s, streamWork, deliverConsumer(n)); err == nil {
+		if err = s.watchHeld(); err == nil {
+			return s, nil
+		}
+		s.work.close(0)
 	}
-	if err = s.watchHeld(); err != nil {
-		s.events.abandon()
-		s.work.abandon()
-		return nil, err
-	}
-	return s, nil
+	s.events.close(0)
+	return nil, err
 }
 
 // resetConsumer brings back what a consumer gave out, or makes one that is missing: a reset of it
@@ -119,19 +125,23 @@ func (j *Journal) resetConsumer(ctx context.Context, shard int, stream, name str
 func (s *Shard) Close() {
 	s.end(ErrClosed)
 	s.once.Do(func() {
-		s.events.close()
-		s.work.close()
+		s.events.unsubscribe()
+		s.work.unsubscribe()
 		_ = s.held.Unsubscribe()
-		if !s.lease.Valid() { // the next owner does not wait for these
-			s.events.acks.close(0)
-			s.work.acks.close(0)
-			return
+		settle := settleTimeout
+		switch {
+		case !s.lease.Valid(): // the next owner does not wait for it
+			settle = 0
+		case errors.Is(s.why, ErrGap):
+			settle = settleGap
 		}
-		// The next reset goes over another connection: it must not overtake the end of these, nor
-		// what was acknowledged.
-		_ = s.j.sub.FlushTimeout(time.Second)
-		s.events.acks.close(settleTimeout)
-		s.work.acks.close(settleTimeout)
+		if settle > 0 {
+			// The next reset goes over another connection: it must not overtake the end of these, nor
+			// what was acknowledged.
+			_ = s.j.sub.FlushTimeout(time.Second)
+		}
+		s.events.close(settle)
+		s.work.close(settle)
 	})
 }
 
@@ -141,13 +151,6 @@ func (s *Shard) end(why error) {
 		s.why = why
 		close(s.closed)
 	})
-}
-
-// taken returns the shard that was taken over last; nil: none was.
-func (p *place) taken() *Shard {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.shard
 }
 
 // alive returns why nothing is given out any more.

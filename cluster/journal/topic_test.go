@@ -19,7 +19,7 @@ type joined struct {
 	heard chan string
 }
 
-func joinTopic(t *testing.T, j *journal.Journal, knows ...string) joined {
+func join(t *testing.T, j *journal.Journal, knows ...string) joined {
 	t.Helper()
 	n := joined{heard: make(chan string, 100)}
 	ctx, cancel := context.WithTimeout(t.Context(), within)
@@ -51,16 +51,16 @@ func TestTopic(t *testing.T) {
 	url := startNATS(t).url()
 	open := func() *journal.Journal { return openWith(t, journal.Config{URL: url, Logger: logger(t)}) }
 	begun := time.Now()
-	a := joinTopic(t, open(), "1", "2", "3")
+	a := join(t, open(), "1", "2", "3")
 	if took := time.Since(begun); took > within/2 {
 		t.Errorf("the first waits %v for the others", took)
 	}
-	b := joinTopic(t, open(), "1", "2", "3")
+	b := join(t, open(), "1", "2", "3")
 	b.hears(t, "1", "2", "3") // from the one, or the other
-	c := joinTopic(t, open())
+	c := join(t, open())
 	c.hears(t, "1", "2", "3")
 	a.topic.Leave()
-	d := joinTopic(t, open()) // c says that it knows nothing, or b tells
+	d := join(t, open()) // c says that it knows nothing, or b tells
 	for i := range 3 {
 		for _, n := range []joined{b, c, d} {
 			if err := n.topic.Tell(fmt.Append(nil, "told ", i)); err != nil {

@@ -15,6 +15,8 @@ type Relay struct {
 	mute  atomic.Bool
 	shut  atomic.Bool
 	block atomic.Pointer[[]byte]
+	up    gate // for what clients say
+	down  gate // for what the server says
 	live  sync.WaitGroup
 
 	mu     sync.Mutex
@@ -52,6 +54,13 @@ func (r *Relay) Suppress(text string) {
 	r.block.Store(&b)
 }
 
+// Hold holds up what clients say, what the server says, or both, as when one of them is stopped; connections
+// stay. It arrives when it is not held up any more.
+func (r *Relay) Hold(up, down bool) {
+	r.up.shut(up)
+	r.down.shut(down)
+}
+
 // Shut ends all connections and takes no new ones, or takes them again.
 func (r *Relay) Shut(on bool) {
 	r.shut.Store(on)
@@ -74,6 +83,7 @@ func (r *Relay) close() {
 	r.closed = true
 	r.mu.Unlock()
 	_ = r.ln.Close()
+	r.Hold(false, false)
 	r.Cut()
 	r.live.Wait()
 }
@@ -127,6 +137,11 @@ func (r *Relay) pass(to, from net.Conn, lossy bool) {
 		n, err := from.Read(buf)
 		if err != nil {
 			return
+		}
+		if lossy {
+			r.down.pass()
+		} else {
+			r.up.pass()
 		}
 		if lossy && r.lost(buf[:n]) {
 			continue
