@@ -159,8 +159,20 @@ func TestRestoreIsTheSameLog(t *testing.T) {
 	u := use(t, old)
 	mustClaim(t, old, "0")
 	epoch := old.Epoch()
-	backup := backUp(t, old, false)
+	stopped := func(dir string) (backup folder, err error) {
+		backup = folder{}
+		return backup, journal.BackupStopped(t.Context(), dir, logger(t), backup.create, nil)
+	}
+	dir := status(t, old).Store
+	if _, err := stopped(dir); !errors.Is(err, journal.ErrLocked) {
+		t.Errorf("backing up a log that is open: %v", err)
+	}
+	if _, err := stopped(t.TempDir()); !errors.Is(err, journal.ErrNotFound) {
+		t.Errorf("backing up no log: %v", err)
+	}
 	closeJournal(t, old)
+	backup, err := stopped(dir)
+	must(t, err)
 
 	cfg := journal.Config{Dir: filepath.Join(t.TempDir(), "log"), Logger: logger(t)}
 	var told []journal.Progress
@@ -349,6 +361,10 @@ func TestRestoreIntoACluster(t *testing.T) {
 	visitor := n.visitor()
 	if err := backup.restore(t, visitor); !errors.Is(err, journal.ErrNotEmpty) {
 		t.Errorf("restoring into a cluster that runs: %v", err)
+	}
+
+	if err := journal.BackupStopped(t.Context(), n.cfgs[0].Dir, logger(t), folder{}.create, nil); !errors.Is(err, journal.ErrForeign) {
+		t.Errorf("backing up one node's part: %v", err)
 	}
 
 	// And back: a cluster's log, with what its nodes share, into another log that is shared.
