@@ -38,6 +38,7 @@ type cli struct {
 	Drain        drainCmd        `cmd:"" help:"Hand a node's shards over to the others, before it is stopped for long."`
 	ClusterKeys  clusterKeysCmd  `cmd:"" help:"Replace the key that the nodes of a cluster share."`
 	MasterKey    masterKeyCmd    `cmd:"" help:"Replace the key that seals the vendors' secrets."`
+	Log          logCmd          `cmd:"" help:"Back the log up, and restore it."`
 	Erase        eraseCmd        `cmd:"" help:"Remove a couple's personal data from the log and from ClickHouse."`
 	Version      versionCmd      `cmd:"" help:"Print the version."`
 }

@@ -93,7 +93,7 @@ func TestHelpTellsWhatThereIs(t *testing.T) {
 		if got.code != exitOK || got.errors != "" {
 			t.Errorf("%q: %+v", args, got)
 		}
-		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "deliveries", "keys", "audit", "members", "drain", "cluster-keys", "master-key", "erase", "version"} {
+		for _, name := range []string{"serve", "sim", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "deliveries", "keys", "audit", "members", "drain", "cluster-keys", "master-key", "log", "erase", "version"} {
 			if !strings.Contains(got.out, "\n  "+name+" ") {
 				t.Errorf("%q does not list %s", args, name)
 			}
@@ -112,6 +112,7 @@ func TestWrongUseIsOneClearLine(t *testing.T) {
 		"wedsync: --set data: write it like --set http.addr=127.0.0.1:8080\n":                                                                                    {"serve", "--set", "data"},
 		"wedsync: the payload is not JSON: {\n":                                                                                                                  {"publish", "a", "b.c", "{"},
 		"wedsync: --expires \"soon\" is neither a time in RFC 3339 nor a duration such as 720h\n":                                                                {"keys", "create", "a", "--scope=admin", "--expires=soon"},
+		"wedsync: missing flags: --to=FOLDER; try wedsync log backup --help\n":                                                                                   {"log", "backup"},
 		"wedsync: missing flags: --scope=SCOPE,...; try wedsync keys create --help\n":                                                                            {"keys", "create", "a"},
 		"wedsync: open none.json: no such file or directory\n":                                                                                                   {"publish", "a", "b.c", "@none.json"},
 		"wedsync: --addr \"ftp://x\" is no address of a node; write it like http://127.0.0.1:8080\n":                                                             {"publish", "--addr=ftp://x", "a", "b.c"},
@@ -182,6 +183,7 @@ func TestEveryCommandNeedsANode(t *testing.T) {
 		{"cluster-keys", "use", "a"},
 		{"cluster-keys", "remove", "a"},
 		{"erase", "c1", "--yes"},
+		{"log", "backup", "--to", filepath.Join(t.TempDir(), "backup")},
 		{"deliveries"},
 		{"deliveries", "show", "a"},
 	} {

@@ -104,6 +104,23 @@ func (e *problemError) Error() string {
 
 // call sends in (nil: no body) as JSON and returns the answer's body. path is escaped already.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, in any) (json.RawMessage, error) {
+	resp, err := c.open(ctx, method, path, query, in)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if len(text) > 0 && !json.Valid(text) {
+		return nil, fmt.Errorf("what answers at %s is no wedsync node: it sends no JSON", c.base)
+	}
+	return text, nil
+}
+
+// open is call for an answer that is no JSON, whose body is to be read and closed.
+func (c *client) open(ctx context.Context, method, path string, query url.Values, in any) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
@@ -130,23 +147,20 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return nil, c.unreachable(err)
 	}
+	if resp.StatusCode < http.StatusBadRequest {
+		return resp, nil
+	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, c.unreachable(err)
 	}
-	if resp.StatusCode >= http.StatusBadRequest {
-		p := &problemError{}
-		if json.Unmarshal(text, p) != nil {
-			p = &problemError{Detail: fmt.Sprintf("%s answers %q", c.base, short(string(text), 200))}
-		}
-		p.Status = resp.StatusCode
-		return nil, p
+	p := &problemError{}
+	if json.Unmarshal(text, p) != nil {
+		p = &problemError{Detail: fmt.Sprintf("%s answers %q", c.base, short(string(text), 200))}
 	}
-	if len(text) > 0 && !json.Valid(text) {
-		return nil, fmt.Errorf("what answers at %s is no wedsync node: it sends no JSON", c.base)
-	}
-	return text, nil
+	p.Status = resp.StatusCode
+	return nil, p
 }
 
 func (c *client) unreachable(err error) error {

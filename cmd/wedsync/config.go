@@ -75,6 +75,8 @@ type LogConfig struct {
 	WorkBytes   Size          `koanf:"workBytes"`
 	RecordBytes Size          `koanf:"recordBytes"`
 	DeadBytes   Size          `koanf:"deadBytes"`
+	// AwaitRestore: of a cluster that has no log yet, this node makes none, but waits for "wedsync log restore".
+	AwaitRestore bool `koanf:"awaitRestore"`
 }
 
 // ClickHouseConfig is where records go.

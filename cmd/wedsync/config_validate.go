@@ -45,6 +45,9 @@ func (c Config) Validate() []*valueError {
 	if c.Cluster.Enabled() && c.Log.URL != "" {
 		v.wrong("log.url", c.Log.URL, "is given beside cluster.join: the nodes of a cluster hold the log themselves")
 	}
+	if c.Log.AwaitRestore && !c.Cluster.Enabled() {
+		v.wrong("log.awaitRestore", true, "is for the nodes of a cluster; a lone node's log is restored while it is stopped")
+	}
 	v.notEmpty("data", c.Data, "name a folder")
 	c.HTTP.validate(v)
 	if n := len(c.API.Key.Reveal()); n > 0 && n < access.MinKeyBytes {

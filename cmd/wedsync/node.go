@@ -218,21 +218,29 @@ func nameFrom(host string) string {
 	return name[:min(len(name), event.MaxSegmentBytes)]
 }
 
-func (n *node) openJournal(ctx context.Context) error {
+// logConfig is the log's configuration; the keyring of a cluster is open.
+func (n *node) logConfig() journal.Config {
 	c := journal.Config{
 		Node: n.cfg.Node.Name, URL: n.cfg.Log.URL, Shards: n.cfg.Log.Shards, SyncAlways: n.cfg.Log.SyncAlways,
 		EventAge: n.cfg.Log.EventAge, MaxStore: int64(n.cfg.Log.MaxStore), EventBytes: int64(n.cfg.Log.EventBytes),
 		WorkBytes: int64(n.cfg.Log.WorkBytes), RecordBytes: int64(n.cfg.Log.RecordBytes), DeadBytes: int64(n.cfg.Log.DeadBytes),
 		Logger: n.part("journal"), Metrics: n.metrics,
 	}
-	var err error
 	if n.ring != nil {
 		c.Cluster = n.logCluster()
 	}
 	if c.URL == "" && (c.Cluster == nil || c.Cluster.Routes != "") {
-		c.Dir = filepath.Join(n.cfg.Data, "log")
+		c.Dir = filepath.Join(n.cfg.Data, logFolder)
 	}
-	if n.journal, err = journal.Open(ctx, c); err != nil {
+	return c
+}
+
+// logFolder in the data folder is the embedded log's.
+const logFolder = "log"
+
+func (n *node) openJournal(ctx context.Context) error {
+	var err error
+	if n.journal, err = journal.Open(ctx, n.logConfig()); err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
 	n.onClose(func(ctx context.Context) { n.warn("journal", n.journal.Close(ctx)) })

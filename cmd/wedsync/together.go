@@ -82,7 +82,7 @@ func (n *node) logCluster() *journal.Cluster {
 		next, _ := portAfter(addr, ports) // was validated
 		return next
 	}
-	log := &journal.Cluster{TLS: n.ring.TLS(n.cfg.Node.Name)}
+	log := &journal.Cluster{TLS: n.ring.TLS(n.cfg.Node.Name), Await: n.cfg.Log.AwaitRestore}
 	if !slices.Contains(c.Roles, "core") {
 		for _, seed := range c.Join {
 			log.Servers = append(log.Servers, at(seed, 2))
