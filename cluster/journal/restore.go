@@ -250,38 +250,3 @@ func (j *Journal) give(ctx context.Context, subject string, chunk []byte) (got s
 
 // restoreStall is longer than it takes to store what was sent, and to have it activated.
 const restoreStall = 30 * time.Second
-
-// awaitCopies waits until every node that is to have a copy of a stream has all of it.
-func (j *Journal) awaitCopies(ctx context.Context) error {
-	for _, name := range append(backedUp(), streamOf(bucketShards)) {
-		for {
-			var copies int
-			s, err := j.js.Stream(ctx, name)
-			if err == nil {
-				copies = copiesOf(s.CachedInfo())
-			}
-			if err != nil && !passing(j.fail("looking for copies", err)) {
-				return j.storeError(err)
-			}
-			if copies >= j.cfg.Replicas {
-				break
-			}
-			if wait(ctx, 200*time.Millisecond); ctx.Err() != nil {
-				return j.storeError(fmt.Errorf("stream %s has %d of %d copies: %w", name, copies, j.cfg.Replicas, ctx.Err()))
-			}
-		}
-	}
-	return nil
-}
-
-func copiesOf(info *jetstream.StreamInfo) int {
-	copies := 1
-	if info.Cluster != nil {
-		for _, r := range info.Cluster.Replicas {
-			if r.Current && !r.Offline {
-				copies++
-			}
-		}
-	}
-	return copies
-}
