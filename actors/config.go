@@ -37,6 +37,7 @@ type Config struct {
 	Registry  *registry.Registry // integrations and mappings
 	Caller    Caller             // makes the calls to vendors
 	Placement Placement          // says which shards are this node's
+	Peers     Peers              // the other nodes; nil: there are none
 
 	Logger  zerolog.Logger
 	Metrics prometheus.Registerer // nil: none are kept

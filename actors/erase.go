@@ -33,12 +33,15 @@ type Erase struct {
 // left, and returns what was removed and what is left, which is nothing unless it is still being published. After
 // an error or a crash, call it again.
 func (s *System) Erase(ctx context.Context, what Erase) (removed, left journal.Erased, err error) {
-	e := erasure{wedding: what.Wedding, concerns: s.cfg.Registry.Concerns(what.Wedding), before: s.cfg.Now()}
+	e := s.erasureOf(what.Wedding, s.cfg.Now())
 	if what.Only {
 		left, err = s.cfg.Journal.Erase(ctx, e.selection(what.Records), true)
 		return removed, left, err
 	}
 	s.noteErasure(e)
+	if err := s.noteErasureAbroad(ctx, e); err != nil {
+		return removed, left, err
+	}
 	for range erasePasses {
 		gone, err := s.cfg.Journal.Erase(ctx, e.selection(what.Records), false)
 		removed.Add(gone)
@@ -51,6 +54,10 @@ func (s *System) Erase(ctx context.Context, what Erase) (removed, left journal.E
 	}
 	left, err = s.cfg.Journal.Erase(ctx, e.selection(what.Records), true)
 	return removed, left, err
+}
+
+func (s *System) erasureOf(wedding string, before time.Time) erasure {
+	return erasure{wedding: wedding, concerns: s.cfg.Registry.Concerns(wedding), before: before}
 }
 
 // noteErasure has what is accepted of a wedding until now be skipped, and recorded without its name.

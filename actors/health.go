@@ -87,9 +87,8 @@ func (s *System) publishHealth(ctx context.Context, h event.Health) error {
 	return err
 }
 
-// Healths returns how every integration does, by id: what the actors know, and Idle for those without
-// one or whose actor does not answer within a second.
-func (s *System) Healths(ctx context.Context) []event.Health {
+// surveyHere returns what the integrations' actors on this node know and answer within a second.
+func (s *System) surveyHere(ctx context.Context) map[string]event.Health {
 	census := newCensus()
 	for i := range s.shards {
 		if pid := s.shards[i].Load(); pid != nil {
@@ -98,7 +97,14 @@ func (s *System) Healths(ctx context.Context) []event.Health {
 		}
 	}
 	census.done()
-	live := census.wait(ctx, time.Second)
+	return census.wait(ctx, time.Second)
+}
+
+// Healths returns how every integration does, by id: what the actors of all nodes know, and Idle for those
+// without one or whose actor or node does not answer soon.
+func (s *System) Healths(ctx context.Context) []event.Health {
+	live := s.surveyHere(ctx)
+	s.surveyAbroad(ctx, live)
 	held := s.heldBack(ctx, "")
 	all := s.cfg.Registry.Integrations()
 	out := make([]event.Health, 0, len(all))

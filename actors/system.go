@@ -68,6 +68,9 @@ func New(cfg Config) (*System, error) {
 // Start begins to claim shards and to work on them; it returns at once. [System.Ready] tells when.
 func (s *System) Start() {
 	s.cfg.Journal.Leases() // what others hold is watched before it is needed
+	if s.cfg.Peers != nil {
+		s.serve(s.cfg.Peers)
+	}
 	s.host = s.root.Spawn(s.props(func() actor.Actor { return newHost(s) }))
 	moved := s.cfg.Placement.Subscribe(func() { s.root.Send(s.host, reconcile{}) })
 	edited := s.cfg.Registry.Subscribe(func(id string) {
@@ -146,18 +149,36 @@ func (s *System) tell(ctx context.Context, id string, message any) error {
 	return err
 }
 
-// ask sends a command to an integration's actor, which is created if need be, and waits for the
-// answer until ctx ends or 5 s are over: a message to an actor that stops is lost, so none is waited
-// for without an end.
+// ask sends a command to an integration's actor, which is created if need be, on whatever node it is, and waits
+// for the answer until ctx ends or askTimeout is over: a message to an actor that stops is lost, so none is
+// waited for without an end. While the shard changes its owner it tries again; commands bear that.
 func (s *System) ask(ctx context.Context, id string, message any) (any, error) {
 	if _, ok := s.cfg.Registry.Lookup(id); !ok {
 		return nil, fmt.Errorf("%w: %q", ErrUnknown, id)
 	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	for {
+		answer, err := s.askHere(ctx, id, message)
+		if s.cfg.Peers == nil {
+			return answer, err
+		}
+		if errors.Is(err, ErrNotOwned) {
+			answer, err = s.askAbroad(ctx, id, message)
+		}
+		if !moving(err) || !pause(ctx, movePause) {
+			return answer, err
+		}
+	}
+}
+
+// askHere is ask for an integration whose shard this node holds; for others it fails with ErrNotOwned.
+func (s *System) askHere(ctx context.Context, id string, message any) (any, error) {
 	pid := s.shardOf(id)
 	if pid == nil {
 		return nil, ErrNotOwned
 	}
-	limit := 5 * time.Second
+	limit := askTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}

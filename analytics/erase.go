@@ -54,12 +54,19 @@ func (s *Store) Identified(ctx context.Context, wedding string) (uint64, error) 
 }
 
 // CaughtUp returns when every record up to a sequence of the record log is in ClickHouse, or fails with
-// ctx's error.
+// ctx's error. Where another recorder runs, the last of these may be on their way still.
 func (r *Recorder) CaughtUp(ctx context.Context, seq uint64) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		status := r.Status()
+		if !status.Connected {
+			last, _, err := r.ledger.last(ctx, r.source.Epoch())
+			if err != nil {
+				return err
+			}
+			status.Position = max(status.Position, last.to)
+		}
 		if status.Position >= seq {
 			return nil
 		}

@@ -58,7 +58,7 @@ func TestOwnerStaysTheSameOverReleases(t *testing.T) {
 	for shard := range 12 {
 		got += strings.TrimPrefix(v.Owner(shard), "node-")
 	}
-	if want := "322323311321"; got != want {
+	if want := "212211323112"; got != want {
 		t.Errorf("nodes %s own the shards, want %s", got, want)
 	}
 }
@@ -221,4 +221,26 @@ func nodes(n int) []cluster.Member {
 		members[i] = core(fmt.Sprintf("node-%d", i+1))
 	}
 	return members
+}
+
+// Small clusters with usual names share eight shards about evenly.
+func TestUsualNamesShareEvenly(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"n", "node", "node-", "wedsync-"} {
+		for from := range 2 {
+			var members []cluster.Member
+			for i := range 3 {
+				members = append(members, cluster.Member{Name: fmt.Sprint(prefix, from+i), Roles: cluster.Core, State: cluster.Up})
+			}
+			view, load := cluster.NewView(members...), map[string]int{}
+			for shard := range 8 {
+				load[view.Owner(shard)]++
+			}
+			for _, m := range members {
+				if load[m.Name] == 0 || load[m.Name] > 4 {
+					t.Errorf("the shards are spread %v", load)
+				}
+			}
+		}
+	}
 }

@@ -48,6 +48,9 @@ func (c Config) Validate() []*valueError {
 	if c.Log.AwaitRestore && !c.Cluster.Enabled() {
 		v.wrong("log.awaitRestore", true, "is for the nodes of a cluster; a lone node's log is restored while it is stopped")
 	}
+	if c.Cluster.Enabled() && c.ClickHouse.DSN == clickhouseEmbedded {
+		v.wrong("clickhouse.dsn", c.ClickHouse.DSN, "is for a node that is alone; the nodes of a cluster need one that they all reach")
+	}
 	v.notEmpty("data", c.Data, "name a folder")
 	c.HTTP.validate(v)
 	if n := len(c.API.Key.Reveal()); n > 0 && n < access.MinKeyBytes {

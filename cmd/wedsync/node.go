@@ -24,6 +24,7 @@ import (
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/cluster/peers"
 	"github.com/wedsync/wedsync/edge"
 	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/api"
@@ -59,6 +60,8 @@ type node struct {
 
 	ring     *cluster.Keyring // of a node that is alone: nil
 	gossip   *cluster.Gossip  // likewise
+	peers    *peers.Peers     // likewise
+	rotation *cluster.Rotation
 	members  membership
 	keys     nodeKeys
 	journal  *journal.Journal
@@ -310,7 +313,7 @@ func (n *node) openAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.api, err = api.New(api.Config{
+	c := api.Config{
 		Keys: n.apiKeys, Answers: answers.Patient(), Publisher: n.ingest, History: n.journal, Members: n.members, Drain: n.handOver, Dead: n.journal,
 		Integrations: n.registry, Controls: n.registry, Mappings: n.registry, Engine: n.system, Auditor: n.audit,
 		Analytics: func() api.Analytics {
@@ -320,7 +323,11 @@ func (n *node) openAPI(ctx context.Context) error {
 			return nil
 		},
 		Node: n.cfg.Node.Name, Version: readVersion().Version,
-	})
+	}
+	if n.rotation != nil {
+		c.ClusterKeys = n.rotation
+	}
+	n.api, err = api.New(c)
 	return err
 }
 
@@ -340,13 +347,17 @@ func (n *node) openActors(context.Context) error {
 	})
 	n.onClose(func(context.Context) { sender.Close() })
 	var err error
-	n.system, err = actors.New(actors.Config{
+	config := actors.Config{
 		Node: n.cfg.Node.Name, Journal: n.journal, Registry: n.registry, Caller: sender, Placement: n.members,
 		Logger: n.part("actors"), Metrics: n.metrics,
 		MaxInFlight: d.MaxConcurrentWebhooks, MaxHops: d.MaxHops, Timeout: d.Timeout, ParkLimit: d.ParkLimit,
 		Breaker: delivery.BreakerConfig{Threshold: d.BreakerFailures, OpenFor: d.BreakerWait, MaxOpenFor: d.BreakerMaxWait},
 		Retry:   delivery.RetryPolicy{Waits: d.RetryWaits},
-	})
+	}
+	if n.peers != nil {
+		config.Peers = n.peers
+	}
+	n.system, err = actors.New(config)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,8 @@ type recording struct {
 	node    string
 	dir     string
 	source  analytics.Source
+	leases  func() *journal.Leases
+	alone   bool // no other node shares the log
 	metrics prometheus.Registerer
 	log     zerolog.Logger
 
@@ -30,12 +32,14 @@ type recording struct {
 	state string // why there is no recorder
 	store *analytics.Store
 	rec   *analytics.Recorder
+	held  bool // this node records; else another one does
 }
 
 const (
 	stateStarting = "starting: records wait in the log"
 	stateOff      = "off: records wait in the log"
 	stateMissing  = "none: records wait in the log"
+	stateShared   = "none: records wait in the log; the nodes of a cluster need one that they all reach (clickhouse.dsn)"
 )
 
 // current returns the store to ask, or nil while there is none.
@@ -81,7 +85,7 @@ func (r *recording) trouble() string {
 	if r.rec == nil {
 		return r.state
 	}
-	if status := r.rec.Status(); !status.Connected {
+	if status := r.rec.Status(); r.held && !status.Connected {
 		return fmt.Sprintf("not connected since %s, %d records wait in the log: %s", status.Since.UTC().Format(time.RFC3339), status.Lag, status.LastError)
 	}
 	return ""
@@ -126,10 +130,24 @@ func (r *recording) record(ctx context.Context, dsn <-chan string) error {
 	r.mu.Lock()
 	r.store, r.rec = store, rec
 	r.mu.Unlock()
-	if err := rec.Run(ctx); err != nil {
+	err = r.leases().Hold(ctx, recorderLease, func(ctx context.Context) error {
+		r.hold(true)
+		defer r.hold(false)
+		return rec.Run(ctx)
+	})
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("recorder: %w", err)
 	}
 	return nil
+}
+
+// recorderLease is of the node that records for all.
+const recorderLease = "recorder"
+
+func (r *recording) hold(held bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held = held
 }
 
 // keepEngine sends the address to record at, and starts the embedded engine again when it crashes.
@@ -138,6 +156,10 @@ func (r *recording) keepEngine(ctx context.Context, dsn chan<- string) error {
 	case clickhouseOff:
 		r.set(stateOff)
 	case clickhouseAuto, clickhouseEmbedded:
+		if !r.alone {
+			r.set(stateShared)
+			break
+		}
 		return r.runEngine(ctx, dsn)
 	default:
 		r.set(stateStarting)
@@ -194,7 +216,7 @@ func (l recordLog) Records(ctx context.Context, after uint64, limit int, wait ti
 
 func (n *node) openRecording(context.Context) error {
 	n.records = &recording{
-		cfg: n.cfg.ClickHouse, node: n.cfg.Node.Name, dir: n.cfg.Data, source: recordLog{n.journal}, metrics: n.metrics, log: n.part("analytics"), state: stateStarting,
+		cfg: n.cfg.ClickHouse, node: n.cfg.Node.Name, dir: n.cfg.Data, source: recordLog{n.journal}, leases: n.journal.Leases, alone: n.ring == nil, metrics: n.metrics, log: n.part("analytics"), state: stateStarting,
 	}
 	return nil
 }

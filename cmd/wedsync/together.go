@@ -12,8 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wedsync/wedsync/actors"
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/cluster/peers"
 )
 
 // clusterKeysFile in the data folder keeps the keyring once it was changed by a command; it counts, then,
@@ -50,7 +52,43 @@ func (n *node) openCluster(ctx context.Context) error {
 	}
 	n.members = n.gossip
 	n.onClose(n.gossip.Leave)
+	return n.openPeers()
+}
+
+// openPeers has nodes ask each other.
+func (n *node) openPeers() error {
+	host, _, err := net.SplitHostPort(n.cfg.Cluster.Bind)
+	if err != nil {
+		return err
+	}
+	known, _, err := net.SplitHostPort(n.gossip.Addr())
+	if err != nil {
+		return err
+	}
+	n.peers, err = peers.New(peers.Config{
+		Node: n.cfg.Node.Name, Host: host, Advertise: known, TLS: n.ring.TLS(n.cfg.Node.Name), Errors: actors.PeerErrors,
+		Resolve: func(name string) (string, bool) {
+			m, ok := n.members.View().Member(name)
+			return m.Endpoints.Peers, ok
+		},
+		Logger: n.part("peers"),
+	})
+	if err != nil {
+		return err
+	}
+	n.onClose(func(ctx context.Context) { n.warn("peers", n.peers.Close(ctx)) })
+	n.rotation = &cluster.Rotation{Node: n.cfg.Node.Name, Ring: n.ring, Members: n.gossip, Ask: n.peers.Ask, Reseal: n.reseal}
+	n.peers.Handle(cluster.KeysKind, n.rotation.Serve)
 	return nil
+}
+
+// reseal seals the keys that nodes share with the primary cluster key, if they are not.
+func (n *node) reseal(ctx context.Context) error {
+	bucket, err := n.journal.KV(ctx, sharedBucket)
+	if err == nil {
+		_, err = n.readShared(ctx, bucket)
+	}
+	return err
 }
 
 // openKeyring reads the keys that were kept, or else takes the configured one.
@@ -109,7 +147,7 @@ func (n *node) join() error {
 	if err != nil {
 		return err
 	}
-	e := cluster.Endpoints{HTTP: net.JoinHostPort(host, port)}
+	e := cluster.Endpoints{HTTP: net.JoinHostPort(host, port), Peers: n.peers.Addr()}
 	if slices.Contains(n.cfg.Cluster.Roles, "core") {
 		e.Log, _ = portAfter(n.gossip.Addr(), 1)
 		e.LogClients, _ = portAfter(n.gossip.Addr(), 2)
