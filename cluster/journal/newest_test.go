@@ -113,12 +113,16 @@ func receiveClosed(t *testing.T, c <-chan struct{}) {
 func TestClusterReadsWhatWasAppended(t *testing.T) {
 	t.Parallel()
 	n := startTrio(t)
+	visitor := n.cfgs[0]
+	visitor.Dir, visitor.Node = "", "edge"
+	visitor.Cluster = &journal.Cluster{Servers: []string{n.cfgs[0].Cluster.Clients, n.cfgs[1].Cluster.Clients, n.cfgs[2].Cluster.Clients}}
+	readers := append(n.nodes[:], openWith(t, visitor))
 	var all []string
 	for i := range 20 {
 		all = append(all, fmt.Sprint("c:", i))
 	}
 	for i := range 300 {
-		writer, reader := n.nodes[i%3], n.nodes[(i/3)%3]
+		writer, reader := n.nodes[i%3], readers[(i/3)%4]
 		c := all[i%len(all)]
 		at := mustAppend(t, writer, newEvent(c))
 		ctx, cancel := context.WithTimeout(t.Context(), within)

@@ -48,8 +48,11 @@ const (
 	maxLag = 250 * time.Millisecond
 )
 
-// replicated reports that streams have copies, any of which may answer, and be behind.
-func (j *Journal) replicated() bool { return j.cfg.Replicas > 1 }
+// replicated reports that streams have copies, any of which may answer, and be behind. A node without a log
+// is not told of that by its configuration.
+func (j *Journal) replicated() bool {
+	return j.streams[streamEvents].CachedInfo().Config.Replicas > 1
+}
 
 // scanHere is scan of whatever copy answers. It returns how many messages there were, and the last one's sequence.
 func (j *Journal) scanHere(ctx context.Context, stream, subject string, after uint64, limit int, fn func(*jetstream.RawStreamMsg)) (n int, last uint64, err error) {
