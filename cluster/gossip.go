@@ -68,7 +68,7 @@ func StartGossip(ctx context.Context, cfg GossipConfig) (*Gossip, error) {
 	}
 	g := &Gossip{
 		cfg: cfg, log: cfg.Logger, roster: newRoster(cfg.Name, cfg.Logger), over: make(chan struct{}),
-		self: meta{Roles: cfg.Roles, Started: uint64(time.Now().UnixMilli()), Version: cfg.Version}, // #nosec G115 -- after 1970
+		self: meta{Roles: cfg.Roles, Started: uint64(time.Now().UnixMilli()), Version: cfg.Version, Empty: cfg.Empty}, // #nosec G115 -- after 1970
 	}
 	g.self.setEndpoints(cfg.Endpoints)
 	data, err := g.self.encode()

@@ -20,6 +20,7 @@ type GossipConfig struct {
 	Roles     Roles
 	Endpoints Endpoints
 	Version   string // release of this node
+	Empty     bool   // there is nothing of the log on this node's disk
 	Keyring   *Keyring
 
 	// A node is dead when it has answered no probe, sent every ProbeInterval, within ProbeTimeout, nor a

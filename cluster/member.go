@@ -69,4 +69,5 @@ type Member struct {
 	Incarnation uint64 // higher after each restart of the node
 	Endpoints   Endpoints
 	Version     string // release of the node
+	Empty       bool   // was started with nothing of the log on its disk
 }

@@ -135,6 +135,13 @@ func refuseForeign(path string) error {
 	return nil
 }
 
+// EmptyDir tells whether a directory has no part of a log that several nodes hold: none of the log's
+// servers has run there (the place is nats-server's: its meta group).
+func EmptyDir(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, logDir, "jetstream", "$SYS", "_js_", "_meta_"))
+	return errors.Is(err, os.ErrNotExist)
+}
+
 // write replaces the marker so that a crash leaves the old one or the new one.
 func (d *directory) write(m marker) error {
 	data, err := json.MarshalIndent(m, "", "  ")

@@ -101,7 +101,7 @@ func (n *node) Start(ctx context.Context) error {
 		return ctx
 	})
 	for _, open := range []func(context.Context) error{
-		n.openSelf, n.openCluster, n.openJournal, n.openKeys, n.openRegistry, n.openRecording, n.openActors, n.openIngress, n.openAPI, n.openClients, n.openServer,
+		n.openSelf, n.openCluster, n.awaitCores, n.openJournal, n.openKeys, n.openRegistry, n.openRecording, n.openActors, n.openIngress, n.openAPI, n.openClients, n.openServer,
 	} {
 		if err := open(ctx); err != nil {
 			n.close()

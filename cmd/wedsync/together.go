@@ -46,6 +46,7 @@ func (n *node) openCluster(ctx context.Context) error {
 	n.gossip, err = cluster.StartGossip(ctx, cluster.GossipConfig{
 		Name: n.cfg.Node.Name, Bind: c.Bind, Advertise: c.Advertise, Join: c.Join, Roles: roles,
 		Version: readVersion().Version, Keyring: n.ring, Logger: n.part("gossip"),
+		Empty: roles.Has(cluster.Core) && journal.EmptyDir(filepath.Join(n.cfg.Data, logFolder)),
 	})
 	if err != nil {
 		return err
