@@ -80,6 +80,9 @@ func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
 	} else {
 		err = j.ensureAssets(ctx, size)
 	}
+	if err == nil {
+		err = j.measurePeers()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -44,4 +46,53 @@ func (m lineMetrics) tell(err error) {
 		return
 	}
 	m.waited.WithLabelValues("taken").Inc()
+}
+
+// peerMetrics tell how the nodes that hold the log stand. They are asked for when somebody reads them.
+type peerMetrics struct {
+	j                    *Journal
+	online, leader, lags *prometheus.Desc
+}
+
+// peersTimeout bounds the question, which is asked most when the log does not answer.
+const peersTimeout = time.Second
+
+func (j *Journal) measurePeers() error {
+	if j.cfg.Cluster == nil || j.cfg.Metrics == nil {
+		return nil
+	}
+	desc := func(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, []string{"peer"}, nil) }
+	err := j.cfg.Metrics.Register(&peerMetrics{
+		j:      j,
+		online: desc("wedsync_log_peer_online", "1 for a node that holds the log and was heard of lately, 0 for one that is away. No peer at all: the log does not answer."),
+		leader: desc("wedsync_log_peer_leader", "1 for the node that orders what is appended to the event log."),
+		lags:   desc("wedsync_log_peer_lag", "Entries of the event log that a node has yet to take over."),
+	})
+	if err != nil {
+		return fmt.Errorf("journal: metrics: %w", err)
+	}
+	return nil
+}
+
+// Describe implements prometheus.Collector.
+func (m *peerMetrics) Describe(to chan<- *prometheus.Desc) {
+	to <- m.online
+	to <- m.leader
+	to <- m.lags
+}
+
+// Collect implements prometheus.Collector.
+func (m *peerMetrics) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), peersTimeout)
+	defer cancel()
+	peers, err := m.j.Peers(ctx)
+	if err != nil {
+		return
+	}
+	truth := map[bool]float64{true: 1}
+	for _, p := range peers {
+		for d, v := range map[*prometheus.Desc]float64{m.online: truth[p.Online], m.leader: truth[p.Leader], m.lags: float64(p.Lag)} {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, p.Name)
+		}
+	}
 }

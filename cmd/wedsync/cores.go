@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wedsync/wedsync/cluster"
@@ -63,4 +64,28 @@ func coresMissing(self string, members []cluster.Member, cores int) string {
 	}
 	return fmt.Sprintf("this node's data folder has nothing of the log; of %d core nodes, %d hold it and are there, and %d have none of it: "+
 		"start those that hold it, more than half, or restore a backup (docs/backup.md)", cores, hold, empty)
+}
+
+// copiesTrouble says which of the nodes that hold the log is away or behind; "" where each has all of it.
+func (n *node) copiesTrouble(ctx context.Context) string {
+	peers, err := n.journal.Peers(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	var trouble []string
+	whole := 0
+	for _, p := range peers {
+		switch {
+		case !p.Online:
+			trouble = append(trouble, fmt.Sprintf("%s is away for %v", p.Name, p.Active.Round(time.Second)))
+		case !p.Current:
+			trouble = append(trouble, fmt.Sprintf("%s is behind by %d entries", p.Name, p.Lag))
+		default:
+			whole++
+		}
+	}
+	if want := min(len(n.cfg.Cluster.Join), 3); whole < want {
+		return strings.Join(append([]string{fmt.Sprintf("%d of %d copies of the log are whole", whole, want)}, trouble...), "; ")
+	}
+	return ""
 }

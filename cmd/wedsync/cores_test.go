@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge"
 )
 
 func TestCoresMissing(t *testing.T) {
@@ -88,5 +91,49 @@ func TestEmptyNodesMakeNoLogBesideAnother(t *testing.T) {
 	nodes := startAll(t, all[:]...) // with one of the disks found again, the other is made up for
 	if ev, err := nodes[2].journal.EventAt(t.Context(), seq); err != nil || string(ev.Payload) != `{"n":1}` || nodes[2].journal.Epoch() != epoch {
 		t.Errorf("the event is %+v, %v, in the epoch %s, was %s", ev, err, nodes[2].journal.Epoch(), epoch)
+	}
+}
+
+// While one of three is away the others are degraded, and tell which it is.
+func TestNodesTellThatOneIsAway(t *testing.T) {
+	t.Parallel()
+	all := cores(t)
+	nodes := startAll(t, all[:]...)
+	newTrouble(t, nodes[0], func(text string) bool { return text == "" })
+	if err := nodes[2].Stop(); err != nil {
+		t.Fatal(err)
+	}
+	last := newTrouble(t, nodes[0], func(text string) bool { return strings.Contains(text, "n3 is away") })
+	if !strings.HasPrefix(last, "2 of 3 copies of the log are whole; ") {
+		t.Errorf("it says %q", last)
+	}
+	waitMetric(t, nodes[1].URL(), `wedsync_log_peer_online{peer="n3"} 0`)
+	waitMetric(t, nodes[1].URL(), `wedsync_log_peer_online{peer="n1"} 1`)
+	if _, body := get(t, nodes[1].URL()+"/metrics"); strings.Count(body, "\nwedsync_log_peer_leader{") != 3 || strings.Count(body, "\nwedsync_log_peer_lag{") != 3 {
+		t.Errorf("the metrics have not all peers: %s", body)
+	}
+}
+
+// newTrouble waits until a node says so of its copies.
+func newTrouble(t *testing.T, n *node, is func(string) bool) string {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var r edge.Readiness
+		status, body := get(t, n.URL()+"/readyz")
+		if err := json.Unmarshal([]byte(body), &r); err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		c := r.Components["copies"]
+		if is(c.Detail) && (status == http.StatusOK || c.Status == "ok") {
+			return c.Detail
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("it says %q", c.Detail)
+		}
 	}
 }

@@ -406,7 +406,7 @@ const otherConns = 2000
 
 // checks are what /readyz tells of.
 func (n *node) checks() []edge.Check {
-	return []edge.Check{
+	checks := []edge.Check{
 		{Name: "log", Vital: true, State: func(ctx context.Context) string {
 			if _, _, err := n.journal.Bounds(ctx); err != nil {
 				return err.Error()
@@ -421,6 +421,10 @@ func (n *node) checks() []edge.Check {
 		}},
 		{Name: "clickhouse", State: func(context.Context) string { return n.records.trouble() }},
 	}
+	if n.gossip != nil {
+		checks = append(checks, edge.Check{Name: "copies", State: n.copiesTrouble})
+	}
+	return checks
 }
 
 func (n *node) part(name string) zerolog.Logger { return n.log.With().Str("part", name).Logger() }
