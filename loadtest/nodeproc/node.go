@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 // Config says which node to run. Binary and Dir are required.
 type Config struct {
 	Binary string
+	Prefix []string  // command that the node is started by, such as ip netns exec NAME
 	Dir    string    // the node's data folder; it stays when the node ends
 	Addr   string    // host:port to listen on; default FreeAddress
 	Flags  []string  // of "wedsync serve", besides --addr and --data
@@ -46,7 +48,8 @@ func Start(cfg Config) (*Node, error) {
 		}
 	}
 	args := append([]string{"serve", "--addr", cfg.Addr, "--data", cfg.Dir}, cfg.Flags...)
-	n := &Node{cfg: cfg, cmd: exec.Command(cfg.Binary, args...), done: make(chan struct{})} //nolint:noctx // the caller ends it
+	command := append(append(slices.Clone(cfg.Prefix), cfg.Binary), args...)
+	n := &Node{cfg: cfg, cmd: exec.Command(command[0], command[1:]...), done: make(chan struct{})} //nolint:noctx // the caller ends it
 	n.cmd.Env = append(os.Environ(), cfg.Env...)
 	n.cmd.Stderr = cfg.Stderr
 	tie(n.cmd)

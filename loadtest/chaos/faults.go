@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// fault breaks something, and has it whole again when it returns.
+type fault struct {
+	name string
+	run  func(ctx context.Context, s *stage, rng *rand.Rand) error
+}
+
+var faults = []fault{
+	{"none", func(ctx context.Context, _ *stage, _ *rand.Rand) error { return sleep(ctx, 3*time.Second) }},
+	{"kill leader", killing(func(r roles) []int { return []int{r.leader} })},
+	{"kill owner", killing(func(r roles) []int { return []int{r.owner} })},
+	{"kill bystander", killing(func(r roles) []int { return []int{r.bystander} })},
+	{"kill all", killing(func(roles) []int { return []int{0, 1, 2} })},
+	{"pause leader", pausing(func(r roles) int { return r.leader })},
+	{"pause owner", pausing(func(r roles) int { return r.owner })},
+	{"cut off one", cutting(true, true)},
+	{"cut one way", cutting(true, false)},
+	{"lose 30 %", losing},
+	{"cut a route", routeCut},
+	{"drain one", func(ctx context.Context, s *stage, rng *rand.Rand) error { return s.replace(ctx, rng.IntN(nodes)) }},
+	{"roll all", func(ctx context.Context, s *stage, _ *rand.Rand) error {
+		for i := range nodes {
+			if err := s.replace(ctx, i); err != nil {
+				return err
+			}
+			if err := sleep(ctx, 2*time.Second); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// killing ends nodes with SIGKILL at once, and starts them again some seconds later.
+func killing(whom func(roles) []int) func(context.Context, *stage, *rand.Rand) error {
+	return func(ctx context.Context, s *stage, rng *rand.Rand) error {
+		r, err := s.roles(ctx)
+		if err != nil {
+			return err
+		}
+		list := whom(r)
+		var all sync.WaitGroup
+		for _, i := range list {
+			all.Go(s.nodes[i].Kill)
+		}
+		all.Wait()
+		if err := sleep(ctx, time.Duration(1+rng.IntN(10))*time.Second); err != nil {
+			return err
+		}
+		for _, i := range list {
+			if err := s.start(i); err != nil {
+				return err
+			}
+		}
+		for _, i := range list {
+			if err := s.ready(ctx, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// pausing stops a node with SIGSTOP for longer than gossip and leases wait.
+func pausing(whom func(roles) int) func(context.Context, *stage, *rand.Rand) error {
+	return func(ctx context.Context, s *stage, rng *rand.Rand) error {
+		r, err := s.roles(ctx)
+		if err != nil {
+			return err
+		}
+		pid := s.nodes[whom(r)].PID()
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			return err
+		}
+		err = sleep(ctx, time.Duration(4+rng.IntN(12))*time.Second)
+		if again := syscall.Kill(pid, syscall.SIGCONT); again != nil {
+			return again
+		}
+		return err
+	}
+}
+
+// cutting keeps a node's packets from and to the other nodes away; clients and vendors still reach it.
+func cutting(in, out bool) func(context.Context, *stage, *rand.Rand) error {
+	return func(ctx context.Context, s *stage, rng *rand.Rand) error {
+		i := rng.IntN(nodes)
+		var input, output []string
+		for k := range nodes {
+			if k == i {
+				continue
+			}
+			if in {
+				input = append(input, "ip saddr "+s.net.addr(k)+" drop")
+			}
+			if out {
+				output = append(output, "ip daddr "+s.net.addr(k)+" drop")
+			}
+		}
+		return s.filtered(ctx, []int{i}, input, output, time.Duration(5+rng.IntN(12))*time.Second)
+	}
+}
+
+// losing has every node lose three of ten packets to and from the others.
+func losing(ctx context.Context, s *stage, _ *rand.Rand) error {
+	var rules []string
+	for k := range nodes {
+		rules = append(rules, "ip saddr "+s.net.addr(k)+" numgen random mod 100 < 30 drop")
+	}
+	return s.filtered(ctx, []int{0, 1, 2}, rules, nil, 10*time.Second)
+}
+
+// routeCut cuts the log's connections between two nodes, and nothing else.
+func routeCut(ctx context.Context, s *stage, rng *rand.Rand) error {
+	i := rng.IntN(nodes)
+	k := (i + 1) % nodes
+	rules := []string{
+		"ip saddr " + s.net.addr(k) + " tcp dport 7947 drop", "ip saddr " + s.net.addr(k) + " tcp sport 7947 drop",
+	}
+	return s.filtered(ctx, []int{i}, rules, nil, 8*time.Second)
+}
+
+func (s *stage) filtered(ctx context.Context, whom []int, input, output []string, length time.Duration) error {
+	for _, i := range whom {
+		if err := s.net.filter(ctx, i, input, output); err != nil {
+			return err
+		}
+	}
+	err := sleep(ctx, length)
+	for _, i := range whom {
+		if err := s.net.filter(context.WithoutCancel(ctx), i, nil, nil); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// replace stops a node in order and starts it again.
+func (s *stage) replace(ctx context.Context, i int) error {
+	stopping, cancel := context.WithTimeout(ctx, 40*time.Second)
+	defer cancel()
+	if err := s.nodes[i].Stop(stopping); err != nil {
+		return fmt.Errorf("stopping n%d: %w", i+1, err)
+	}
+	if err := s.start(i); err != nil {
+		return err
+	}
+	return s.ready(ctx, i)
+}
+
+func pick(names []string) ([]fault, error) {
+	if len(names) == 0 {
+		return faults, nil
+	}
+	var chosen []fault
+	for _, name := range names {
+		i := slices.IndexFunc(faults, func(f fault) bool { return f.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no fault %q", name)
+		}
+		chosen = append(chosen, faults[i])
+	}
+	return chosen, nil
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+const nodes = 3
+
+// network is a bridge and a namespace for each node, of this run alone.
+type network struct {
+	id     string // four hexadecimal digits
+	subnet int    // 10.77.<subnet>.0/24
+}
+
+// newNetwork makes it, or says what is missing.
+func newNetwork(ctx context.Context, number int) (*network, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("network namespaces need root; run it as root, or in a container that may make them")
+	}
+	for _, tool := range []string{"ip", "nft"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return nil, fmt.Errorf("%s is missing; install the packages iproute2 and nftables", tool)
+		}
+	}
+	n := &network{id: fmt.Sprintf("%04x", os.Getpid()&0xffff), subnet: number}
+	lines := []string{
+		"link add " + n.bridge() + " type bridge",
+		fmt.Sprintf("addr add %s/24 dev %s", n.host(), n.bridge()),
+		"link set " + n.bridge() + " up",
+	}
+	for i := range nodes {
+		ns, outer, inner := n.namespace(i), fmt.Sprintf("ws%sv%d", n.id, i), fmt.Sprintf("ws%sp%d", n.id, i)
+		lines = append(lines,
+			"netns add "+ns,
+			fmt.Sprintf("link add %s type veth peer name %s", outer, inner),
+			fmt.Sprintf("link set %s netns %s", inner, ns),
+			fmt.Sprintf("link set %s master %s", outer, n.bridge()),
+			fmt.Sprintf("link set %s up", outer),
+			fmt.Sprintf("-n %s addr add %s/24 dev %s", ns, n.addr(i), inner),
+			fmt.Sprintf("-n %s link set %s up", ns, inner),
+			fmt.Sprintf("-n %s link set lo up", ns),
+		)
+	}
+	for _, line := range lines {
+		if err := command(ctx, "ip", strings.Fields(line)...); err != nil {
+			n.remove()
+			return nil, fmt.Errorf("making the network: %w; is it permitted here?", err)
+		}
+	}
+	return n, nil
+}
+
+func (n *network) bridge() string         { return "ws" + n.id + "br" }
+func (n *network) namespace(i int) string { return fmt.Sprintf("ws%sn%d", n.id, i+1) }
+func (n *network) host() string           { return fmt.Sprintf("10.77.%d.1", n.subnet) }
+func (n *network) addr(i int) string      { return fmt.Sprintf("10.77.%d.%d", n.subnet, 11+i) }
+
+// remove takes away what was made, as far as it was.
+func (n *network) remove() {
+	ctx := context.Background()
+	for i := range nodes {
+		_ = command(ctx, "ip", "netns", "del", n.namespace(i))
+		_ = command(ctx, "ip", "link", "del", fmt.Sprintf("ws%sv%d", n.id, i))
+	}
+	_ = command(ctx, "ip", "link", "del", n.bridge())
+}
+
+// filter has a node drop packets as the rules say, one a line, for input and output; none: nothing.
+func (n *network) filter(ctx context.Context, i int, input, output []string) error {
+	var b strings.Builder
+	b.WriteString("table inet chaos\ndelete table inet chaos\ntable inet chaos {\n")
+	for hook, rules := range map[string][]string{"input": input, "output": output} {
+		fmt.Fprintf(&b, "chain %s { type filter hook %s priority 0;\n%s\n}\n", hook, hook, strings.Join(rules, "\n"))
+	}
+	b.WriteString("}\n")
+	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", n.namespace(i), "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(b.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("nft: %w: %s", err, out)
+	}
+	return nil
+}
+
+func command(ctx context.Context, name string, args ...string) error {
+	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+// Package checker compares what clients were told with what vendors and subscribers received, and says what was
+// lost, reordered or doubled. It knows nothing of how the histories came to be.
+package checker
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// Outcome is what became of a publish, as its client knows it.
+type Outcome int
+
+// The outcomes.
+const (
+	Accepted Outcome = iota // answered 2xx
+	Refused                 // answered otherwise: it must not have happened, or may have after a 5xx
+	Unknown                 // not answered: it may have happened
+)
+
+// Op is one publish.
+type Op struct {
+	Channel, ID string
+	Client      int // publishes one after the other
+	Outcome     Outcome
+	Seq         uint64 // of an accepted one
+	Start, End  time.Time
+}
+
+// Receipt is one call that a vendor got.
+type Receipt struct {
+	Integration, Channel, EventID, DeliveryID string
+	At                                        time.Time
+}
+
+// Sighting is one event that a subscriber saw.
+type Sighting struct {
+	Subscriber, Channel, EventID string
+	Seq                          uint64
+	At                           time.Time
+}
+
+// Window is a time in which something was broken on purpose.
+type Window struct{ From, To time.Time }
+
+// History is all that was recorded of a run.
+type History struct {
+	Ops       []Op
+	Receipts  []Receipt
+	Sightings []Sighting
+	Routes    map[string][]string // integrations by channel
+	Watchers  map[string][]string // subscribers by channel
+	Faults    []Window
+	// Grace is how long after a fault what was under way may still be repeated; default 1 min.
+	Grace time.Duration
+}
+
+// Report is what is wrong with a history, and how long things stood still.
+type Report struct {
+	Accepted   int `json:"accepted"`
+	Lost       int `json:"lost"`
+	Reordered  int `json:"reordered"`
+	Duplicates int `json:"duplicates"` // with the same delivery id, around a fault
+	Wrong      int `json:"wrong"`      // other duplicates, what nobody published, histories that cannot be explained
+
+	AcceptGap   time.Duration `json:"acceptGap"`   // longest time without an accepted publish
+	DeliveryGap time.Duration `json:"deliveryGap"` // likewise without a call to a vendor
+	LiveGap     time.Duration `json:"liveGap"`     // likewise without an event at a subscriber
+
+	Findings []string `json:"findings,omitempty"`
+}
+
+// Clean reports that nothing was lost, reordered or otherwise wrong.
+func (r *Report) Clean() bool { return r.Lost == 0 && r.Reordered == 0 && r.Wrong == 0 }
+
+// maxFindings bounds what a report says in words.
+const maxFindings = 50
+
+func (r *Report) find(count *int, format string, args ...any) {
+	*count++
+	if len(r.Findings) < maxFindings {
+		r.Findings = append(r.Findings, fmt.Sprintf(format, args...))
+	}
+}
+
+type place struct{ where, channel, id string }
+
+// checking is a check under way.
+type checking struct {
+	h     *History
+	r     *Report
+	ops   map[string]Op     // by channel and id
+	seqs  map[string]uint64 // likewise; from answers, or from what subscribers saw
+	after time.Duration
+}
+
+// Check compares the histories.
+func Check(h *History) *Report {
+	c := &checking{h: h, r: &Report{}, ops: map[string]Op{}, seqs: map[string]uint64{}, after: h.Grace}
+	if c.after == 0 {
+		c.after = time.Minute
+	}
+	for _, op := range h.Ops {
+		c.ops[op.Channel+"\x00"+op.ID] = op
+		if op.Outcome == Accepted {
+			c.r.Accepted++
+			c.seqs[op.Channel+"\x00"+op.ID] = op.Seq
+		}
+	}
+	for _, s := range h.Sightings {
+		key := s.Channel + "\x00" + s.EventID
+		if seq, ok := c.seqs[key]; ok && seq != s.Seq {
+			c.r.find(&c.r.Wrong, "event %s on %s has the sequence %d at %s, and %d elsewhere", s.EventID, s.Channel, s.Seq, s.Subscriber, seq)
+		}
+		c.seqs[key] = s.Seq
+	}
+	c.receipts()
+	c.sightings()
+	c.linear()
+	c.gaps()
+	return c.r
+}
+
+// receipts checks what vendors got.
+func (c *checking) receipts() {
+	got := slices.Clone(c.h.Receipts)
+	slices.SortStableFunc(got, func(a, b Receipt) int { return a.At.Compare(b.At) })
+	first := map[place]Receipt{}
+	last := map[place]uint64{}
+	for _, g := range got {
+		at := place{g.Integration, g.Channel, g.EventID}
+		if before, ok := first[at]; ok {
+			switch {
+			case before.DeliveryID != g.DeliveryID:
+				c.r.find(&c.r.Wrong, "%s got event %s of %s as delivery %s and as %s", g.Integration, g.EventID, g.Channel, before.DeliveryID, g.DeliveryID)
+			case !c.nearFault(g.At):
+				c.r.find(&c.r.Wrong, "%s got event %s of %s again at %s, %v after the first time and far from any fault", g.Integration, g.EventID, g.Channel, clock(g.At), g.At.Sub(before.At))
+			default:
+				c.r.Duplicates++
+			}
+			continue
+		}
+		first[at] = g
+		if _, ok := c.ops[g.Channel+"\x00"+g.EventID]; !ok {
+			c.r.find(&c.r.Wrong, "%s got event %s of %s, which nobody published", g.Integration, g.EventID, g.Channel)
+			continue
+		}
+		seq, known := c.seqs[g.Channel+"\x00"+g.EventID]
+		if !known {
+			continue
+		}
+		lane := place{g.Integration, g.Channel, ""}
+		if seq < last[lane] {
+			c.r.find(&c.r.Reordered, "%s got event %s of %s, sequence %d, at %s, after %d", g.Integration, g.EventID, g.Channel, seq, clock(g.At), last[lane])
+		}
+		last[lane] = max(last[lane], seq)
+	}
+	for _, op := range c.h.Ops {
+		for _, integration := range c.h.Routes[op.Channel] {
+			if _, ok := first[place{integration, op.Channel, op.ID}]; !ok && op.Outcome == Accepted {
+				c.r.find(&c.r.Lost, "%s never got event %s of %s, sequence %d, accepted at %s", integration, op.ID, op.Channel, op.Seq, clock(op.End))
+			}
+		}
+	}
+}
+
+// sightings checks what subscribers saw.
+func (c *checking) sightings() {
+	seen := map[place]bool{}
+	last := map[place]uint64{}
+	for _, s := range c.h.Sightings { // in the order of each subscriber
+		at := place{s.Subscriber, s.Channel, s.EventID}
+		if seen[at] {
+			c.r.find(&c.r.Wrong, "%s saw event %s of %s, sequence %d, twice", s.Subscriber, s.EventID, s.Channel, s.Seq)
+			continue
+		}
+		seen[at] = true
+		lane := place{s.Subscriber, s.Channel, ""}
+		if s.Seq <= last[lane] {
+			c.r.find(&c.r.Reordered, "%s saw sequence %d of %s at %s, after %d", s.Subscriber, s.Seq, s.Channel, clock(s.At), last[lane])
+		}
+		last[lane] = max(last[lane], s.Seq)
+	}
+	for _, op := range c.h.Ops {
+		for _, who := range c.h.Watchers[op.Channel] {
+			if op.Outcome == Accepted && !seen[place{who, op.Channel, op.ID}] {
+				c.r.find(&c.r.Lost, "%s never saw event %s of %s, sequence %d, accepted at %s", who, op.ID, op.Channel, op.Seq, clock(op.End))
+			}
+		}
+	}
+}
+
+func (c *checking) nearFault(at time.Time) bool {
+	return slices.ContainsFunc(c.h.Faults, func(w Window) bool { return !at.Before(w.From) && at.Before(w.To.Add(c.after)) })
+}
+
+// linear checks each channel's appends for linearizability: there is an order of them, within the times of the
+// calls, in which sequences rise.
+func (c *checking) linear() {
+	const timeout = 10 * time.Second
+	byChannel := map[string][]porcupine.Operation{}
+	for _, op := range c.h.Ops {
+		seq, ok := c.seqs[op.Channel+"\x00"+op.ID]
+		if !ok {
+			continue // it did not happen, as far as anybody saw
+		}
+		end := op.End.UnixNano()
+		if op.Outcome != Accepted {
+			end = 1<<63 - 1 // whenever
+		}
+		byChannel[op.Channel] = append(byChannel[op.Channel], porcupine.Operation{
+			ClientId: op.Client, Call: op.Start.UnixNano(), Return: end, Output: seq,
+		})
+	}
+	for channel, ops := range byChannel {
+		if porcupine.CheckOperationsTimeout(appends, ops, timeout) == porcupine.Illegal {
+			c.r.find(&c.r.Wrong, "the appends to %s cannot have happened one after the other", channel)
+		}
+	}
+}
+
+// appends is a log whose state is its last sequence.
+var appends = porcupine.Model{
+	Init: func() any { return uint64(0) },
+	Step: func(state, _, output any) (bool, any) {
+		last, _ := state.(uint64)
+		seq, _ := output.(uint64)
+		return seq > last, seq
+	},
+}
+
+// gaps measures how long things stood still.
+func (c *checking) gaps() {
+	var accepted, delivered, live []time.Time
+	for _, op := range c.h.Ops {
+		if op.Outcome == Accepted {
+			accepted = append(accepted, op.End)
+		}
+	}
+	for _, g := range c.h.Receipts {
+		delivered = append(delivered, g.At)
+	}
+	for _, s := range c.h.Sightings {
+		live = append(live, s.At)
+	}
+	c.r.AcceptGap, c.r.DeliveryGap, c.r.LiveGap = longest(accepted), longest(delivered), longest(live)
+}
+
+// longest is the longest time between two of them.
+func longest(times []time.Time) (gap time.Duration) {
+	slices.SortFunc(times, time.Time.Compare)
+	for i := 1; i < len(times); i++ {
+		gap = max(gap, times[i].Sub(times[i-1]))
+	}
+	return gap
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
