@@ -241,3 +241,13 @@ func TestClusterManyWriters(t *testing.T) {
 		t.Errorf("%d events are stored, want %d", len(taken), writers*each)
 	}
 }
+
+// The node that leads the event log comes to lead everything.
+func TestClusterGathersLeads(t *testing.T) {
+	t.Parallel()
+	n := startTrio(t)
+	waitFor(t, func() bool {
+		leads, err := journal.Leads(t.Context(), n.nodes[0])
+		return err == nil && len(leads) == 1
+	})
+}

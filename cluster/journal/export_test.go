@@ -99,3 +99,12 @@ func (j *Journal) Move(ctx context.Context, ds ...*event.Delivery) error {
 func (j *Journal) DeleteEvent(ctx context.Context, seq uint64) error {
 	return j.remove(ctx, streamEvents, seq)
 }
+
+// Leads are the names of the nodes that lead a stream or a consumer.
+func Leads(ctx context.Context, j *Journal) (map[string]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, useTimeout)
+	defer cancel()
+	leads := map[string]bool{}
+	j.eachLed(ctx, func(leader, _ string) { leads[leader] = true })
+	return leads, ctx.Err()
+}

@@ -20,33 +20,89 @@ func (j *Journal) handOver() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTimeout)
 	defer cancel()
-	ask := func(nc *nats.Conn, subject string) {
-		if _, err := nc.RequestWithContext(ctx, subject, nil); err != nil {
-			j.log.Debug().Err(err).Str("subject", subject).Msg("handing over was not answered")
+	j.eachLed(ctx, func(leader, stepDown string) {
+		if leader == j.cfg.Node {
+			j.stepDown(ctx, j.query, stepDown, "")
 		}
-	}
-	streams := j.js.ListStreams(ctx)
-	for s := range streams.Info() {
-		stream, err := j.js.Stream(ctx, s.Config.Name)
-		if err != nil {
-			continue
-		}
-		consumers := stream.ListConsumers(ctx)
-		for c := range consumers.Info() {
-			if j.leads(c.Cluster) {
-				ask(j.query, "$JS.API.CONSUMER.LEADER.STEPDOWN."+c.Stream+"."+c.Name)
-			}
-		}
-		if j.leads(s.Cluster) {
-			ask(j.query, "$JS.API.STREAM.LEADER.STEPDOWN."+s.Config.Name)
-		}
-	}
+	})
 	if j.server.JetStreamIsLeader() {
 		if nc, err := j.dial("manage", nats.UserInfo(systemUser, "")); err == nil {
-			ask(nc, server.JSApiLeaderStepDown)
+			j.stepDown(ctx, nc, server.JSApiLeaderStepDown, "")
 			nc.Close()
 		}
 	}
 }
 
-func (j *Journal) leads(c *jetstream.ClusterInfo) bool { return c != nil && c.Leader == j.cfg.Node }
+// eachLed calls fn for each stream and consumer with the name of the node that leads it, and the subject by which
+// that is asked to have another one lead.
+func (j *Journal) eachLed(ctx context.Context, fn func(leader, stepDown string)) {
+	tell := func(c *jetstream.ClusterInfo, stepDown string) {
+		if c != nil && c.Leader != "" {
+			fn(c.Leader, stepDown)
+		}
+	}
+	streams := j.js.ListStreams(ctx)
+	for s := range streams.Info() {
+		for _, stream := range []string{streamEvents, streamWork} {
+			if s.Config.Name != stream {
+				continue
+			}
+			consumers := j.streams[stream].ListConsumers(ctx)
+			for c := range consumers.Info() {
+				tell(c.Cluster, "$JS.API.CONSUMER.LEADER.STEPDOWN."+stream+"."+c.Name)
+			}
+		}
+		tell(s.Cluster, "$JS.API.STREAM.LEADER.STEPDOWN."+s.Config.Name)
+	}
+}
+
+// stepDown has somebody else lead, the preferred node if one is named. It is a wish.
+func (j *Journal) stepDown(ctx context.Context, nc *nats.Conn, subject, preferred string) {
+	var body []byte
+	if preferred != "" {
+		body = []byte(`{"placement":{"preferred":"` + preferred + `"}}`)
+	}
+	if _, err := nc.RequestWithContext(ctx, subject, body); err != nil {
+		j.log.Debug().Err(err).Str("subject", subject).Msg("asking for another leader was not answered")
+	}
+}
+
+const (
+	// gatherEvery is how often the node that leads the event log looks for what others lead.
+	gatherEvery = 5 * time.Second
+	// gatherTimeout bounds one look, with what is asked for.
+	gatherTimeout = 10 * time.Second
+)
+
+// gatherLeads has the node that leads the event log lead all other streams and consumers too, until the log is
+// closed. So only its end has the others elect leaders, which takes seconds; that of any other node stops nothing.
+func (j *Journal) gatherLeads() {
+	tick := time.NewTicker(gatherEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-j.closed:
+			return
+		}
+		if !j.server.JetStreamIsStreamLeader(globalAccount, streamEvents) {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), gatherTimeout)
+		j.leading.Go(func() { // ends it when the log is closed
+			select {
+			case <-j.closed:
+				cancel()
+			case <-ctx.Done():
+			}
+		})
+		j.eachLed(ctx, func(leader, stepDown string) {
+			if leader != j.cfg.Node {
+				j.stepDown(ctx, j.query, stepDown, j.cfg.Node)
+			}
+		})
+		cancel()
+	}
+}
+
+const globalAccount = "$G" // where everything is

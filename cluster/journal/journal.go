@@ -52,11 +52,12 @@ type Journal struct {
 	resumed     signal        // the receiving connection was lost and is back
 	resumes     atomic.Uint64 // how often
 
-	mu     sync.Mutex
-	leases *Leases // nil: not asked for
-	shards []place
-	closed chan struct{}
-	once   sync.Once
+	mu      sync.Mutex
+	leases  *Leases // nil: not asked for
+	shards  []place
+	closed  chan struct{}
+	leading sync.WaitGroup // gatherLeads
+	once    sync.Once
 }
 
 // Open opens the log, and makes it in an empty directory or account. It fails with a *StoreError
@@ -85,6 +86,9 @@ func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if j.cfg.Cluster != nil && j.server != nil {
+		j.leading.Go(j.gatherLeads)
 	}
 	return j, nil
 }
@@ -194,6 +198,7 @@ func (j *Journal) shut() error {
 	if leases != nil {
 		leases.close()
 	}
+	j.leading.Wait()
 	j.handOver()
 	if j.writer != nil {
 		j.writer.close()

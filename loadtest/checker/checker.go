@@ -66,7 +66,7 @@ type Report struct {
 	Wrong      int `json:"wrong"`      // other duplicates, what nobody published, histories that cannot be explained
 
 	AcceptGap   time.Duration `json:"acceptGap"`   // longest time without an accepted publish
-	DeliveryGap time.Duration `json:"deliveryGap"` // likewise without a call to a vendor
+	DeliveryGap time.Duration `json:"deliveryGap"` // likewise without a call to an integration about one channel
 	LiveGap     time.Duration `json:"liveGap"`     // likewise without an event at a subscriber
 
 	Findings []string `json:"findings,omitempty"`
@@ -233,19 +233,24 @@ var appends = porcupine.Model{
 
 // gaps measures how long things stood still.
 func (c *checking) gaps() {
-	var accepted, delivered, live []time.Time
+	var accepted, live []time.Time
+	delivered := map[place][]time.Time{}
 	for _, op := range c.h.Ops {
 		if op.Outcome == Accepted {
 			accepted = append(accepted, op.End)
 		}
 	}
 	for _, g := range c.h.Receipts {
-		delivered = append(delivered, g.At)
+		lane := place{g.Integration, g.Channel, ""}
+		delivered[lane] = append(delivered[lane], g.At)
 	}
 	for _, s := range c.h.Sightings {
 		live = append(live, s.At)
 	}
-	c.r.AcceptGap, c.r.DeliveryGap, c.r.LiveGap = longest(accepted), longest(delivered), longest(live)
+	c.r.AcceptGap, c.r.LiveGap = longest(accepted), longest(live)
+	for _, times := range delivered {
+		c.r.DeliveryGap = max(c.r.DeliveryGap, longest(times))
+	}
 }
 
 // longest is the longest time between two of them.
