@@ -8,10 +8,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // KeysKind is the kind of the requests by which nodes change each other's keyrings.
 const KeysKind = "cluster.keys"
+
+// askTimeout is how long a node has for a change of its keyring.
+const askTimeout = 5 * time.Second
 
 // NodeKeys tells of a node's keyring.
 type NodeKeys struct {
@@ -44,7 +48,7 @@ type Rotation struct {
 	Node    string // this one
 	Ring    *Keyring
 	Members interface{ View() *View }
-	// Ask has another node do what its Serve does.
+	// Ask has another node do what its Serve does. It is called with a deadline.
 	Ask func(ctx context.Context, node, kind string, body []byte) ([]byte, error)
 	// Reseal seals with the primary key what is kept sealed for all nodes. It is called before a key goes.
 	Reseal func(ctx context.Context) error
@@ -146,6 +150,8 @@ func (r *Rotation) all(ctx context.Context, c keyChange, otherwise string) ([]No
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	members := r.Members.View().Members()
 	nodes, errs := make([]NodeKeys, len(members)), make([]error, len(members))
 	var wg sync.WaitGroup
