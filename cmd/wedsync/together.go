@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -67,7 +68,7 @@ func (n *node) openPeers() error {
 		return err
 	}
 	n.peers, err = peers.New(peers.Config{
-		Node: n.cfg.Node.Name, Host: host, Advertise: known, TLS: n.ring.TLS(n.cfg.Node.Name), Errors: actors.PeerErrors,
+		Node: n.cfg.Node.Name, Host: cmp.Or(host, "0.0.0.0"), Advertise: known, TLS: n.ring.TLS(n.cfg.Node.Name), Errors: actors.PeerErrors,
 		Resolve: func(name string) (string, bool) {
 			m, ok := n.members.View().Member(name)
 			return m.Endpoints.Peers, ok
