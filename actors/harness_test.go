@@ -37,17 +37,26 @@ func TestMain(m *testing.M) {
 
 const whsec = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-// owner is a placement whose owner the test changes.
+// owner is a placement that the test changes.
 type owner struct {
 	mu      sync.Mutex
-	name    string
+	of      func(shard int) string
 	changed []func()
 }
 
-func (o *owner) Owner(int) string {
+// sharedShards is how many shards a log has that nodes share.
+const sharedShards = 8
+
+func newOwner(name string) *owner {
+	o := &owner{}
+	o.set(name)
+	return o
+}
+
+func (o *owner) Owner(shard int) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.name
+	return o.of(shard)
 }
 
 func (o *owner) Subscribe(changed func()) func() {
@@ -57,14 +66,26 @@ func (o *owner) Subscribe(changed func()) func() {
 	return func() {}
 }
 
-func (o *owner) set(name string) {
+// set gives all shards to one node.
+func (o *owner) set(name string) { o.place(func(int) string { return name }) }
+
+func (o *owner) place(of func(shard int) string) {
 	o.mu.Lock()
-	o.name = name
+	o.of = of
 	changed := o.changed
 	o.mu.Unlock()
 	for _, f := range changed {
 		f()
 	}
+}
+
+// all returns the owner of each shard of a log that nodes share.
+func (o *owner) all() []string {
+	owners := make([]string, sharedShards)
+	for shard := range owners {
+		owners[shard] = o.Owner(shard)
+	}
+	return owners
 }
 
 // node is a system on a real log, with a real registry and real calls.
@@ -107,7 +128,7 @@ func startAs(tb testing.TB, n node, options ...func(*actors.Config)) *node {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	n.t, n.name, n.dir, n.keyset, n.placement = tb, "n1", tb.TempDir(), keyset, &owner{name: "n1"}
+	n.t, n.name, n.dir, n.keyset, n.placement = tb, "n1", tb.TempDir(), keyset, newOwner("n1")
 	n.boot(options...)
 	tb.Cleanup(n.shut)
 	return &n
@@ -125,7 +146,7 @@ func (n *node) boot(options ...func(*actors.Config)) {
 	var err error
 	c := journal.Config{Dir: n.dir, URL: n.url, Node: n.name, Shards: 2, WorkBytes: n.workBytes, Logger: log}
 	if n.url != "" {
-		c.Dir = ""
+		c.Dir, c.Shards = "", sharedShards
 	}
 	if n.journal, err = journal.Open(ctx, c); err != nil {
 		n.t.Fatal(err)
