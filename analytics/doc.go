@@ -24,7 +24,8 @@
 // two inserts under way at the same time, such as one that a lost connection left behind.
 //
 // Two recorders on one log, which placement should prevent, do no harm: both propose for the same
-// place, with the same token, and both go by the proposal that is there afterwards.
+// place, with the same token, and both go by the proposal that is there afterwards. One that was stopped for so
+// long that the server has forgotten the tokens finds that others have gone on, and begins anew from there.
 //
 // If the log was set back, by a restore from a backup or a power failure, the digest of the last
 // batch no longer fits the records at its place. (Records that were erased from the log do not count: a log that

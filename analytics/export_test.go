@@ -2,6 +2,7 @@ package analytics
 
 import (
 	"context"
+	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
 )
@@ -28,6 +29,14 @@ func (b TestBatch) rows() *rows {
 		r.add(b.batch.log, e.Seq, record)
 	}
 	return r
+}
+
+// ErrSuperseded is what Propose fails with where another recorder went on.
+var ErrSuperseded = errSuperseded
+
+// Propose writes the batch down as what comes next.
+func (b TestBatch) Propose(ctx context.Context) error {
+	return ledger{b.store.conn}.propose(ctx, b.batch, time.Now())
 }
 
 // Insert inserts the rows of all tables with the batch's token and a suffix.

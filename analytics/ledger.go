@@ -69,14 +69,6 @@ func (l ledger) last(ctx context.Context, epoch string) (batch, bool, error) {
 	return scanBatch(row, epoch)
 }
 
-// at returns the batch that begins at a place, and false when there is none.
-func (l ledger) at(ctx context.Context, log logID, from uint64) (batch, bool, error) {
-	row := l.conn.QueryRow(with(ctx, clickhouse.Parameters{
-		"epoch": log.epoch, "generation": number(log.generation), "from": number(from),
-	}), queries.BatchAt)
-	return scanBatch(row, log.epoch)
-}
-
 func scanBatch(row interface{ Scan(dest ...any) error }, epoch string) (batch, bool, error) {
 	b := batch{log: logID{epoch: epoch}}
 	err := row.Scan(&b.log.generation, &b.from, &b.to, &b.records, &b.digest, &b.recorder)
@@ -124,25 +116,32 @@ func (l ledger) settled(ctx context.Context, log logID, before time.Time) (uint6
 // errSuperseded ends a session: another recorder's batch counts at this place.
 var errSuperseded = errors.New("another recorder works on this log; its batch counts")
 
-// propose writes the batch down. It returns when the batch is what counts at its place.
+// propose writes the batch down. It returns when the batch is what counts at its place, and nothing comes behind
+// it: one who was stopped for long may propose what another recorder did long ago, when the server has forgotten
+// the tokens by which it would know the rows.
 func (l ledger) propose(ctx context.Context, b batch, at time.Time) error {
 	// A token that the server has without its row (see doc.go) would swallow the row for ever.
 	for _, token := range []string{b.log.place(b.from), b.log.place(b.from) + "-" + uniqueSuffix()} {
 		if err := l.insert(ctx, b, at, token); err != nil {
 			return err
 		}
-		got, found, err := l.at(ctx, b.log, b.from)
+		got, found, err := l.last(ctx, b.log.epoch)
 		if err != nil {
 			return err
 		}
 		if found && got.same(b) {
 			return nil
 		}
-		if found {
+		if found && !got.before(b) {
 			return errSuperseded
 		}
 	}
 	return errors.New("recorder_batches does not show the batch that was written to it; if it is replicated, read and write the same replica, or set insert_quorum")
+}
+
+// before reports whether b is of a place before c's.
+func (b batch) before(c batch) bool {
+	return b.log.generation < c.log.generation || b.log.generation == c.log.generation && b.from < c.from
 }
 
 // same reports whether both are the same records, whoever proposed them.

@@ -1,6 +1,7 @@
 package analytics_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -161,5 +162,28 @@ func TestSettle(t *testing.T) {
 			}
 			exactly(t, conn, wanted(records))
 		})
+	}
+}
+
+// A recorder that was stopped for long proposes what others recorded long ago: that is refused, since the server
+// may have forgotten the tokens by which it would know the rows.
+func TestOldProposalIsRefused(t *testing.T) {
+	t.Parallel()
+	store, _ := newStore(t)
+	log := newLog()
+	log.append(newSeason().records(0, 20)...)
+	entries, err := log.Records(t.Context(), 0, 20, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := analytics.NewTestBatch(store, log.epoch, entries[:10])
+	next := analytics.NewTestBatch(store, log.epoch, entries[10:])
+	for i, b := range []analytics.TestBatch{first, first, next, next} { // again after a lost answer
+		if err := b.Propose(t.Context()); err != nil {
+			t.Fatalf("proposal %d: %v", i, err)
+		}
+	}
+	if err := first.Propose(t.Context()); !errors.Is(err, analytics.ErrSuperseded) {
+		t.Errorf("an old proposal: %v, want ErrSuperseded", err)
 	}
 }

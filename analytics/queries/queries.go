@@ -30,8 +30,6 @@ var (
 	Counts string
 	//go:embed last_batch.sql
 	LastBatch string
-	//go:embed batch_at.sql
-	BatchAt string
 	//go:embed batches_within.sql
 	BatchesWithin string
 	//go:embed settled.sql
