@@ -170,9 +170,15 @@ func TestRestoreIsTheSameLog(t *testing.T) {
 	if _, err := stopped(t.TempDir()); !errors.Is(err, journal.ErrNotFound) {
 		t.Errorf("backing up no log: %v", err)
 	}
+	streams := status(t, old).Streams
 	closeJournal(t, old)
 	backup, err := stopped(dir)
 	must(t, err)
+	for _, s := range streams {
+		if backup[s.Name+".snapshot"] == nil && s.Name != "KV_shards" {
+			t.Errorf("the backup lacks %s", s.Name)
+		}
+	}
 
 	cfg := journal.Config{Dir: filepath.Join(t.TempDir(), "log"), Logger: logger(t)}
 	var told []journal.Progress

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
@@ -90,15 +91,16 @@ func (n *trio) leader() int {
 	return -1
 }
 
-// freeAddr is a loopback address that nobody listens on.
+// freeAddr is a loopback address that nobody listens on, outside of the range from which connections get theirs.
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			must(tb, l.Close())
+			return l.Addr().String()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func TestClusterIsOneLog(t *testing.T) {

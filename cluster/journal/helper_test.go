@@ -25,8 +25,10 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		os.Exit(child(dir))
 	}
-	// A server of a cluster that ends while it still opens a copy of a stream leaves this loop of it (nats-server 2.15.2).
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*fileStore).flushStreamStateLoop"))
+	// A server of a cluster that ends while it still opens a copy of a stream leaves this loop of it, and the clock that
+	// stores share (nats-server 2.15.2).
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*fileStore).flushStreamStateLoop"),
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"))
 }
 
 // within bounds every wait of a test; reaching it is a failure.

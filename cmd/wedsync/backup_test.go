@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,22 +23,18 @@ import (
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
-// threePorts is a loopback address that nobody listens on, nor on the two ports after it.
+// threePorts is a loopback address that nobody listens on, nor on the two ports after it, outside of the range from
+// which connections get theirs.
 func threePorts(t *testing.T) string {
 	t.Helper()
 	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().String()
-		_ = l.Close()
-		free := true
+		addr, free := fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)), true
 		for n := range 3 {
 			next, err := portAfter(addr, n)
-			if err == nil {
-				l, err = net.Listen("tcp", next)
+			if err != nil {
+				t.Fatal(err)
 			}
+			l, err := net.Listen("tcp", next)
 			if free = free && err == nil; err == nil {
 				_ = l.Close()
 			}
