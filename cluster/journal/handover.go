@@ -68,8 +68,10 @@ func (j *Journal) stepDown(ctx context.Context, nc *nats.Conn, subject, preferre
 }
 
 const (
-	// gatherEvery is how often the node that leads the event log looks for what others lead.
+	// gatherEvery is how often the node that leads the event log looks for what others lead; every node that has
+	// just opened the log, sooner.
 	gatherEvery = 5 * time.Second
+	gatherSoon  = time.Second
 	// gatherTimeout bounds one look, with what is asked for.
 	gatherTimeout = 10 * time.Second
 )
@@ -77,11 +79,12 @@ const (
 // gatherLeads has the node that leads the event log lead all other streams and consumers too, until the log is
 // closed. So only its end has the others elect leaders, which takes seconds; that of any other node stops nothing.
 func (j *Journal) gatherLeads() {
-	tick := time.NewTicker(gatherEvery)
-	defer tick.Stop()
+	look := time.NewTimer(gatherSoon)
+	defer look.Stop()
 	for {
 		select {
-		case <-tick.C:
+		case <-look.C:
+			look.Reset(gatherEvery)
 		case <-j.closed:
 			return
 		}

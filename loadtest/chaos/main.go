@@ -40,6 +40,7 @@ func run() error {
 	only := flag.String("faults", "", "faults, separated by commas; default: each. See docs/chaos.md")
 	rounds := flag.Int("rounds", 1, "how often each")
 	soak := flag.Duration("soak", 0, "break something at random, every 20 s, for so long; instead of rounds")
+	keep := flag.Bool("keep", false, "keep the nodes' logs of a clean run too")
 	asJSON := flag.Bool("json", false, "print JSON")
 	flag.Parse()
 	var names []string
@@ -93,7 +94,7 @@ func run() error {
 			}
 		}
 	}
-	return finish(results, dir, *asJSON)
+	return finish(results, dir, *asJSON, *keep)
 }
 
 // soaking runs faults one after the other, one every 20 s.
@@ -151,7 +152,7 @@ func (s *stage) round(ctx context.Context, name, what string, broken func(contex
 	return r, nil
 }
 
-func finish(results []result, dir string, asJSON bool) error {
+func finish(results []result, dir string, asJSON, keep bool) error {
 	clean := true
 	for _, r := range results {
 		clean = clean && r.Report.Clean()
@@ -173,6 +174,10 @@ func finish(results []result, dir string, asJSON bool) error {
 		if err := w.Flush(); err != nil {
 			return err
 		}
+	}
+	if clean && keep {
+		fmt.Fprintln(os.Stderr, "the nodes' logs are in", dir)
+		return nil
 	}
 	if clean {
 		return os.RemoveAll(dir)
