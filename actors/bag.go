@@ -37,6 +37,7 @@ type task struct {
 	made     int  // attempts made
 	spent    int  // attempts that count against the retry policy
 	instead  bool // the body was replaced on the vendor's word, once
+	quiet    bool // it is counted as in its quiet hours
 	out      bool // it has left its lane and only has to leave the log
 }
 

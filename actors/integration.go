@@ -68,6 +68,9 @@ type integration struct {
 	quiets   map[event.QuietHours]*quietHours
 	quietEnd time.Time // until then a lane may be held for quiet hours
 
+	quietCount   int       // deliveries in memory that are in their quiet hours, as of
+	quietCounted time.Time // and with what came and went since
+
 	rate        delivery.SuccessRate
 	state       event.State
 	since       time.Time
@@ -178,6 +181,8 @@ func (in *integration) start() {
 	in.configure()
 	for _, t := range in.bag.inOrder() {
 		in.lanes.Push(t.d.Lane(), t)
+		t.quiet = false // it was counted by the actor before
+		in.countQuiet(t, in.sys.cfg.Now())
 	}
 	in.nextAlive = in.sys.cfg.Now().Add(keepAlive)
 	in.proceed()

@@ -68,6 +68,7 @@ func (in *integration) overtake(key string) {
 // push puts a delivery into its lane.
 func (in *integration) push(t *task) {
 	in.lanes.Push(t.d.Lane(), in.bag.add(t))
+	in.countQuiet(t, in.sys.cfg.Now())
 	if t.d.Critical {
 		in.overtake(t.d.Lane())
 	}
@@ -76,7 +77,7 @@ func (in *integration) push(t *task) {
 // quiet returns how many deliveries in memory are in their quiet hours, and when the first of these ends.
 func (in *integration) quiet(now time.Time) (n uint64, until time.Time) {
 	for _, t := range in.bag.tasks {
-		if end := in.quietUntil(t.d, now); !end.IsZero() {
+		if end := in.countQuiet(t, now); !end.IsZero() {
 			if n++; until.IsZero() || end.Before(until) {
 				until = end
 			}
@@ -85,12 +86,36 @@ func (in *integration) quiet(now time.Time) (n uint64, until time.Time) {
 	return n, until
 }
 
+// countQuiet counts a delivery in memory if it is in its quiet hours, and returns when these end.
+func (in *integration) countQuiet(t *task, now time.Time) (end time.Time) {
+	end = in.quietUntil(t.d, now)
+	in.setQuiet(t, !end.IsZero())
+	return end
+}
+
+func (in *integration) setQuiet(t *task, quiet bool) {
+	switch {
+	case quiet && !t.quiet:
+		in.quietCount++
+	case !quiet && t.quiet:
+		in.quietCount--
+	}
+	t.quiet = quiet
+}
+
+// quietRecount is how often all in memory are looked at, since their quiet hours begin and end by themselves. In
+// between, what comes and goes is counted.
+const quietRecount = time.Second
+
 // crowd is how many deliveries in memory leave no room to others.
 func (in *integration) crowd() int {
 	n := len(in.bag.tasks)
 	if now := in.sys.cfg.Now(); now.Before(in.quietEnd) && n > in.sys.cfg.Hold/2 {
-		quiet, _ := in.quiet(now)
-		n -= min(int(quiet), quietRoom*in.sys.cfg.Hold)
+		if since := now.Sub(in.quietCounted); since < 0 || since >= quietRecount {
+			in.quiet(now)
+			in.quietCounted = now
+		}
+		n -= min(in.quietCount, quietRoom*in.sys.cfg.Hold)
 	}
 	return n
 }

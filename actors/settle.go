@@ -158,6 +158,7 @@ func (in *integration) forget(t *task) {
 	if !t.out {
 		in.lanes.Done(t.d.Lane())
 	}
+	in.setQuiet(t, false)
 	delete(in.bag.tasks, t.n)
 	if t.work == nil && in.parkCount > 0 {
 		in.parkCount--
