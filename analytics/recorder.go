@@ -126,7 +126,8 @@ func NewRecorder(store *Store, source Source, cfg RecorderConfig) (*Recorder, er
 
 // Run brings the tables up to date and records until ctx ends, then returns nil. While ClickHouse or
 // the log fails it tries again, with pauses that grow to 2 s; it logs when that begins and when it
-// ends. What was begun when ctx ends is finished by the next Run. Call it once.
+// ends. What was begun when ctx ends is finished by the next Run,
+// of this recorder or another one. Not more than one Run at a time.
 func (r *Recorder) Run(ctx context.Context) error {
 	pause := firstRetry
 	for {
