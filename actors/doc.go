@@ -1,7 +1,7 @@
 // Package actors is the supervision tree that moves events from the log to the vendors.
 //
 //	system
-//	└── shard host        claims the shards that placement gives this node, renews the leases
+//	└── shard host        claims the shards that placement gives this node, ends those that are lost
 //	    └── shard         pulls its two consumers, hands each item to the actor it belongs to
 //	        ├── channel       routes its events in order: resolve, encode, enqueue
 //	        └── integration   delivers: lanes, attempts, breaker, park, dead letters
@@ -20,6 +20,6 @@
 //	   v  │
 //	  paused   by an admin, or by an answer that only an admin can mend
 //
-// Goroutines: two feeders and one that releases what is held a shard, workers bounded by what the shard holds, and those of the actor
+// Goroutines: two feeders, one that releases what is held and one that watches the lease a shard, workers bounded by what the shard holds, and those of the actor
 // system's dispatcher. All end before [System.Stop] returns.
 package actors

@@ -43,7 +43,8 @@
 //
 // Open starts the embedded server and four connections, each with the goroutines of its library, one
 // goroutine that receives acknowledgements, and one to four that call the functions given to Live; one
-// more exists while events wait for the log, and two for each topic that was joined.
+// more exists while events wait for the log, two for each topic that was joined, and two from the first call
+// of Leases on: they watch and renew. A shard has two that acknowledge.
 // Close ends and waits for all of them. NextEvents, NextDeliveries, Release, Records and Watch run in their
 // caller's goroutine. Every method is safe for concurrent use.
 package journal
