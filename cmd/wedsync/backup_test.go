@@ -2,109 +2,15 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/rs/zerolog"
-
-	"github.com/wedsync/wedsync/actors/event"
-	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
-	"github.com/wedsync/wedsync/loadtest/vendors"
 )
-
-// threePorts is a loopback address that nobody listens on, nor on the two ports after it, outside of the range from
-// which connections get theirs.
-func threePorts(t *testing.T) string {
-	t.Helper()
-	for {
-		addr, free := fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)), true
-		for n := range 3 {
-			next, err := portAfter(addr, n)
-			if err != nil {
-				t.Fatal(err)
-			}
-			l, err := net.Listen("tcp", next)
-			if free = free && err == nil; err == nil {
-				_ = l.Close()
-			}
-		}
-		if free {
-			return addr
-		}
-	}
-}
-
-// cores are the configurations of three nodes that are one cluster.
-func cores(t *testing.T, change ...func(*Config)) [3]Config {
-	t.Helper()
-	var all [3]Config
-	key := event.SecretOf(cluster.GenerateKey().Reveal())
-	join := []string{threePorts(t), threePorts(t), threePorts(t)}
-	for i := range all {
-		all[i] = testConfig(t)
-		all[i].Node.Name = fmt.Sprint("n", i+1)
-		all[i].Cluster.Bind, all[i].Cluster.Join, all[i].Cluster.Key = join[i], join, key
-		for _, c := range change {
-			c(&all[i])
-		}
-	}
-	return all
-}
-
-// startAll starts nodes side by side and stops them when the test ends.
-func startAll(t *testing.T, all ...Config) []*node {
-	t.Helper()
-	nodes := make([]*node, len(all))
-	var starting sync.WaitGroup
-	for i, c := range all {
-		starting.Go(func() {
-			n := newNode(c, zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel))
-			if err := n.Start(t.Context()); err != nil {
-				t.Errorf("%s: %v", c.Node.Name, err)
-				return
-			}
-			nodes[i] = n
-		})
-	}
-	starting.Wait()
-	t.Cleanup(func() {
-		var stopping sync.WaitGroup
-		for _, n := range nodes {
-			if n != nil {
-				stopping.Go(func() {
-					if err := n.Stop(); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-		}
-		stopping.Wait()
-		http.DefaultClient.CloseIdleConnections()
-	})
-	if t.Failed() {
-		t.FailNow()
-	}
-	return nodes
-}
-
-// clusterFlags are the flags of "wedsync serve", and of "wedsync log restore", for a node of a cluster.
-func clusterFlags(c Config) []string {
-	return []string{
-		"--data", c.Data, "--name", c.Node.Name, "--bind", c.Cluster.Bind, "--join", strings.Join(c.Cluster.Join, ","),
-		"--cluster-key", c.Cluster.Key.Reveal(), "--log-level=error",
-	}
-}
 
 // copyKeys puts a node's keys into another data folder, as an operator does.
 func copyKeys(t *testing.T, from, to string) {
@@ -116,101 +22,6 @@ func copyKeys(t *testing.T, from, to string) {
 		}
 		if err != nil {
 			t.Fatal(err)
-		}
-	}
-}
-
-// received is a simulator.
-type received interface{ Received() []vendors.Receipt }
-
-// taken are the events that a vendor has taken, as they came.
-func taken(v received) []string {
-	var ids []string
-	for _, r := range v.Received() {
-		if r.Taken {
-			ids = append(ids, r.EventID)
-		}
-	}
-	return ids
-}
-
-// TestOneNodeBecomesThree: what a lone node had is all there on three, and nothing of it is sent twice.
-func TestOneNodeBecomesThree(t *testing.T) {
-	t.Parallel()
-	d := newDesk(t)
-	crm := d.sims.StudioCloud
-	d.do("publish", "supplier:dashboard:42", "timeline.updated", timeline, "--id=sent")
-	d.waitTaken(crm, "sent")
-	mend := crm.Faults().Add(vendors.Fault{Status: 422})
-	d.do("publish", "supplier:dashboard:42", "timeline.updated", timeline, "--id=dead")
-	d.waitDead(1)
-	mend()
-	d.do("integrations", "pause", "sim-studiocloud", "--reason=moving")
-	d.do("publish", "supplier:dashboard:42", "timeline.updated", timeline, "--id=waits")
-	old, epoch := d.node, d.node.journal.Epoch()
-	if err := old.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	backup := filepath.Join(t.TempDir(), "backup")
-	if got := wedsync(t, "log", "backup", "--offline", "--data", old.cfg.Data, "--to", backup); got.code != exitOK || !strings.Contains(got.out, "the log is in "+backup) {
-		t.Fatalf("%+v", got)
-	}
-
-	all := cores(t, func(c *Config) { c.Delivery = old.cfg.Delivery })
-	restore := append([]string{"log", "restore", "--from", backup}, clusterFlags(all[0])...)
-	if got := wedsync(t, restore...); got.code != exitFailed || !strings.Contains(got.errors, "master.key is not there") {
-		t.Fatalf("without the keys: %+v", got)
-	}
-	copyKeys(t, old.cfg.Data, all[0].Data)
-	all[1].Log.AwaitRestore, all[2].Log.AwaitRestore = true, true
-	restored := make(chan result, 1)
-	go func() { restored <- wedsync(t, restore...) }()
-	nodes := startAll(t, all[1], all[2])
-	if got := <-restored; got.code != exitOK || !strings.Contains(got.out, "is restored") {
-		t.Fatalf("%+v", got)
-	}
-	nodes = append(nodes, startAll(t, all[0])...)
-
-	for _, n := range nodes {
-		if !n.keys.api.Equal(old.keys.api) || n.journal.Epoch() != epoch {
-			t.Errorf("%s has other keys, or another epoch: %s, was %s", n.cfg.Node.Name, n.journal.Epoch(), epoch)
-		}
-	}
-	d.node = nodes[0]
-	if page := d.waitDead(1); len(page.Items) != 1 || page.Items[0].Letter.Event.ID != "dead" {
-		t.Errorf("dead letters: %+v", page)
-	}
-	d.do("integrations", "resume", "sim-studiocloud")
-	d.waitTaken(crm, "waits")
-	d.node = nodes[2]
-	d.do("publish", "supplier:dashboard:42", "timeline.updated", timeline, "--id=new")
-	d.waitTaken(crm, "new")
-	if got := taken(crm); !slices.Equal(got, []string{"sent", "waits", "new"}) {
-		t.Errorf("the vendor has taken %v", got)
-	}
-	entries, err := nodes[1].journal.History(t.Context(), "supplier:dashboard:42", 0, 10)
-	if err != nil || len(entries) != 4 {
-		t.Errorf("the history has %d events, %v", len(entries), err)
-	}
-	if peers, err := nodes[1].journal.Peers(t.Context()); err != nil || len(peers) != 3 {
-		t.Errorf("the log is held by %+v, %v", peers, err)
-	}
-	if got := wedsync(t, restore...); got.code != exitFailed || !strings.Contains(got.errors, journal.ErrLocked.Error()) {
-		t.Errorf("restored once more: %+v", got)
-	}
-}
-
-// waitTaken waits until a vendor has taken an event.
-func (d *desk) waitTaken(v received, id string) {
-	d.t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
-	for !slices.Contains(taken(v), id) {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			d.t.Fatalf("%s never came; there are %v", id, taken(v))
 		}
 	}
 }
