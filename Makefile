@@ -26,6 +26,7 @@ ARGS      ?=
 # The demo and the tests want a real ClickHouse: a server binary, or else the engine from npm.
 HAVE_CLICKHOUSE := $(shell command -v clickhouse 2>/dev/null)
 CHROMIUM        := /usr/bin/chromium
+NFT             := /usr/sbin/nft
 
 .PHONY: help
 help: ## Show this list
@@ -37,12 +38,13 @@ help: ## Show this list
 
 # ---- what is needed ---------------------------------------------------------------------------
 
-.PHONY: deps deps-go deps-js deps-browser deps-clickhouse
-deps: deps-go deps-js deps-browser ## Install once what build and tests need: Go modules, npm packages, Chromium
+.PHONY: deps deps-go deps-js deps-browser deps-net deps-clickhouse
+deps: deps-go deps-js deps-browser deps-net ## Install once what build and tests need: Go modules, npm packages, Chromium, nft
 
 deps-go: $(TOOLS)/modules.stamp
 deps-js: $(JS)/node_modules/.installed
 deps-browser: $(CHROMIUM)
+deps-net: $(NFT)
 ifeq ($(HAVE_CLICKHOUSE),)
 deps-clickhouse: deps-js
 else
@@ -70,6 +72,15 @@ $(CHROMIUM):
 		{ echo 'make: apt-get could not install chromium' >&2; exit 1; }
 	test -x $@
 
+$(NFT):
+	@echo 'The tests that cut nodes off need $@: installing the packages nftables and iproute2'
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		echo 'make: $@ is missing and can be installed only by root on Debian; run: apt-get install nftables iproute2' >&2; exit 1
+	fi
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nftables iproute2 >/dev/null ||
+		{ echo 'make: apt-get could not install nftables and iproute2' >&2; exit 1; }
+	test -x $@
+
 # ---- build and run ----------------------------------------------------------------------------
 
 .PHONY: build demo run
@@ -84,7 +95,7 @@ run: build deps-clickhouse ## Run a node on 127.0.0.1:8080 with its data in ./da
 
 # ---- tests ------------------------------------------------------------------------------------
 
-.PHONY: test cover bench microbench fuzz
+.PHONY: test cover bench chaos microbench fuzz
 # The end-to-end tests start the binary that WEDSYNC_BINARY names.
 test: build deps ## Run every test, unit to browser, with the race detector; a skipped test fails
 	@WEDSYNC_BINARY=$(CURDIR)/$(BIN) go run ./loadtest/gotest test -race -shuffle=on -timeout=20m $(TESTFLAGS) $(PKG)
@@ -104,6 +115,9 @@ cover: deps ## Run every test and print the statement coverage over all packages
 
 bench: build ## Measure a node against its targets and print a table (ARGS="-only latency")
 	@exec go run ./loadtest/bench -binary $(BIN) $(ARGS)
+
+chaos: build deps-net ## Break a cluster of three nodes on purpose and check what arrives (ARGS='-faults "kill leader"'; see docs/chaos.md)
+	@exec go run ./loadtest/chaos -binary $(BIN) $(ARGS)
 
 microbench: deps-go ## Run the Go benchmarks of the packages (BENCH=regexp, PKG=./package)
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout=30m $(PKG) | grep -v 'no test files'
