@@ -28,6 +28,7 @@ var faults = []fault{
 	{"cut one way", cutting(true, false)},
 	{"lose 30 %", losing},
 	{"cut a route", routeCut},
+	{"upgrade", upgrade},
 	{"drain one", func(ctx context.Context, s *stage, rng *rand.Rand) error { return s.replace(ctx, rng.IntN(nodes)) }},
 	{"roll all", func(ctx context.Context, s *stage, _ *rand.Rand) error {
 		for i := range nodes {
@@ -154,6 +155,20 @@ func (s *stage) filtered(ctx context.Context, whom []int, input, output []string
 		}
 	}
 	return err
+}
+
+// upgrade brings the nodes to the binary under test, one after the other, some seconds apart.
+func upgrade(ctx context.Context, s *stage, _ *rand.Rand) error {
+	for i := range nodes {
+		s.runs[i] = s.binary
+		if err := s.replace(ctx, i); err != nil {
+			return err
+		}
+		if err := sleep(ctx, 4*time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // replace stops a node in order and starts it again.

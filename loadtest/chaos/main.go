@@ -36,6 +36,7 @@ type result struct {
 
 func run() error {
 	binary := flag.String("binary", "bin/wedsync", "the wedsync binary to break")
+	before := flag.String("before", "", "the binary that nodes run until the fault \"upgrade\"; default: -binary")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of all that is random; the same one makes the same run") // #nosec G115 -- any number will do
 	only := flag.String("faults", "", "faults, separated by commas; default: each. See docs/chaos.md")
 	rounds := flag.Int("rounds", 1, "how often each")
@@ -57,6 +58,12 @@ func run() error {
 	if _, err := os.Stat(*binary); err != nil {
 		return fmt.Errorf("%w; build it with \"make build\" or name it with -binary", err)
 	}
+	if *before == "" {
+		*before = *binary
+	}
+	if *before, err = filepath.Abs(*before); err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	dir, err := os.MkdirTemp("", "wedsync-chaos-*")
@@ -65,7 +72,7 @@ func run() error {
 	}
 	fmt.Fprintf(os.Stderr, "seed %d\n", *seed)
 	rng := rand.New(rand.NewPCG(*seed, 1)) // #nosec G404 -- to be repeated
-	s, err := newStage(ctx, *binary, dir, rng)
+	s, err := newStage(ctx, *before, *binary, dir, rng)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}

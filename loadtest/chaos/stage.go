@@ -26,7 +26,8 @@ var integrations = []string{"crm", "venue", "planner"}
 // stage is the cluster, and the vendors that it calls.
 type stage struct {
 	net    *network
-	binary string
+	binary string        // of nodes that are started from now on
+	runs   [nodes]string // the binary of each
 	dir    string
 	key    string // of the cluster
 	sink   *http.Server
@@ -38,8 +39,11 @@ type stage struct {
 	receipts []checker.Receipt
 }
 
-func newStage(ctx context.Context, binary, dir string, rng *rand.Rand) (_ *stage, err error) {
+func newStage(ctx context.Context, before, binary, dir string, rng *rand.Rand) (_ *stage, err error) {
 	s := &stage{binary: binary, dir: dir}
+	for i := range s.runs {
+		s.runs[i] = before
+	}
 	if s.net, err = newNetwork(ctx, 1+rng.IntN(250)); err != nil {
 		return nil, err
 	}
@@ -92,7 +96,7 @@ func (s *stage) start(i int) error {
 		return err
 	}
 	n, err := nodeproc.Start(nodeproc.Config{
-		Prefix: []string{"ip", "netns", "exec", s.net.namespace(i)}, Binary: s.binary,
+		Prefix: []string{"ip", "netns", "exec", s.net.namespace(i)}, Binary: s.runs[i],
 		Dir: filepath.Join(s.dir, fmt.Sprintf("n%d", i+1)), Addr: s.net.addr(i) + ":8080", Stderr: log,
 		Flags: []string{
 			"--name", fmt.Sprintf("n%d", i+1), "--bind", seeds[i], "--join", strings.Join(seeds, ","), "--cluster-key", s.key,
