@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/anishathalye/porcupine"
 )
 
 // Outcome is what became of a publish, as its client knows it.
@@ -42,6 +40,22 @@ type Sighting struct {
 	At                           time.Time
 }
 
+// Read is one answer of a channel's whole history.
+type Read struct {
+	Channel    string
+	Client     int // reads one after the other, and is no client of an Op
+	Seqs       []uint64
+	Start, End time.Time
+}
+
+// Row is what ClickHouse has of one delivery.
+type Row struct {
+	DeliveryID string
+	Deliveries int // rows that say how it ended
+	Attempts   int // different attempts
+	Doubled    int // rows of attempts beyond those
+}
+
 // Window is a time in which something was broken on purpose.
 type Window struct{ From, To time.Time }
 
@@ -50,6 +64,8 @@ type History struct {
 	Ops       []Op
 	Receipts  []Receipt
 	Sightings []Sighting
+	Reads     []Read
+	Rows      []Row               // nil: ClickHouse was not asked
 	Routes    map[string][]string // integrations by channel
 	Watchers  map[string][]string // subscribers by channel
 	Faults    []Window
@@ -119,6 +135,7 @@ func Check(h *History) *Report {
 	c.receipts()
 	c.sightings()
 	c.linear()
+	c.rows()
 	c.gaps()
 	return c.r
 }
@@ -177,6 +194,9 @@ func (c *checking) sightings() {
 			continue
 		}
 		seen[at] = true
+		if _, ok := c.ops[s.Channel+"\x00"+s.EventID]; !ok {
+			c.r.find(&c.r.Wrong, "%s saw event %s of %s, sequence %d, which nobody published", s.Subscriber, s.EventID, s.Channel, s.Seq)
+		}
 		lane := place{s.Subscriber, s.Channel, ""}
 		if s.Seq <= last[lane] {
 			c.r.find(&c.r.Reordered, "%s saw sequence %d of %s at %s, after %d", s.Subscriber, s.Seq, s.Channel, clock(s.At), last[lane])
@@ -196,39 +216,24 @@ func (c *checking) nearFault(at time.Time) bool {
 	return slices.ContainsFunc(c.h.Faults, func(w Window) bool { return !at.Before(w.From) && at.Before(w.To.Add(c.after)) })
 }
 
-// linear checks each channel's appends for linearizability: there is an order of them, within the times of the
-// calls, in which sequences rise.
-func (c *checking) linear() {
-	const timeout = 10 * time.Second
-	byChannel := map[string][]porcupine.Operation{}
-	for _, op := range c.h.Ops {
-		seq, ok := c.seqs[op.Channel+"\x00"+op.ID]
-		if !ok {
-			continue // it did not happen, as far as anybody saw
-		}
-		end := op.End.UnixNano()
-		if op.Outcome != Accepted {
-			end = 1<<63 - 1 // whenever
-		}
-		byChannel[op.Channel] = append(byChannel[op.Channel], porcupine.Operation{
-			ClientId: op.Client, Call: op.Start.UnixNano(), Return: end, Output: seq,
-		})
+// rows checks that ClickHouse has each delivery that a vendor got, once.
+func (c *checking) rows() {
+	if c.h.Rows == nil {
+		return
 	}
-	for channel, ops := range byChannel {
-		if porcupine.CheckOperationsTimeout(appends, ops, timeout) == porcupine.Illegal {
-			c.r.find(&c.r.Wrong, "the appends to %s cannot have happened one after the other", channel)
+	had := map[string]bool{}
+	for _, row := range c.h.Rows {
+		had[row.DeliveryID] = true
+		if row.Deliveries != 1 || row.Doubled > 0 || row.Attempts == 0 {
+			c.r.find(&c.r.Wrong, "ClickHouse has delivery %s %d times, with %d attempts and %d rows of attempts too many", row.DeliveryID, row.Deliveries, row.Attempts, row.Doubled)
 		}
 	}
-}
-
-// appends is a log whose state is its last sequence.
-var appends = porcupine.Model{
-	Init: func() any { return uint64(0) },
-	Step: func(state, _, output any) (bool, any) {
-		last, _ := state.(uint64)
-		seq, _ := output.(uint64)
-		return seq > last, seq
-	},
+	for _, g := range c.h.Receipts {
+		if !had[g.DeliveryID] {
+			had[g.DeliveryID] = true
+			c.r.find(&c.r.Lost, "ClickHouse has no delivery %s: event %s of %s, which %s got at %s", g.DeliveryID, g.EventID, g.Channel, g.Integration, clock(g.At))
+		}
+	}
 }
 
 // gaps measures how long things stood still.

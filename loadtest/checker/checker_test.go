@@ -9,111 +9,225 @@ import (
 	"github.com/wedsync/wedsync/loadtest/checker"
 )
 
-var t0 = time.Date(2027, 6, 19, 12, 0, 0, 0, time.UTC)
+const channel = "supplier:dashboard:42"
 
-func at(ms int) time.Time { return t0.Add(time.Duration(ms) * time.Millisecond) }
+var start = time.Date(2026, 6, 6, 15, 0, 0, 0, time.UTC)
 
-// good is a history of four events on one channel, to one integration and one subscriber, with a fault at the
-// second one.
-func good() *checker.History {
+func at(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+
+// sound is a history of four events, published one after the other, 100 ms apart, in which all is well: one
+// integration, one subscriber, one fault in the first half second.
+func sound() *checker.History {
 	h := &checker.History{
-		Routes: map[string][]string{"a:b": {"crm"}}, Watchers: map[string][]string{"a:b": {"ann"}},
-		Faults: []checker.Window{{From: at(150), To: at(250)}}, Grace: time.Second,
+		Routes:   map[string][]string{channel: {"crm"}},
+		Watchers: map[string][]string{channel: {"bride"}},
+		Faults:   []checker.Window{{From: at(0), To: at(500)}},
+		Grace:    time.Second,
+		Reads:    []checker.Read{{Channel: channel, Client: 9, Seqs: []uint64{11, 12}, Start: at(250), End: at(260)}},
 	}
 	for i := range 4 {
-		id := fmt.Sprint("e", i)
-		h.Ops = append(h.Ops, checker.Op{Channel: "a:b", ID: id, Seq: uint64(i + 1), Start: at(i * 100), End: at(i*100 + 10)})
-		h.Receipts = append(h.Receipts, checker.Receipt{Integration: "crm", Channel: "a:b", EventID: id, DeliveryID: "d" + id, At: at(i*100 + 20)})
-		h.Sightings = append(h.Sightings, checker.Sighting{Subscriber: "ann", Channel: "a:b", EventID: id, Seq: uint64(i + 1), At: at(i*100 + 15)})
+		id, seq, ms := fmt.Sprintf("e%d", i+1), uint64(11+i), 100*(i+1)
+		h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: id, Outcome: checker.Accepted, Seq: seq, Start: at(ms), End: at(ms + 10)})
+		h.Receipts = append(h.Receipts, checker.Receipt{Integration: "crm", Channel: channel, EventID: id, DeliveryID: "d-" + id, At: at(ms + 30)})
+		h.Sightings = append(h.Sightings, checker.Sighting{Subscriber: "bride", Channel: channel, EventID: id, Seq: seq, At: at(ms + 20)})
+		h.Rows = append(h.Rows, checker.Row{DeliveryID: "d-" + id, Deliveries: 1, Attempts: 1})
 	}
 	return h
 }
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct {
+	for name, c := range map[string]struct {
 		change                             func(h *checker.History)
 		lost, reordered, duplicates, wrong int
-		says                               string
+		says                               string // a finding
 	}{
-		"nothing": {change: func(*checker.History) {}},
-		"lost at a vendor": {
-			change: func(h *checker.History) { h.Receipts = h.Receipts[:3] }, lost: 1, says: "crm never got event e3",
+		"all well": {change: func(*checker.History) {}},
+		"lost at an integration": {
+			change: func(h *checker.History) { h.Receipts = append(h.Receipts[:1], h.Receipts[2:]...) },
+			lost:   1, says: "crm never got event e2 of supplier:dashboard:42, sequence 12, accepted at 15:00:00.210",
 		},
 		"lost at a subscriber": {
-			change: func(h *checker.History) { h.Sightings = h.Sightings[:3] }, lost: 1, says: "ann never saw event e3",
+			change: func(h *checker.History) { h.Sightings = h.Sightings[:3] },
+			lost:   1, says: "bride never saw event e4 of supplier:dashboard:42, sequence 14, accepted at 15:00:00.410",
 		},
-		"not accepted, and not there": {change: func(h *checker.History) {
-			h.Ops[3].Outcome = checker.Unknown
-			h.Receipts, h.Sightings = h.Receipts[:3], h.Sightings[:3]
-		}},
-		"not answered, and there": {change: func(h *checker.History) { h.Ops[3].Outcome = checker.Unknown }},
-		"reordered at a vendor": {
-			change: func(h *checker.History) { h.Receipts[1].At, h.Receipts[2].At = h.Receipts[2].At, h.Receipts[1].At }, reordered: 1,
-			says: "sequence 2, at 12:00:00.220, after 3",
+		"an integration that got nothing": {
+			change: func(h *checker.History) { h.Routes[channel] = append(h.Routes[channel], "venue") },
+			lost:   4, says: "venue never got event e1",
+		},
+		"no answer, and it happened": {
+			change: func(h *checker.History) { h.Ops[1].Outcome, h.Ops[1].Seq = checker.Unknown, 0 },
+		},
+		"no answer, and it did not happen": {
+			change: func(h *checker.History) {
+				h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: "e5", Outcome: checker.Unknown, Start: at(500), End: at(510)})
+			},
+		},
+		"no answer, and only a vendor got it": {
+			change: func(h *checker.History) {
+				h.Ops[3].Outcome, h.Ops[3].Seq = checker.Unknown, 0
+				h.Sightings = h.Sightings[:3]
+			},
+		},
+		"refused, and it did not happen": {
+			change: func(h *checker.History) {
+				h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: "e5", Outcome: checker.Refused, Start: at(500), End: at(510)})
+			},
+		},
+		"reordered at an integration": {
+			change:    func(h *checker.History) { h.Receipts[1].At = at(335) },
+			reordered: 1, says: "crm got event e2 of supplier:dashboard:42, sequence 12, at 15:00:00.335, after 13",
 		},
 		"reordered at a subscriber": {
 			change:    func(h *checker.History) { h.Sightings[1], h.Sightings[2] = h.Sightings[2], h.Sightings[1] },
-			reordered: 1, says: "ann saw sequence 2 of a:b",
+			reordered: 1, says: "bride saw sequence 12 of supplier:dashboard:42 at 15:00:00.220, after 13",
 		},
-		"again around a fault": {change: func(h *checker.History) {
-			again := h.Receipts[1]
-			again.At = at(900)
-			h.Receipts = append(h.Receipts, again)
-		}, duplicates: 1},
-		"again far from any fault": {change: func(h *checker.History) {
-			again := h.Receipts[1]
-			again.At = at(5000)
-			h.Receipts = append(h.Receipts, again)
-		}, wrong: 1, says: "far from any fault"},
-		"again as another delivery": {change: func(h *checker.History) {
-			again := h.Receipts[1]
-			again.At, again.DeliveryID = at(300), "other"
-			h.Receipts = append(h.Receipts, again)
-		}, wrong: 1, says: "as delivery de1 and as other"},
-		"seen twice": {
-			change: func(h *checker.History) { h.Sightings = append(h.Sightings, h.Sightings[3]) }, wrong: 1, says: "twice",
+		"order is of the first arrival": {
+			change:     func(h *checker.History) { again(h, 0, at(700), "d-e1") },
+			duplicates: 1,
 		},
-		"published by nobody": {change: func(h *checker.History) {
-			h.Receipts = append(h.Receipts, checker.Receipt{Integration: "crm", Channel: "a:b", EventID: "x", DeliveryID: "dx", At: at(500)})
-		}, wrong: 1, says: "nobody published"},
-		"another sequence here than there": {
-			change: func(h *checker.History) { h.Sightings[3].Seq = 9 }, wrong: 1, says: "and 4 elsewhere",
+		"a duplicate with another id": {
+			change: func(h *checker.History) { again(h, 0, at(140), "d-other") },
+			wrong:  1, lost: 1, says: "as delivery d-e1 and as d-other", // and the other one has no row
 		},
-		"a later append with an earlier sequence": {change: func(h *checker.History) {
-			for i, seq := range []uint64{1, 3, 2, 4} {
-				h.Ops[i].Seq = seq
-			}
-			h.Sightings, h.Watchers, h.Receipts, h.Routes = nil, nil, nil, nil
-		}, wrong: 1, says: "cannot have happened"},
-		"side by side in either order": {change: func(h *checker.History) {
-			for i, seq := range []uint64{1, 3, 2, 4} {
-				h.Ops[i].Seq, h.Ops[i].Client = seq, i
-			}
-			h.Ops[1].End = at(215)
-			h.Sightings, h.Watchers, h.Receipts, h.Routes = nil, nil, nil, nil
-		}},
+		"a duplicate far from any fault": {
+			change: func(h *checker.History) { again(h, 0, at(1500), "d-e1") },
+			wrong:  1, says: "again at 15:00:01.500, 1.37s after the first time and far from any fault",
+		},
+		"a duplicate before the fault": {
+			change: func(h *checker.History) {
+				h.Faults[0].From = at(300)
+				again(h, 0, at(299), "d-e1")
+			},
+			wrong: 1, says: "far from any fault",
+		},
+		"a duplicate at a subscriber": {
+			change: func(h *checker.History) { h.Sightings = append(h.Sightings, h.Sightings[3]) },
+			wrong:  1, says: "bride saw event e4 of supplier:dashboard:42, sequence 14, twice",
+		},
+		"an integration got what nobody published": {
+			change: func(h *checker.History) {
+				h.Receipts[0].EventID = "ghost"
+			},
+			wrong: 1, lost: 1, says: "crm got event ghost of supplier:dashboard:42, which nobody published",
+		},
+		"a subscriber saw what nobody published": {
+			change: func(h *checker.History) {
+				h.Sightings = append(h.Sightings, checker.Sighting{Subscriber: "bride", Channel: channel, EventID: "ghost", Seq: 15, At: at(600)})
+			},
+			wrong: 1, says: "bride saw event ghost of supplier:dashboard:42, sequence 15, which nobody published",
+		},
+		"one event with two sequences": {
+			change: func(h *checker.History) { h.Sightings[3].Seq = 15 },
+			wrong:  1, says: "event e4 on supplier:dashboard:42 has the sequence 15 at bride, and 14 elsewhere",
+		},
+		"two events with one sequence": {
+			change: func(h *checker.History) { h.Ops[3].Seq, h.Sightings[3].Seq = 13, 13 },
+			wrong:  1, reordered: 1, says: "cannot have happened one after the other",
+		},
+		"a later append with an earlier sequence": {
+			change: func(h *checker.History) {
+				h.Ops[2].Seq, h.Ops[3].Seq = h.Ops[3].Seq, h.Ops[2].Seq
+				h.Sightings[2].Seq, h.Sightings[3].Seq = h.Sightings[3].Seq, h.Sightings[2].Seq
+				h.Sightings[2], h.Sightings[3] = h.Sightings[3], h.Sightings[2]
+				h.Receipts[3].At = at(325)
+			},
+			wrong: 1, says: "the appends to supplier:dashboard:42 and the reads of it cannot have happened one after the other",
+		},
+		"appends at the same time, in either order": {
+			change: func(h *checker.History) {
+				h.Ops[2].End = at(450)
+				h.Ops[2].Seq, h.Ops[3].Seq = h.Ops[3].Seq, h.Ops[2].Seq
+				h.Sightings[2].Seq, h.Sightings[3].Seq = h.Sightings[3].Seq, h.Sightings[2].Seq
+				h.Sightings[2], h.Sightings[3] = h.Sightings[3], h.Sightings[2]
+				h.Receipts[3].At = at(325)
+			},
+		},
+		"a read that misses what was appended before": {
+			change: func(h *checker.History) { h.Reads[0].Seqs = []uint64{11} },
+			wrong:  1, says: "cannot have happened one after the other",
+		},
+		"a read of what comes later": {
+			change: func(h *checker.History) { h.Reads[0].Seqs = []uint64{11, 12, 13} },
+			wrong:  1, says: "cannot have happened one after the other",
+		},
+		"a read with a hole": {
+			change: func(h *checker.History) { h.Reads[0].Seqs = []uint64{12} },
+			wrong:  1, says: "read at 15:00:00.260, has 1 events up to sequence 12, where there are 2",
+		},
+		"an empty read before anything": {
+			change: func(h *checker.History) {
+				h.Reads = append(h.Reads, checker.Read{Channel: channel, Client: 9, Start: at(20), End: at(30)})
+			},
+		},
+		"a delivery without a row": {
+			change: func(h *checker.History) { h.Rows = h.Rows[1:] },
+			lost:   1, says: "ClickHouse has no delivery d-e1: event e1 of supplier:dashboard:42, which crm got at 15:00:00.130",
+		},
+		"a delivery with two rows": {
+			change: func(h *checker.History) { h.Rows[0].Deliveries = 2 },
+			wrong:  1, says: "ClickHouse has delivery d-e1 2 times",
+		},
+		"a doubled attempt": {
+			change: func(h *checker.History) { h.Rows[2].Doubled = 1 },
+			wrong:  1, says: "ClickHouse has delivery d-e3 1 times, with 1 attempts and 1 rows of attempts too many",
+		},
+		"a delivery without attempts": {
+			change: func(h *checker.History) { h.Rows[2].Attempts = 0 },
+			wrong:  1, says: "with 0 attempts",
+		},
+		"no ClickHouse": {change: func(h *checker.History) { h.Rows = nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := good()
-			tc.change(h)
+			h := sound()
+			c.change(h)
 			r := checker.Check(h)
-			if r.Lost != tc.lost || r.Reordered != tc.reordered || r.Duplicates != tc.duplicates || r.Wrong != tc.wrong {
-				t.Errorf("%+v", r)
+			if r.Lost != c.lost || r.Reordered != c.reordered || r.Duplicates != c.duplicates || r.Wrong != c.wrong {
+				t.Errorf("lost %d, reordered %d, duplicates %d, wrong %d; want %d, %d, %d, %d",
+					r.Lost, r.Reordered, r.Duplicates, r.Wrong, c.lost, c.reordered, c.duplicates, c.wrong)
 			}
-			if clean := tc.lost+tc.reordered+tc.wrong == 0; r.Clean() != clean || !strings.Contains(strings.Join(r.Findings, "\n"), tc.says) {
-				t.Errorf("clean %v, findings %q", r.Clean(), r.Findings)
+			if found := strings.Join(r.Findings, "\n"); !strings.Contains(found, c.says) || (c.says == "" && found != "") {
+				t.Errorf("the findings are\n%s\nand should say %q", found, c.says)
+			}
+			if clean := c.lost+c.reordered+c.wrong == 0; r.Clean() != clean {
+				t.Errorf("clean is %v", r.Clean())
 			}
 		})
 	}
 }
 
+// again has the integration get an event another time.
+func again(h *checker.History, i int, when time.Time, delivery string) {
+	g := h.Receipts[i]
+	g.At, g.DeliveryID = when, delivery
+	h.Receipts = append(h.Receipts, g)
+}
+
 func TestGaps(t *testing.T) {
 	t.Parallel()
-	h := good()
-	h.Ops[3].End, h.Receipts[3].At, h.Sightings[3].At = at(1210), at(2220), at(3215)
-	if r := checker.Check(h); r.Accepted != 4 || r.AcceptGap != time.Second || r.DeliveryGap != 2*time.Second || r.LiveGap != 3*time.Second {
-		t.Errorf("%+v", r)
+	h := sound()
+	h.Ops[2].Outcome, h.Ops[2].Seq = checker.Unknown, 0
+	h.Routes[channel] = []string{"crm", "venue"}
+	for i, ms := range []int{130, 230, 330, 930} { // while crm gets its own
+		h.Receipts = append(h.Receipts, checker.Receipt{Integration: "venue", Channel: channel, EventID: h.Ops[i].ID, DeliveryID: "d-" + h.Ops[i].ID, At: at(ms)})
+	}
+	h.Sightings[3].At = at(620)
+	r := checker.Check(h)
+	if r.Accepted != 3 || r.AcceptGap != 200*time.Millisecond || r.DeliveryGap != 600*time.Millisecond || r.LiveGap != 300*time.Millisecond {
+		t.Errorf("accepted %d; gaps %v, %v, %v; want 3, 200ms, 600ms, 300ms", r.Accepted, r.AcceptGap, r.DeliveryGap, r.LiveGap)
+	}
+}
+
+func TestFindingsAreBounded(t *testing.T) {
+	t.Parallel()
+	h := sound()
+	h.Receipts, h.Rows = nil, nil
+	for i := range 200 {
+		h.Ops = append(h.Ops, checker.Op{Channel: "other", ID: fmt.Sprint(i), Outcome: checker.Accepted, Seq: uint64(100 + i), Start: at(i), End: at(i)})
+	}
+	h.Routes["other"] = []string{"crm"}
+	if r := checker.Check(h); r.Lost != 204 || len(r.Findings) != 50 {
+		t.Errorf("lost %d with %d findings; want 204 with 50", r.Lost, len(r.Findings))
 	}
 }
