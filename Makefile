@@ -80,12 +80,12 @@ $(CHROMIUM):
 	test -x $@
 
 $(NFT):
-	@echo 'The tests that cut nodes off need $@: installing the packages nftables and iproute2'
+	@echo 'The tests that cut nodes off need $@: installing the packages nftables, iproute2 and e2fsprogs'
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-		echo 'make: $@ is missing and can be installed only by root on Debian; run: apt-get install nftables iproute2' >&2; exit 1
+		echo 'make: $@ is missing and can be installed only by root on Debian; run: apt-get install nftables iproute2 e2fsprogs' >&2; exit 1
 	fi
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nftables iproute2 >/dev/null ||
-		{ echo 'make: apt-get could not install nftables and iproute2' >&2; exit 1; }
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nftables iproute2 e2fsprogs >/dev/null ||
+		{ echo 'make: apt-get could not install nftables, iproute2 and e2fsprogs' >&2; exit 1; }
 	test -x $@
 
 # ---- build and run ----------------------------------------------------------------------------

@@ -28,19 +28,26 @@ var faults = []fault{
 	{"cut one way", cutting(true, false)},
 	{"lose 30 %", losing},
 	{"cut a route", routeCut},
+	{"delay 200 ms", delaying},
+	{"slow disk", slowing},
+	{"full disk", filling},
+	{"empty disk", emptying},
 	{"upgrade", upgrade},
 	{"drain one", func(ctx context.Context, s *stage, rng *rand.Rand) error { return s.replace(ctx, rng.IntN(nodes)) }},
-	{"roll all", func(ctx context.Context, s *stage, _ *rand.Rand) error {
-		for i := range nodes {
-			if err := s.replace(ctx, i); err != nil {
-				return err
-			}
-			if err := sleep(ctx, 2*time.Second); err != nil {
-				return err
-			}
+	{"roll all", rolling},
+}
+
+// rolling replaces all nodes, one after the other.
+func rolling(ctx context.Context, s *stage, _ *rand.Rand) error {
+	for i := range nodes {
+		if err := s.replace(ctx, i); err != nil {
+			return err
 		}
-		return nil
-	}},
+		if err := sleep(ctx, 2*time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -18,6 +21,7 @@ const (
 	channels    = 12
 	subscribers = 2 // on each node
 	pace        = 150 * time.Millisecond
+	maxRead     = 1000             // a channel with more events is not read any more
 	settleFor   = 90 * time.Second // the longest time that what was accepted may take to arrive
 )
 
@@ -29,6 +33,7 @@ type load struct {
 	mu        sync.Mutex
 	ops       []checker.Op
 	sightings []checker.Sighting
+	reads     []checker.Read
 	strange   []string
 	clients   []*wsclient.Client
 }
@@ -100,9 +105,9 @@ func (l *load) publish(ctx context.Context) *sync.WaitGroup {
 				case <-ctx.Done():
 					return
 				}
-				op := l.one(ch, n, node)
+				op := l.one(ch, n, &node)
 				if op.Outcome != checker.Accepted {
-					node = (node + 1) % nodes // as a client with several addresses does
+					node = (node + 1) % nodes
 				}
 				l.mu.Lock()
 				l.ops = append(l.ops, op)
@@ -110,16 +115,25 @@ func (l *load) publish(ctx context.Context) *sync.WaitGroup {
 			}
 		})
 	}
+	all.Go(func() { l.read(ctx) })
 	return &all
 }
 
-func (l *load) one(ch, n, node int) checker.Op {
+// one publishes an event by a node. As a client with several addresses does, it goes on to the next node when it
+// gets no connection: nothing was sent then.
+func (l *load) one(ch, n int, node *int) checker.Op {
 	op := checker.Op{Channel: l.channel(ch), ID: fmt.Sprintf("%sc%d-%d", l.round, ch, n), Client: ch, Outcome: checker.Unknown, Start: time.Now()}
-	body := fmt.Sprintf(`{"id":%q,"type":"timeline.updated","payload":{"n":%d}}`, op.ID, n)
-	l.s.mu.Lock()
-	client := l.s.clients[node]
-	l.s.mu.Unlock()
-	answer, err := client.Send(context.Background(), http.MethodPost, "/api/channels/"+op.Channel+"/publish", []byte(body))
+	body := fmt.Appendf(nil, `{"id":%q,"type":"timeline.updated","payload":{"n":%d}}`, op.ID, n)
+	var answer []byte
+	var err error
+	for range nodes {
+		answer, err = l.client(*node).Send(context.Background(), http.MethodPost, "/api/channels/"+op.Channel+"/publish", body)
+		var refused *net.OpError
+		if !errors.As(err, &refused) || refused.Op != "dial" {
+			break
+		}
+		*node = (*node + 1) % nodes
+	}
 	op.End = time.Now()
 	var status *nodeproc.StatusError
 	var at struct {
@@ -128,11 +142,48 @@ func (l *load) one(ch, n, node int) checker.Op {
 	switch {
 	case errors.As(err, &status):
 		op.Outcome = checker.Refused
-		l.note("n%d refused %s: %v", node+1, op.ID, err)
+		l.note("n%d refused %s: %v", *node+1, op.ID, err)
 	case err == nil && json.Unmarshal(answer, &at) == nil:
 		op.Outcome, op.Seq = checker.Accepted, at.Seq
+	default:
+		l.note("n%d did not answer %s after %v: %v", *node+1, op.ID, op.End.Sub(op.Start), err)
 	}
 	return op
+}
+
+func (l *load) client(node int) *nodeproc.Client {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	return l.s.clients[node]
+}
+
+// read has one client read the channels' histories, one after the other, until ctx ends. What is not answered
+// says nothing.
+func (l *load) read(ctx context.Context) {
+	tick := time.NewTicker(2 * pace)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		r := checker.Read{Channel: l.channel(n % channels), Client: channels, Start: time.Now()}
+		var page struct{ Events []struct{ Seq uint64 } }
+		asked, cancel := context.WithTimeout(ctx, time.Second)
+		err := l.client(n/channels%nodes).Call(asked, http.MethodGet, "/api/channels/"+r.Channel+"/history?limit="+strconv.Itoa(maxRead), nil, &page)
+		cancel()
+		if err != nil || len(page.Events) == maxRead {
+			continue
+		}
+		r.End = time.Now()
+		for _, e := range page.Events {
+			r.Seqs = append(r.Seqs, e.Seq)
+		}
+		l.mu.Lock()
+		l.reads = append(l.reads, r)
+		l.mu.Unlock()
+	}
 }
 
 // settle waits until all that was accepted has arrived everywhere, or nothing more may be waited for.
@@ -142,7 +193,7 @@ func (l *load) settle(ctx context.Context) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if l.report(nil).Lost == 0 {
+		if checker.Check(l.history(nil)).Lost == 0 {
 			return
 		}
 		select {
@@ -153,12 +204,12 @@ func (l *load) settle(ctx context.Context) {
 	}
 }
 
-// report checks what happened so far.
-func (l *load) report(faults []checker.Window) *checker.Report {
+// history is what happened so far.
+func (l *load) history(faults []checker.Window) *checker.History {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := &checker.History{
-		Ops: l.ops, Sightings: l.sightings, Receipts: l.s.received(l.round), Faults: faults,
+		Ops: slices.Clone(l.ops), Sightings: slices.Clone(l.sightings), Receipts: l.s.received(l.round), Reads: slices.Clone(l.reads), Faults: faults,
 		Routes: map[string][]string{}, Watchers: map[string][]string{},
 	}
 	for ch := range channels {
@@ -169,7 +220,7 @@ func (l *load) report(faults []checker.Window) *checker.Report {
 			}
 		}
 	}
-	return checker.Check(h)
+	return h
 }
 
 func (l *load) close() {

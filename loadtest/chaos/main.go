@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -19,7 +20,10 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		os.Exit(1)
 	}
@@ -32,94 +36,109 @@ type result struct {
 	Unknown int             `json:"unanswered"`
 	Report  *checker.Report `json:"report"`
 	Strange []string        `json:"strange,omitempty"`
+
+	history *checker.History
 }
 
-func run() error {
-	binary := flag.String("binary", "bin/wedsync", "the wedsync binary to break")
-	before := flag.String("before", "", "the binary that nodes run until the fault \"upgrade\"; default: -binary")
-	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of all that is random; the same one makes the same run") // #nosec G115 -- any number will do
-	only := flag.String("faults", "", "faults, separated by commas; default: each. See docs/chaos.md")
-	rounds := flag.Int("rounds", 1, "how often each")
-	soak := flag.Duration("soak", 0, "break something at random, every 20 s, for so long; instead of rounds")
-	keep := flag.Bool("keep", false, "keep the nodes' logs of a clean run too")
-	asJSON := flag.Bool("json", false, "print JSON")
-	flag.Parse()
+// campaign is what is to be done.
+type campaign struct {
+	before, binary, dir string
+	faults              []fault
+	rounds              int
+	soak                time.Duration
+	rng                 *rand.Rand
+	progress            io.Writer
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	c := campaign{progress: progress}
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	flags.SetOutput(progress)
+	flags.StringVar(&c.binary, "binary", "bin/wedsync", "the wedsync binary to break")
+	flags.StringVar(&c.before, "before", "", "the binary that nodes run until the fault \"upgrade\"; default: -binary")
+	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of all that is random; the same one makes the same faults") // #nosec G115 -- any number will do
+	only := flags.String("faults", "", "faults, separated by commas; default: each. See docs/chaos.md")
+	flags.IntVar(&c.rounds, "rounds", 1, "how often each")
+	flags.DurationVar(&c.soak, "soak", 0, "break something at random, every 20 s, for so long; instead of rounds")
+	keepLogs := flags.Bool("keep", false, "keep the nodes' logs of a clean run too")
+	asJSON := flags.Bool("json", false, "print JSON")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	var names []string
 	if *only != "" {
 		names = strings.Split(*only, ",")
 	}
-	chosen, err := pick(names)
-	if err != nil {
+	var err error
+	if c.faults, err = pick(names); err != nil {
 		return err
 	}
-	if *binary, err = filepath.Abs(*binary); err != nil {
+	if c.binary, err = filepath.Abs(c.binary); err != nil {
 		return err
 	}
-	if _, err := os.Stat(*binary); err != nil {
+	if _, err := os.Stat(c.binary); err != nil {
 		return fmt.Errorf("%w; build it with \"make build\" or name it with -binary", err)
 	}
-	if *before == "" {
-		*before = *binary
+	if c.before == "" {
+		c.before = c.binary
 	}
-	if *before, err = filepath.Abs(*before); err != nil {
+	if c.before, err = filepath.Abs(c.before); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	dir, err := os.MkdirTemp("", "wedsync-chaos-*")
-	if err != nil {
+	if c.dir, err = os.MkdirTemp("", fmt.Sprintf("wedsync-chaos-%x-*", os.Getpid())); err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "seed %d\n", *seed)
-	rng := rand.New(rand.NewPCG(*seed, 1)) // #nosec G404 -- to be repeated
-	s, err := newStage(ctx, *before, *binary, dir, rng)
+	c.rng = rand.New(rand.NewPCG(*seed, 1)) // #nosec G404 -- to be repeated
+	fmt.Fprintf(progress, "seed %d\n", *seed)
+	results, err := c.run(ctx)
 	if err != nil {
-		return errors.Join(err, os.RemoveAll(dir))
+		return fmt.Errorf("%w; the nodes' logs are in %s", err, c.dir)
+	}
+	return finish(results, c.dir, *asJSON, *keepLogs, out)
+}
+
+// run does the rounds on a cluster that it starts, and takes that away again.
+func (c *campaign) run(ctx context.Context) ([]result, error) {
+	s, err := newStage(ctx, c.before, c.binary, c.dir, c.rng)
+	if err != nil {
+		return nil, err
 	}
 	defer s.close()
-	var results []result
-	if *soak > 0 {
-		r, err := s.round(ctx, "r0", "soak", soaking(chosen, *soak), rng)
-		if err != nil {
-			return fmt.Errorf("soak: %w; logs are in %s", err, dir)
-		}
-		results = append(results, r)
+	if c.soak > 0 {
+		r, err := s.round(ctx, "r0", "soak", c.soaking, c.rng)
+		return []result{r}, err
 	}
-	for n := range *rounds {
-		for k, f := range chosen {
-			if *soak > 0 {
-				break
-			}
-			fmt.Fprintf(os.Stderr, "%s %s ...\n", time.Now().Format(time.TimeOnly), f.name)
-			r, err := s.round(ctx, fmt.Sprintf("r%d-%d", n, k), f.name, f.run, rng)
+	var results []result
+	for n := range c.rounds {
+		for k, f := range c.faults {
+			fmt.Fprintf(c.progress, "%s %s ...\n", time.Now().Format(time.TimeOnly), f.name)
+			r, err := s.round(ctx, fmt.Sprintf("r%d-%d", n, k), f.name, f.run, c.rng)
 			if err != nil {
-				return fmt.Errorf("%s: %w; logs are in %s", f.name, err, dir)
+				return nil, fmt.Errorf("%s: %w", f.name, err)
 			}
 			results = append(results, r)
 			if !r.Report.Clean() {
-				fmt.Fprintf(os.Stderr, "  NOT CLEAN: %s\n", strings.Join(r.Report.Findings[:min(3, len(r.Report.Findings))], "\n  "))
+				fmt.Fprintf(c.progress, "  NOT CLEAN: %s\n", strings.Join(r.Report.Findings[:min(3, len(r.Report.Findings))], "\n  "))
 			}
 		}
 	}
-	return finish(results, dir, *asJSON, *keep)
+	return results, nil
 }
 
 // soaking runs faults one after the other, one every 20 s.
-func soaking(chosen []fault, length time.Duration) func(context.Context, *stage, *rand.Rand) error {
-	return func(ctx context.Context, s *stage, rng *rand.Rand) error {
-		for end := time.Now().Add(length); time.Now().Before(end); {
-			next := time.Now().Add(20 * time.Second)
-			f := chosen[rng.IntN(len(chosen))]
-			fmt.Fprintf(os.Stderr, "%s %s ...\n", time.Now().Format(time.TimeOnly), f.name)
-			if err := f.run(ctx, s, rng); err != nil {
-				return fmt.Errorf("%s: %w", f.name, err)
-			}
-			if err := sleep(ctx, time.Until(next)); err != nil {
-				return err
-			}
+func (c *campaign) soaking(ctx context.Context, s *stage, rng *rand.Rand) error {
+	for end := time.Now().Add(c.soak); time.Now().Before(end); {
+		next := time.Now().Add(20 * time.Second)
+		f := c.faults[rng.IntN(len(c.faults))]
+		fmt.Fprintf(c.progress, "%s %s ...\n", time.Now().Format(time.TimeOnly), f.name)
+		if err := f.run(ctx, s, rng); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
 		}
-		return nil
+		if err := sleep(ctx, time.Until(next)); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // round has clients at work before, while and after something is broken.
@@ -147,7 +166,8 @@ func (s *stage) round(ctx context.Context, name, what string, broken func(contex
 		return result{}, err
 	}
 	l.settle(ctx)
-	r := result{Fault: what, Report: l.report([]checker.Window{window}), Strange: l.strange}
+	r := result{Fault: what, Strange: l.strange, history: l.history([]checker.Window{window})}
+	r.Report = checker.Check(r.history)
 	for _, op := range l.ops {
 		switch op.Outcome {
 		case checker.Refused:
@@ -159,19 +179,19 @@ func (s *stage) round(ctx context.Context, name, what string, broken func(contex
 	return r, nil
 }
 
-func finish(results []result, dir string, asJSON, keep bool) error {
+func finish(results []result, dir string, asJSON, keepLogs bool, out io.Writer) error {
 	clean := true
 	for _, r := range results {
 		clean = clean && r.Report.Clean()
 	}
 	if asJSON {
-		e := json.NewEncoder(os.Stdout)
+		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
 		if err := e.Encode(results); err != nil {
 			return err
 		}
 	} else {
-		w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "fault\taccepted\trefused\tunanswered\tlost\treordered\tduplicates\twrong\taccept gap\tdelivery gap\tlive gap")
 		for _, r := range results {
 			p := r.Report
@@ -182,16 +202,26 @@ func finish(results []result, dir string, asJSON, keep bool) error {
 			return err
 		}
 	}
-	if clean && keep {
+	if clean && keepLogs {
 		fmt.Fprintln(os.Stderr, "the nodes' logs are in", dir)
 		return nil
 	}
 	if clean {
 		return os.RemoveAll(dir)
 	}
-	data, err := json.MarshalIndent(results, "", "  ")
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "results.json"), data, 0o600)
+	err := keep(filepath.Join(dir, "results.json"), results)
+	for i, r := range results {
+		if !r.Report.Clean() {
+			err = errors.Join(err, keep(filepath.Join(dir, fmt.Sprintf("history-%d.json", i)), r.history))
+		}
 	}
-	return errors.Join(err, fmt.Errorf("something was lost, reordered or wrong; the nodes' logs and results.json are in %s", dir))
+	return errors.Join(err, fmt.Errorf("something was lost, reordered or wrong; the nodes' logs, results and histories are in %s", dir))
+}
+
+func keep(path string, what any) error {
+	data, err := json.MarshalIndent(what, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o600)
 }

@@ -6,19 +6,23 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 )
 
 const nodes = 3
 
 // network is a bridge and a namespace for each node, of this run alone.
 type network struct {
-	id     string // four hexadecimal digits
+	id     string // the run's process id, hexadecimal
 	subnet int    // 10.77.<subnet>.0/24
 }
 
 // newNetwork makes it, or says what is missing.
-func newNetwork(ctx context.Context, number int) (*network, error) {
+func newNetwork(ctx context.Context) (*network, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("network namespaces need root; run it as root, or in a container that may make them")
 	}
@@ -27,7 +31,10 @@ func newNetwork(ctx context.Context, number int) (*network, error) {
 			return nil, fmt.Errorf("%s is missing; install the packages iproute2 and nftables", tool)
 		}
 	}
-	n := &network{id: fmt.Sprintf("%04x", os.Getpid()&0xffff), subnet: number}
+	if err := sweep(ctx); err != nil {
+		return nil, err
+	}
+	n := &network{id: fmt.Sprintf("%x", os.Getpid()), subnet: 1 + os.Getpid()%250}
 	lines := []string{
 		"link add " + n.bridge() + " type bridge",
 		fmt.Sprintf("addr add %s/24 dev %s", n.host(), n.bridge()),
@@ -70,6 +77,30 @@ func (n *network) remove() {
 	_ = command(ctx, "ip", "link", "del", n.bridge())
 }
 
+var namespaces = regexp.MustCompile(`(?m)^ws([0-9a-f]+)n1\b`)
+
+// sweep takes away what runs that were killed have left. Their nodes have ended with them.
+func sweep(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, "ip", "netns", "list").Output()
+	if err != nil {
+		return fmt.Errorf("listing the network namespaces: %w", err)
+	}
+	for _, found := range namespaces.FindAllStringSubmatch(string(out), -1) {
+		pid, err := strconv.ParseInt(found[1], 16, 32)
+		if err == nil && errors.Is(syscall.Kill(int(pid), 0), syscall.ESRCH) {
+			(&network{id: found[1]}).remove()
+			left, err := filepath.Glob(filepath.Join(os.TempDir(), "wedsync-chaos-"+found[1]+"-*", "n?"))
+			if err != nil {
+				return err
+			}
+			for _, dir := range left {
+				(&disk{dir: dir, group: groups + "ws" + found[1] + filepath.Base(dir)}).remove()
+			}
+		}
+	}
+	return nil
+}
+
 // filter has a node drop packets as the rules say, one a line, for input and output; none: nothing.
 func (n *network) filter(ctx context.Context, i int, input, output []string) error {
 	var b strings.Builder
@@ -78,8 +109,27 @@ func (n *network) filter(ctx context.Context, i int, input, output []string) err
 		fmt.Fprintf(&b, "chain %s { type filter hook %s priority 0;\n%s\n}\n", hook, hook, strings.Join(rules, "\n"))
 	}
 	b.WriteString("}\n")
+	return n.nft(ctx, i, b.String())
+}
+
+// redirect has a node's connections to addresses (host:port) go elsewhere; none: as they are.
+func (n *network) redirect(ctx context.Context, i int, elsewhere map[string]string) error {
+	var b strings.Builder
+	b.WriteString("table ip chaosnat\ndelete table ip chaosnat\n")
+	if len(elsewhere) > 0 {
+		b.WriteString("table ip chaosnat {\nchain output { type nat hook output priority -100;\n")
+		for from, to := range elsewhere {
+			host, port, _ := strings.Cut(from, ":")
+			fmt.Fprintf(&b, "ip daddr %s tcp dport %s dnat to %s\n", host, port, to)
+		}
+		b.WriteString("}\n}\n")
+	}
+	return n.nft(ctx, i, b.String())
+}
+
+func (n *network) nft(ctx context.Context, i int, rules string) error {
 	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", n.namespace(i), "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(b.String())
+	cmd.Stdin = strings.NewReader(rules)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("nft: %w: %s", err, out)
 	}

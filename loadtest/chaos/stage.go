@@ -34,6 +34,7 @@ type stage struct {
 	url    string // of the vendors
 
 	mu       sync.Mutex
+	disks    [nodes]*disk
 	nodes    [nodes]*nodeproc.Node
 	clients  [nodes]*nodeproc.Client
 	receipts []checker.Receipt
@@ -44,7 +45,7 @@ func newStage(ctx context.Context, before, binary, dir string, rng *rand.Rand) (
 	for i := range s.runs {
 		s.runs[i] = before
 	}
-	if s.net, err = newNetwork(ctx, 1+rng.IntN(250)); err != nil {
+	if s.net, err = newNetwork(ctx); err != nil {
 		return nil, err
 	}
 	raw := make([]byte, 32)
@@ -61,6 +62,9 @@ func newStage(ctx context.Context, before, binary, dir string, rng *rand.Rand) (
 		return nil, err
 	}
 	for i := range nodes {
+		if s.disks[i], err = newDisk(ctx, s.data(i), s.net.namespace(i)); err != nil {
+			return nil, err
+		}
 		if err := s.start(i); err != nil {
 			return nil, err
 		}
@@ -70,7 +74,10 @@ func newStage(ctx context.Context, before, binary, dir string, rng *rand.Rand) (
 			return nil, err
 		}
 	}
-	return s, s.connect(ctx)
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (s *stage) close() {
@@ -82,8 +89,16 @@ func (s *stage) close() {
 	if s.sink != nil {
 		_ = s.sink.Close()
 	}
+	for _, d := range s.disks {
+		if d != nil {
+			d.remove()
+		}
+	}
 	s.net.remove()
 }
+
+// data is a node's data folder.
+func (s *stage) data(i int) string { return filepath.Join(s.dir, fmt.Sprintf("n%d", i+1)) }
 
 // start starts a node on the data that it has.
 func (s *stage) start(i int) error {
@@ -97,7 +112,7 @@ func (s *stage) start(i int) error {
 	}
 	n, err := nodeproc.Start(nodeproc.Config{
 		Prefix: []string{"ip", "netns", "exec", s.net.namespace(i)}, Binary: s.runs[i],
-		Dir: filepath.Join(s.dir, fmt.Sprintf("n%d", i+1)), Addr: s.net.addr(i) + ":8080", Stderr: log,
+		Dir: s.data(i), Addr: s.net.addr(i) + ":8080", Stderr: log,
 		Flags: []string{
 			"--name", fmt.Sprintf("n%d", i+1), "--bind", seeds[i], "--join", strings.Join(seeds, ","), "--cluster-key", s.key,
 			"--allow-public", "--insecure", "--clickhouse", "off", "--log-format", "json",

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+)
+
+// delaying has all that the nodes' logs say to each other take 200 ms longer there and back. The kernel may have
+// no netem: their connections are redirected through proxies, one before each node.
+func delaying(ctx context.Context, s *stage, _ *rand.Rand) error {
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+	elsewhere := map[string]string{}
+	var proxies []*toxiproxy.Proxy
+	defer func() {
+		for _, p := range proxies {
+			p.Stop()
+		}
+	}()
+	for i := range nodes {
+		target := s.net.addr(i) + ":7947"
+		p := toxiproxy.NewProxy(server, target, s.net.host()+":0", target)
+		if err := p.Start(); err != nil {
+			return fmt.Errorf("starting a proxy: %w", err)
+		}
+		proxies = append(proxies, p)
+		for _, stream := range []string{"upstream", "downstream"} {
+			toxic := fmt.Sprintf(`{"type":"latency","stream":%q,"attributes":{"latency":100}}`, stream)
+			if _, err := p.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+				return fmt.Errorf("slowing a proxy: %w", err)
+			}
+		}
+		elsewhere[target] = p.Listen
+	}
+	// What is connected stays so: it is reset, and comes back by the proxies.
+	reset := []string{"tcp dport 7947 reject with tcp reset", "tcp sport 7947 reject with tcp reset"}
+	for i := range nodes {
+		if err := s.net.redirect(ctx, i, elsewhere); err != nil {
+			return err
+		}
+	}
+	err := s.filtered(ctx, []int{0, 1, 2}, reset, nil, 500*time.Millisecond)
+	if err == nil {
+		err = sleep(ctx, 12*time.Second)
+	}
+	for i := range nodes {
+		if again := s.net.redirect(context.WithoutCancel(ctx), i, nil); again != nil {
+			return again
+		}
+	}
+	return err
+}
+
+// slowing lets the log's leader write to its disk 30 times in a second.
+func slowing(ctx context.Context, s *stage, _ *rand.Rand) error {
+	r, err := s.roles(ctx)
+	if err != nil {
+		return err
+	}
+	d, pid := s.disks[r.leader], s.nodes[r.leader].PID()
+	if err := d.slow(pid, 30); err != nil {
+		return err
+	}
+	err = sleep(ctx, 12*time.Second)
+	if again := d.slow(pid, 0); again != nil {
+		return again
+	}
+	return err
+}
+
+// filling leaves a node no space on its disk, and gives it back. A node that does not come back by itself is
+// started again, as an operator would.
+func filling(ctx context.Context, s *stage, rng *rand.Rand) error {
+	i := rng.IntN(nodes)
+	if err := s.disks[i].fill(); err != nil {
+		return err
+	}
+	err := sleep(ctx, 10*time.Second)
+	if again := s.disks[i].unfill(); again != nil {
+		return again
+	}
+	if err != nil {
+		return err
+	}
+	return s.replace(ctx, i)
+}
+
+// emptying replaces a node by one with an empty disk and the same name.
+func emptying(ctx context.Context, s *stage, rng *rand.Rand) error {
+	i := rng.IntN(nodes)
+	s.nodes[i].Kill()
+	if err := sleep(ctx, time.Duration(1+rng.IntN(5))*time.Second); err != nil {
+		return err
+	}
+	if err := s.disks[i].empty(); err != nil {
+		return err
+	}
+	if err := s.start(i); err != nil {
+		return err
+	}
+	return s.ready(ctx, i)
+}
