@@ -23,8 +23,8 @@ import (
 // rideLimit is how long a request may take while the log's leader is killed, on a machine with other things to do.
 const rideLimit = 20 * time.Second
 
-// newTrio starts three nodes that are one system.
-func newTrio(ctx context.Context, t *testing.T) []*station {
+// newTrio starts three nodes that are one system; edit changes how each is started.
+func newTrio(ctx context.Context, t *testing.T, edit ...func(node int, c *nodeproc.Config)) []*station {
 	t.Helper()
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw) // never fails
@@ -36,6 +36,9 @@ func newTrio(ctx context.Context, t *testing.T) []*station {
 	for i, addr := range seeds {
 		s := newStation(t, "--name", "n"+strconv.Itoa(i+1), "--bind", addr, "--join", strings.Join(seeds, ","),
 			"--cluster-key", base64.StdEncoding.EncodeToString(raw), "--set", "clickhouse.dsn=off")
+		for _, e := range edit {
+			e(i, &s.cfg)
+		}
 		s.begin()
 		all = append(all, s)
 	}

@@ -24,6 +24,7 @@ type load struct {
 	channels []string
 	extra    int                                            // bytes that each event has more
 	hold     func(ctx context.Context, channel, number int) // called before an event is published; nil: nobody
+	nodes    []*nodeproc.Client                             // of a cluster, instead of api: who gets no answer at one asks the next
 
 	mu        sync.Mutex
 	taken     int           // events accepted in all
@@ -111,8 +112,12 @@ func (l *load) insist(ctx context.Context, channel, n int) error {
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	event := bulky(eventID(channel, n), l.extra)
-	for {
-		answer, err := l.api.Send(ctx, http.MethodPost, "/api/channels/"+l.channels[channel]+"/publish", event)
+	for try := 0; ; try++ {
+		api := l.api
+		if len(l.nodes) > 0 {
+			api = l.nodes[(channel+try)%len(l.nodes)]
+		}
+		answer, err := api.Send(ctx, http.MethodPost, "/api/channels/"+l.channels[channel]+"/publish", event)
 		var refused *nodeproc.StatusError
 		switch {
 		case err == nil:
