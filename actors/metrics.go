@@ -40,6 +40,8 @@ func newMetrics(s *System, reg prometheus.Registerer) *metrics {
 		func() float64 { return float64(s.gate.InUse()) })
 	queued := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "wedsync_integrations_queued", Help: "Integrations with something to send that wait for a free call."},
 		func() float64 { return float64(s.gate.Waiting()) })
+	shards := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "wedsync_shards_held", Help: "Shards that this node works on."},
+		func() float64 { held, _ := s.Ready(); return float64(held) })
 	limits := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "wedsync_delivery_limits_total", Help: "Deliveries that ended, and calls that were cut off, at a limit; by the reason that is recorded.",
 	}, []string{"reason"})
@@ -47,7 +49,7 @@ func newMetrics(s *System, reg prometheus.Registerer) *metrics {
 	for _, reason := range []string{event.ReasonExhausted, event.ReasonExpired, event.ReasonExpression, event.ReasonHops, event.ReasonTimeout} {
 		m.limits[reason] = limits.WithLabelValues(reason)
 	}
-	reg.MustRegister(heldMetrics{s}, m.routed, m.restarts, m.deliveries, m.attempts, m.seconds, m.parked, m.breakers, m.retries, inFlight, queued, limits)
+	reg.MustRegister(heldMetrics{s}, m.routed, m.restarts, m.deliveries, m.attempts, m.seconds, m.parked, m.breakers, m.retries, inFlight, queued, shards, limits)
 	return m
 }
 
