@@ -11,7 +11,7 @@ import (
 
 var (
 	namedPath    = regexp.MustCompile("`([A-Za-z0-9_./-]+)`|\\]\\(([A-Za-z0-9_./-]+)\\)")
-	inRepository = regexp.MustCompile(`^(actors|analytics|cluster|cmd|docs|edge|loadtest)(/|$)`)
+	inRepository = regexp.MustCompile(`^(actors|analytics|cluster|cmd|deploy|docs|edge|loadtest)(/|$)`)
 )
 
 // Each file and folder that ARCHITECTURE.md and README.md name is there; a file without a folder is in one that

@@ -16,6 +16,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/wedsync/wedsync/cluster"
 )
 
 // documents reads a file of YAML documents, each into a T of its own.
@@ -216,5 +218,40 @@ func TestComposedNodes(t *testing.T) {
 			t.Errorf("Prometheus asks %v, the members are %v", targets, members)
 			break
 		}
+	}
+}
+
+var exportedSetting = regexp.MustCompile(`(?m)^export ([A-Z_]+)=([^$\s]+)`)
+
+// The commands by which docs/cluster.md starts nodes are such as start them.
+func TestDocumentedClusters(t *testing.T) {
+	t.Parallel()
+	const doc, want = "docs/cluster.md", 5
+	text, err := os.ReadFile(filepath.Join("..", "..", doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	environ := map[string]string{"WEDSYNC_HTTP_ALLOW_PUBLIC": "", "WEDSYNC_HTTP_ADDR": "", "WEDSYNC_CLUSTER_KEY": cluster.GenerateKey().Reveal()}
+	for _, m := range exportedSetting.FindAllStringSubmatch(string(text), -1) {
+		environ[m[1]] = m[2]
+	}
+	empty := filepath.Join(t.TempDir(), "wedsync.yaml")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	started := 0
+	for line := range strings.Lines(strings.ReplaceAll(string(text), "\\\n", "")) {
+		_, args, found := strings.Cut(line, "wedsync serve --name ")
+		if !found {
+			continue
+		}
+		cfg := configured(t, doc, empty, append([]string{"serve", "--name"}, strings.Fields(args)...), environ)
+		if core := slices.Contains(cfg.Cluster.Roles, "core"); core != slices.Contains(cfg.Cluster.Join, cfg.Cluster.Bind) {
+			t.Errorf("%s: %s is bound to %s and joins %v", doc, cfg.Node.Name, cfg.Cluster.Bind, cfg.Cluster.Join)
+		}
+		started++
+	}
+	if started != want {
+		t.Errorf("%s starts %d nodes", doc, started)
 	}
 }

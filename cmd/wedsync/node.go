@@ -47,12 +47,13 @@ import (
 //	   │ resolve            ^ │         │
 //	   │     enqueue, record│ │ next    │ records
 //	   └────────────────> actors     recorder ──> analytics store ──> ClickHouse server
-//	                        │  └─ placement: cluster                  or embedded engine
+//	                        │  ├─ placement: cluster ─┐               or embedded engine
+//	                        │  └─ commands: peers ────┴─> other nodes
 //	                     sender ──> vendors
 //
 // Start opens what is below first and returns when the node serves. What runs on belongs to one run
 // group, which the first part that ends, or Stop, brings down in order: http, WebSocket clients,
-// actors, recorder, engine. Then audit, registry and journal are closed.
+// actors, recorder, engine, membership. Then audit, registry, journal and peers are closed.
 type node struct {
 	cfg     Config
 	log     zerolog.Logger

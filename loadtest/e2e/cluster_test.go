@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -85,7 +88,8 @@ func TestCluster(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 4*time.Minute)
 	all := newTrio(ctx, t)
-	edge := newStation(t, append(slices.Clone(all[0].cfg.Flags), "--name", "e1", "--bind", seed(t), "--roles", "edge")...)
+	edge := newStation(t, append(slices.Clone(all[0].cfg.Flags), "--name", "e1", "--bind", seed(t), "--roles", "edge",
+		"--clickhouse", "clickhouse://nobody@127.0.0.1:1/none")...) // nobody answers there: it tells of the records that wait
 	edge.start(ctx)
 	edge.api.HTTP.Timeout = time.Minute
 	nodes := append(slices.Clone(all), edge)
@@ -108,4 +112,35 @@ func TestCluster(t *testing.T) {
 	f.more(ctx)
 	f.end(ctx)
 	checkNoneDead(ctx, t, all[2])
+	checkMetrics(ctx, t, nodes...)
+}
+
+var metricName = regexp.MustCompile(`wedsync_[a-z_]+`)
+
+// checkMetrics fails where what docs and dashboards tell of is no metric of these nodes.
+func checkMetrics(ctx context.Context, t *testing.T, nodes ...*station) {
+	t.Helper()
+	var told strings.Builder
+	for _, s := range nodes {
+		text, err := s.api.Send(ctx, http.MethodGet, "/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told.Write(text)
+	}
+	for _, file := range []string{"deploy/compose/alerts.yml", "deploy/compose/grafana/dashboards/cluster.json", "docs/cluster.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := metricName.FindAllString(string(text), -1)
+		if len(names) == 0 {
+			t.Errorf("%s names no metric", file)
+		}
+		for _, name := range names {
+			if !strings.Contains(told.String(), "\n"+name+" ") && !strings.Contains(told.String(), "\n"+name+"{") {
+				t.Errorf("%s names %s, which no node tells", file, name)
+			}
+		}
+	}
 }
