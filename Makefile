@@ -28,8 +28,6 @@ NORACE := ^(TestOneNodeBecomesThree|TestEmptyNodesMakeNoLogBesideAnother|TestNod
 # The faults of the campaign that "make test" runs, about two minutes.
 CHAOS := kill leader,kill owner,pause owner,cut off one,drain one
 
-FROM ?= HEAD~1
-
 # The demo and the tests want a real ClickHouse: a server binary, or else the engine from npm.
 HAVE_CLICKHOUSE := $(shell command -v clickhouse 2>/dev/null)
 CHROMIUM        := /usr/bin/chromium
@@ -102,25 +100,14 @@ run: build deps-clickhouse ## Run a node on 127.0.0.1:8080 with its data in ./da
 
 # ---- tests ------------------------------------------------------------------------------------
 
-.PHONY: test upgrade cover bench chaos microbench fuzz
+.PHONY: test cover bench chaos microbench fuzz
 # The end-to-end tests start the binary that WEDSYNC_BINARY names.
 test: build deps ## Run every test, unit to browser, with the race detector, and a short chaos campaign; a skipped test fails
 	@WEDSYNC_BINARY=$(CURDIR)/$(BIN) go run ./loadtest/gotest test -race -shuffle=on -timeout=20m $(TESTFLAGS) $(PKG)
 	if [ '$(PKG)$(TESTFLAGS)' = ./... ]; then
 		go run ./loadtest/gotest test -shuffle=on -timeout=10m -run '$(NORACE)' ./cmd/wedsync
 		go run ./loadtest/chaos -binary $(BIN) -seed 1 -faults '$(CHAOS)'
-		$(MAKE) upgrade
 	fi
-
-# The release before is the commit before, unless FROM says otherwise.
-upgrade: build deps-net ## Run nodes of the commit before beside new ones, and upgrade them under load (FROM=commit)
-	@if ! git rev-parse --verify --quiet $(FROM) >/dev/null; then
-		echo 'NOT TESTED: there is no $(FROM) in this clone to upgrade from' >&2; exit 0
-	fi
-	old=$$(mktemp -d); trap 'rm -rf "$$old"' EXIT
-	git archive $(FROM) | tar -x -C "$$old"
-	(cd "$$old" && CGO_ENABLED=0 go build -trimpath -o before ./cmd/wedsync)
-	go run ./loadtest/chaos -before "$$old/before" -binary $(BIN) -seed 1 -faults 'none,upgrade,none'
 
 # Test binaries and the child processes of the end-to-end tests write their counters side by side;
 # a block counts as covered when any of them ran it.
