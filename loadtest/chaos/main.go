@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	fmt.Fprintf(progress, "seed %d\n", *seed)
 	results, err := c.run(ctx)
 	if err != nil {
-		return fmt.Errorf("%w; the nodes' logs are in %s", err, c.dir)
+		return errors.Join(fmt.Errorf("%w; the nodes' logs are in %s", err, c.dir), finish(results, c.dir, *asJSON, true, out))
 	}
 	return finish(results, c.dir, *asJSON, *keepLogs, out)
 }
@@ -106,7 +106,10 @@ func (c *campaign) run(ctx context.Context) ([]result, error) {
 	defer s.close()
 	if c.soak > 0 {
 		r, err := s.round(ctx, "r0", "soak", c.soaking, c.rng)
-		return []result{r}, err
+		if err != nil {
+			return nil, err
+		}
+		return []result{r}, nil
 	}
 	var results []result
 	for n := range c.rounds {
@@ -114,7 +117,7 @@ func (c *campaign) run(ctx context.Context) ([]result, error) {
 			fmt.Fprintf(c.progress, "%s %s ...\n", time.Now().Format(time.TimeOnly), f.name)
 			r, err := s.round(ctx, fmt.Sprintf("r%d-%d", n, k), f.name, f.run, c.rng)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", f.name, err)
+				return results, fmt.Errorf("%s: %w", f.name, err)
 			}
 			results = append(results, r)
 			if !r.Report.Clean() {
@@ -166,6 +169,9 @@ func (s *stage) round(ctx context.Context, name, what string, broken func(contex
 		return result{}, err
 	}
 	l.settle(ctx)
+	if err := ctx.Err(); err != nil {
+		return result{}, err // what is not there yet is not lost
+	}
 	r := result{Fault: what, Strange: l.strange, history: l.history([]checker.Window{window})}
 	r.Report = checker.Check(r.history)
 	for _, op := range l.ops {
