@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/wedsync/wedsync/actors"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/cluster"
@@ -37,12 +38,12 @@ func newNodes(t *testing.T) *nodes {
 	return &nodes{t, natstest.Serve(t), newOwner(""), keyset, map[string]*natstest.Relay{}}
 }
 
-func (c *nodes) join(name string) *node {
+func (c *nodes) join(name string, options ...func(*actors.Config)) *node {
 	c.t.Helper()
 	way := natstest.Between(c.t, strings.TrimPrefix(c.server.URL(), "nats://"))
 	c.ways[name] = way
 	n := &node{t: c.t, name: name, url: way.URL(), keyset: c.keyset, placement: c.placement, now: time.Now}
-	n.boot()
+	n.boot(options...)
 	c.t.Cleanup(func() {
 		way.Hold(false, false)
 		n.shut()
