@@ -50,7 +50,7 @@ func (p *publisher) enter(c *call, m *nats.Msg) error {
 		p.gathers[stream] = g
 	}
 	c.gather = g
-	if g.out > 0 || g.sending {
+	if g.out > 0 || g.sending || len(g.queue) > 0 { // else it would overtake what waits
 		g.queue = append(g.queue, gathered{c.number, m})
 		if len(g.queue) == 1 {
 			g.timer = time.AfterFunc(gatherLimit, func() { p.flush(g) })

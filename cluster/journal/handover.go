@@ -20,9 +20,16 @@ func (j *Journal) handOver() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTimeout)
 	defer cancel()
+	next := "" // one for all, so that nothing is gathered again soon afterwards
+	peers, _ := j.Peers(ctx)
+	for _, p := range peers {
+		if p.Name != j.cfg.Node && p.Online && p.Current {
+			next = p.Name
+		}
+	}
 	j.eachLed(ctx, func(leader, stepDown string) {
 		if leader == j.cfg.Node {
-			j.stepDown(ctx, j.query, stepDown, "")
+			j.stepDown(ctx, j.query, stepDown, next)
 		}
 	})
 	if j.server.JetStreamIsLeader() {
