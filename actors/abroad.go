@@ -126,17 +126,17 @@ func (s *System) askAbroad(ctx context.Context, id string, message any) (any, er
 		return nil, err
 	}
 	answer, err := s.cfg.Peers.Ask(ctx, owner, kindIntegration, body)
+	for _, away := range []error{peers.ErrUnreachable, peers.ErrBusy, context.DeadlineExceeded} {
+		if errors.Is(err, away) { // it, or its successor, may be there the next time
+			return nil, fmt.Errorf("%w: %w", ErrNotOwned, err)
+		}
+	}
 	if err != nil || message != (getHealth{}) {
 		return nil, err
 	}
 	var h event.Health
 	err = json.Unmarshal(answer, &h)
 	return h, err
-}
-
-// moving tells an error that ends when the shard has an owner again.
-func moving(err error) bool {
-	return errors.Is(err, ErrNotOwned) || errors.Is(err, peers.ErrUnreachable)
 }
 
 // others returns the nodes besides this one that should own shards now.

@@ -18,8 +18,8 @@ import (
 
 // Errors of a System.
 var (
-	// ErrNotOwned means that this node does not hold the shard of what was asked for, at present.
-	ErrNotOwned = errors.New("actors: the shard is not held by this node at the moment; try again")
+	// ErrNotOwned means that no node that can be reached holds the shard of what was asked for, at present.
+	ErrNotOwned = errors.New("actors: the shard is held by no node that can be reached at the moment; try again")
 	// ErrUnknown means that there is no such integration.
 	ErrUnknown = errors.New("actors: no such integration")
 	// ErrPassedOver means that the event is not for that integration, though somebody sends it there.
@@ -166,7 +166,7 @@ func (s *System) ask(ctx context.Context, id string, message any) (any, error) {
 		if errors.Is(err, ErrNotOwned) {
 			answer, err = s.askAbroad(ctx, id, message)
 		}
-		if !moving(err) || !pause(ctx, movePause) {
+		if !errors.Is(err, ErrNotOwned) || !pause(ctx, movePause) {
 			return answer, err
 		}
 	}

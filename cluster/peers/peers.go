@@ -45,7 +45,7 @@ type Config struct {
 	TLS     *tls.Config      // for both sides; nil: none, allowed on loopback alone
 	Errors  map[string]error // by code: those of handlers that Ask returns as what they are
 	// MaxHandled is how many requests are handled at once, further ones fail with ErrBusy, and MaxAsked how many
-	// are waited for; default 256 each.
+	// answers of one node are waited for; default 256 each.
 	MaxHandled, MaxAsked int
 	Logger               zerolog.Logger
 }
@@ -257,8 +257,14 @@ func (p *Peers) expect(f *frame, addr string) (<-chan *frame, error) {
 	if p.closed {
 		return nil, ErrClosed
 	}
-	if len(p.waiting) >= p.cfg.MaxAsked {
-		return nil, fmt.Errorf("%w: %d are waited for here", ErrBusy, len(p.waiting))
+	asked := 0 // of this node: one that hangs must not keep the others from being asked
+	for _, w := range p.waiting {
+		if w.addr == addr {
+			asked++
+		}
+	}
+	if asked >= p.cfg.MaxAsked {
+		return nil, fmt.Errorf("%w: %d are waited for here", ErrBusy, asked)
 	}
 	p.last++
 	f.ID = p.last

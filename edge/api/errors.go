@@ -39,7 +39,7 @@ func problemOf(err error) *problem.Problem {
 	case errors.Is(err, actors.ErrUnknown):
 		return problem.New(problem.IntegrationUnknown, "there is no such integration").Because(err)
 	case errors.Is(err, actors.ErrNotOwned):
-		return problem.New(problem.EngineUnavailable, "this node does not hold the integration at the moment; try again").After(time.Second).Because(err)
+		return problem.New(problem.EngineUnavailable, "no node that can be reached holds the integration at the moment; try again").After(time.Second).Because(err)
 	case errors.Is(err, registry.ErrConflict), errors.Is(err, journal.ErrConflict):
 		return problem.New(problem.Conflict, "somebody else changed it in the meantime; read it again").Because(err)
 	case errors.Is(err, registry.ErrSeal):
