@@ -15,8 +15,8 @@ const handOverTimeout = 3 * time.Second
 // handOver has other nodes lead what this one's server leads, so that nobody has to find out that it has
 // gone. What does not succeed is found out.
 func (j *Journal) handOver() {
-	if j.cfg.Cluster == nil || j.server == nil || j.query == nil || !j.query.IsConnected() {
-		return
+	if j.cfg.Cluster == nil || j.server == nil || j.streams[streamEvents] == nil || !j.query.IsConnected() {
+		return // it has never been open
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), handOverTimeout)
 	defer cancel()

@@ -28,6 +28,9 @@ func newLineMetrics(reg prometheus.Registerer) (lineMetrics, error) {
 			Help: `Writes that found that the log does not answer: "taken" after a while, "failed", or "refused" as too many waited.`,
 		}, []string{"outcome"}),
 	}
+	for _, outcome := range []string{"taken", "failed", "refused"} {
+		m.waited.WithLabelValues(outcome) // told from the start, at 0
+	}
 	if reg == nil {
 		return m, nil
 	}
