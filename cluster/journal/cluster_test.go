@@ -65,7 +65,7 @@ func (n *trio) visitor() journal.Config {
 }
 
 func (n *trio) start(i int) {
-	ctx, cancel := context.WithTimeout(n.tb.Context(), 8*within)
+	ctx, cancel := context.WithTimeout(n.tb.Context(), 4*within)
 	defer cancel()
 	j, err := journal.Open(ctx, n.cfgs[i])
 	if err != nil {
