@@ -102,6 +102,9 @@ func (p *publisher) flush(g *gather) {
 		p.mu.Lock()
 		g.sending = false
 		again := g.out == 0
+		if !again && len(g.queue) > 0 { // its timer may have found this one at work
+			g.timer.Reset(gatherLimit)
+		}
 		p.mu.Unlock()
 		if !again {
 			return
