@@ -117,7 +117,7 @@ func (i *identity) certificate() (*tls.Certificate, error) {
 // TLS returns what a node speaks with others by, as a server and as a client: TLS 1.3, both sides with a
 // certificate that names the node and is signed by the authority of the primary key, and taken from the
 // other when a key in the ring has signed it. Neither host names nor the time count. The ring is asked at
-// each handshake, so that rotating keys needs no new configuration. See NodeOf.
+// each handshake, so that rotating keys needs no new configuration.
 func (r *Keyring) TLS(node string) *tls.Config {
 	id := &identity{ring: r, node: node}
 	return &tls.Config{
@@ -130,12 +130,4 @@ func (r *Keyring) TLS(node string) *tls.Config {
 		// A session resumed would be one of a key that may be gone.
 		SessionTicketsDisabled: true,
 	}
-}
-
-// NodeOf returns the name in the certificate of the other side of a connection made by Keyring.TLS.
-func NodeOf(s tls.ConnectionState) string {
-	if len(s.PeerCertificates) == 0 {
-		return ""
-	}
-	return s.PeerCertificates[0].Subject.CommonName
 }
