@@ -2,13 +2,12 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"strings"
 	"testing"
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster"
+	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
 
 func TestCoresMissing(t *testing.T) {
@@ -46,26 +45,14 @@ func TestCoresMissing(t *testing.T) {
 	}
 }
 
-// threePorts is a loopback address that nobody listens on, nor on the two ports after it, outside of the range from
-// which connections get theirs.
+// threePorts is a loopback address that nobody listens on, nor on the two ports after it.
 func threePorts(t *testing.T) string {
 	t.Helper()
-	for {
-		addr, free := fmt.Sprint("127.0.0.1:", 10_000+rand.IntN(20_000)), true
-		for n := range 3 {
-			next, err := portAfter(addr, n)
-			if err != nil {
-				t.Fatal(err)
-			}
-			l, err := net.Listen("tcp", next)
-			if free = free && err == nil; err == nil {
-				_ = l.Close()
-			}
-		}
-		if free {
-			return addr
-		}
+	addr, err := nodeproc.FreeBind()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return addr
 }
 
 // cores are the configurations of three nodes that are one cluster.

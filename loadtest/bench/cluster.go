@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +22,7 @@ func (b *bench) startTrio(ctx context.Context) (_ trio, err error) {
 	_, _ = rand.Read(raw) // never fails
 	var seeds []string
 	for range 3 {
-		seed, err := threePorts()
+		seed, err := nodeproc.FreeBind()
 		if err != nil {
 			return nil, err
 		}
@@ -44,34 +43,6 @@ func (b *bench) startTrio(ctx context.Context) (_ trio, err error) {
 		}
 	}
 	return t, nil
-}
-
-// threePorts returns an address with a port that is free, as the two after it were.
-func threePorts() (string, error) {
-	for {
-		addr, err := nodeproc.FreeAddress()
-		if err != nil {
-			return "", err
-		}
-		host, text, err := net.SplitHostPort(addr)
-		if err != nil {
-			return "", err
-		}
-		port, err := strconv.Atoi(text)
-		if err != nil {
-			return "", err
-		}
-		free := true
-		for next := port + 1; next <= port+2; next++ {
-			l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(next))) //nolint:noctx // it does not block
-			if free = free && err == nil; err == nil {
-				_ = l.Close()
-			}
-		}
-		if free {
-			return addr, nil
-		}
-	}
 }
 
 func (t trio) stop(ctx context.Context) error {

@@ -180,3 +180,31 @@ func FreeAddress() (string, error) {
 	}
 	return "", fmt.Errorf("no free port found: %w", err)
 }
+
+// FreeBind returns an address with a port that is free, as the two after it were.
+func FreeBind() (string, error) {
+	for {
+		addr, err := FreeAddress()
+		if err != nil {
+			return "", err
+		}
+		host, text, err := net.SplitHostPort(addr)
+		if err != nil {
+			return "", err
+		}
+		port, err := strconv.Atoi(text)
+		if err != nil {
+			return "", err
+		}
+		free := true
+		for next := port + 1; next <= port+2; next++ {
+			l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(next))) //nolint:noctx // it does not block
+			if free = free && err == nil; err == nil {
+				_ = l.Close()
+			}
+		}
+		if free {
+			return addr, nil
+		}
+	}
+}
