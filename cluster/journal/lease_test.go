@@ -115,36 +115,44 @@ func TestOneHasTheLease(t *testing.T) {
 	}
 }
 
-// A node that is gone is waited for as long as its leases are valid, a node that comes back is not.
-func TestLeasesOfANodeThatIsGone(t *testing.T) {
+// A node that comes back has its own at once, and whoever waits for the rest has that.
+func TestLeasesOfANodeThatComesBack(t *testing.T) {
 	t.Parallel()
 	n := startNATS(t)
-	a, _ := comrade(t, n, "a")
-	b, _ := comrade(t, n, "b")
+	forLong := func(c *journal.Config) { c.LeaseTTL = time.Hour } // nobody lives to see them end by themselves
+	a, _ := comrade(t, n, "a", forLong)
+	b, _ := comrade(t, n, "b", forLong)
 	const count = 8
 	for i := range count {
 		mustClaim(t, a, journal.ShardLease(i))
 	}
-	begun := time.Now()
 	closeJournal(t, a)
 	var all []<-chan *journal.Lease
 	for i := range count - 1 {
 		all = append(all, claims(t, b, journal.ShardLease(i)))
 	}
-	back, _ := comrade(t, n, "a")
-	own := mustClaim(t, back, journal.ShardLease(count-1))
-	if took := time.Since(begun); own.Epoch != 2 || took > leaseTTL*3/4 {
-		t.Errorf("a's own: epoch %d after %v", own.Epoch, took)
+	back, _ := comrade(t, n, "a", forLong)
+	if own := mustClaim(t, back, journal.ShardLease(count-1)); own.Epoch != 2 {
+		t.Errorf("a's own: epoch %d, want 2", own.Epoch)
 	}
 	for _, c := range all { // of a session that is over now
 		if l := receive(t, c); l.Epoch != 2 {
 			t.Errorf("epoch %d, want 2", l.Epoch)
 		}
 	}
-	closeJournal(t, back)
-	begun = time.Now()
-	l := receive(t, claims(t, b, journal.ShardLease(count-1)))
-	if took := time.Since(begun); l.Epoch != 3 || took < leaseTTL/2 || took > 5*leaseTTL {
+}
+
+// A node that is gone is waited for as long as its leases are valid.
+func TestLeasesOfANodeThatIsGone(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	a, _ := comrade(t, n, "a")
+	b, _ := comrade(t, n, "b")
+	mustClaim(t, a, "0")
+	closeJournal(t, a)
+	begun := time.Now()
+	l := receive(t, claims(t, b, "0"))
+	if took := time.Since(begun); l.Epoch != 2 || took < leaseTTL/2 {
 		t.Errorf("epoch %d after %v; the lease may have been valid for %v", l.Epoch, took, leaseTTL)
 	}
 }
@@ -193,12 +201,11 @@ func TestLeaseIsTakenFromWhoIsCutOff(t *testing.T) {
 		t.Errorf("claimed again: epoch %d", other.Epoch)
 	}
 	again := claims(t, a, "0")
-	begun := time.Now()
 	if err := theirs.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := receive(t, again); got.Epoch != 3 || time.Since(begun) > leaseTTL/2 {
-		t.Errorf("epoch %d, %v after it was released", got.Epoch, time.Since(begun))
+	if got := receive(t, again); got.Epoch != 3 {
+		t.Errorf("after it was released: epoch %d, want 3", got.Epoch)
 	}
 }
 
@@ -258,13 +265,9 @@ func TestLeaseThatNobodyWantsIsGivenBack(t *testing.T) {
 		t.Errorf("Claim: %v", err)
 	}
 	way.Hold(false, false)
-	begun := time.Now()
-	mustClaim(t, b, "1")
+	mustClaim(t, b, "1") // a's session goes on: else it would never be free
 	if l := mustClaim(t, b, "2"); l.Epoch != 2 {
 		t.Errorf("epoch %d: a has not claimed it", l.Epoch)
-	}
-	if took := time.Since(begun); took > leaseTTL {
-		t.Errorf("they are free after %v", took)
 	}
 	if err := kept.Wait(t.Context()); err != nil {
 		t.Fatalf("what was kept: %v", err)
