@@ -98,9 +98,7 @@ func (ch *channel) done() {
 	head := ch.bag.queue[0]
 	ch.bag.queue[0] = nil
 	ch.bag.queue = ch.bag.queue[1:]
-	if err := head.Ack(); err != nil {
-		ch.t.sys.log.Warn().Err(err).Str("event_id", head.Event.ID).Msg("an acknowledgement failed; the event is routed again, to no effect")
-	}
+	head.Ack()
 	ch.t.events.give(1)
 	ch.t.sys.metrics.routed.Inc()
 }

@@ -323,13 +323,20 @@ func TestGapsAreMended(t *testing.T) {
 	n.connect("studio", s)
 	waitFor(t, holds(n))
 	js := c.jetStream()
+	events, err := js.Stream(t.Context(), "EV")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for round := range 5 {
 		n.publish("studio", "a", round*20, 20)
 		for shard := range sharedShards {
-			for stream, consumer := range map[string]string{"EV": "route_", "DL": "deliver_"} {
-				if _, err := js.ResetConsumer(t.Context(), stream, fmt.Sprint(consumer, shard)); err != nil {
-					t.Fatal(err)
-				}
+			if _, err := js.ResetConsumer(t.Context(), "DL", fmt.Sprint("deliver_", shard)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name := range events.ConsumerNames(t.Context()).Name() {
+			if err := js.DeleteConsumer(t.Context(), "EV", name); err != nil {
+				t.Fatal(err)
 			}
 		}
 		s.wait(t, round*20+10)

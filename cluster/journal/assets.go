@@ -21,6 +21,7 @@ const (
 	bucketConfig  = "config"
 	bucketSecrets = "secrets"
 	bucketShards  = "shards"
+	bucketRouted  = "routed"
 	bucketSeen    = "seen"
 	bucketAnswers = "answers"
 	bucketClients = "clients"
@@ -69,6 +70,7 @@ func bucketConfigs(cfg Config, s sizes) []jetstream.KeyValueConfig {
 		{Bucket: bucketConfig, History: 10, MaxBytes: s.config},
 		{Bucket: bucketSecrets, History: 1, MaxBytes: s.secrets},
 		{Bucket: bucketShards, History: 1, MaxBytes: s.shards},
+		{Bucket: bucketRouted, History: 1, MaxBytes: s.routed},
 		{Bucket: bucketSeen, History: 1, MaxBytes: s.seen, TTL: seenAge},
 		{Bucket: bucketAnswers, History: 1, MaxBytes: s.answers, TTL: answerAge},
 	}
@@ -78,15 +80,8 @@ func bucketConfigs(cfg Config, s sizes) []jetstream.KeyValueConfig {
 	return buckets
 }
 
-func routeConsumer(shard int) string   { return "route_" + strconv.Itoa(shard) }
+func eventsOf(shard int) string        { return "ev." + strconv.Itoa(shard) + ".>" }
 func deliverConsumer(shard int) string { return "deliver_" + strconv.Itoa(shard) }
-
-func consumerConfig(name, filter string) jetstream.ConsumerConfig {
-	return jetstream.ConsumerConfig{
-		Durable: name, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: -1, DeliverPolicy: jetstream.DeliverAllPolicy,
-	}
-}
 
 // ensureAssets makes what is missing and brings the rest to its configuration.
 func (j *Journal) ensureAssets(ctx context.Context, s sizes) error {
@@ -109,7 +104,7 @@ func (j *Journal) ensureAssets(ctx context.Context, s sizes) error {
 		return err
 	}
 	for shard := range j.cfg.Shards {
-		if err := j.ensureConsumers(ctx, shard); err != nil {
+		if err := j.ensureConsumer(ctx, shard); err != nil {
 			return j.storeError(err)
 		}
 	}
@@ -144,7 +139,7 @@ const epochKey = "wedsync.epoch"
 
 // assets is the release of what is made here, higher with each change that the log of a cluster is to be
 // brought to. A node of an older release leaves what it finds as it is.
-const assets = 1
+const assets = 2
 
 func (j *Journal) ensureStream(ctx context.Context, c jetstream.StreamConfig) error {
 	s, err := j.js.Stream(ctx, c.Name)
@@ -153,6 +148,11 @@ func (j *Journal) ensureStream(ctx context.Context, c jetstream.StreamConfig) er
 	}
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
+		if c.Name == streamEvents { // how far another log was routed says nothing of this one
+			if err := j.js.DeleteStream(ctx, streamOf(bucketRouted)); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+				return err
+			}
+		}
 		s, err = j.js.CreateStream(ctx, c)
 	case err == nil:
 		if c.Name == streamEvents {
@@ -201,15 +201,13 @@ func (j *Journal) ensureBucket(ctx context.Context, c jetstream.KeyValueConfig) 
 	return nil
 }
 
-func (j *Journal) ensureConsumers(ctx context.Context, shard int) error {
-	n := strconv.Itoa(shard)
-	route := consumerConfig(routeConsumer(shard), "ev."+n+".>")
-	if _, err := j.js.CreateOrUpdateConsumer(ctx, streamEvents, route); err != nil {
-		return fmt.Errorf("consumer %s: %w", route.Durable, err)
+func (j *Journal) ensureConsumer(ctx context.Context, shard int) error {
+	c := jetstream.ConsumerConfig{
+		Durable: deliverConsumer(shard), FilterSubject: "dl." + strconv.Itoa(shard) + ".*", AckPolicy: jetstream.AckExplicitPolicy,
+		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: -1, DeliverPolicy: jetstream.DeliverAllPolicy,
 	}
-	deliver := consumerConfig(deliverConsumer(shard), "dl."+n+".*")
-	if _, err := j.js.CreateOrUpdateConsumer(ctx, streamWork, deliver); err != nil {
-		return fmt.Errorf("consumer %s: %w", deliver.Durable, err)
+	if _, err := j.js.CreateOrUpdateConsumer(ctx, streamWork, c); err != nil {
+		return fmt.Errorf("consumer %s: %w", c.Durable, err)
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ func TestBucketSizesAreKnown(t *testing.T) {
 			t.Errorf("%s has no bound", s.Name)
 		}
 	}
-	want := []string{"DEAD", "DL", "EV", "KV_answers", "KV_clients", "KV_config", "KV_secrets", "KV_seen", "KV_shards", "KV_syncs", "REC"}
+	want := []string{"DEAD", "DL", "EV", "KV_answers", "KV_clients", "KV_config", "KV_routed", "KV_secrets", "KV_seen", "KV_shards", "KV_syncs", "REC"}
 	if !slices.Equal(names, want) {
 		t.Errorf("the streams are %v, want %v", names, want)
 	}

@@ -2,50 +2,102 @@ package journal
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"math"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
 
-// Copies returns how many whole copies there are of each stream at the least, on nodes that answer. Less than
-// Config.Replicas are there while a node is away, or has yet to take over what it missed.
-func (j *Journal) Copies(ctx context.Context) (int, error) {
-	least := math.MaxInt
+// copiesTimeout bounds one look at what the servers have; one that is away does not answer.
+const copiesTimeout = 2 * time.Second
+
+// lacking is why there are less copies of the log than there are to be, "" when there are enough: the servers are
+// asked what their files hold. That a copy is current, as Raft has it, says only that it knows what to fetch.
+func (j *Journal) lacking(ctx context.Context) (string, error) {
+	nc, err := j.dial("manage", nats.UserInfo(systemUser, ""))
+	if err != nil {
+		return "", err
+	}
+	defer nc.Close()
+	states, err := j.statesOf(ctx, nc)
+	if err != nil {
+		return "", err
+	}
 	for _, name := range append(backedUp(), streamOf(bucketShards)) {
 		s, err := j.js.Stream(ctx, name)
 		if err != nil {
-			return 0, j.fail("asking for the copies of "+name, err)
+			return "", err
 		}
-		least = min(least, copiesOf(s.CachedInfo()))
-	}
-	return least, nil
-}
-
-func copiesOf(info *jetstream.StreamInfo) int {
-	copies := 1
-	if info.Cluster != nil {
-		for _, r := range info.Cluster.Replicas {
-			if r.Current && !r.Offline {
+		copies, whole := 0, s.CachedInfo().State
+		for _, server := range states {
+			if has, ok := server[name]; ok && has.Msgs == whole.Msgs && has.FirstSeq == whole.FirstSeq && has.LastSeq == whole.LastSeq {
 				copies++
 			}
 		}
+		if copies < j.cfg.Replicas {
+			return fmt.Sprintf("there are %d of %d copies of %s", copies, j.cfg.Replicas, name), nil
+		}
 	}
-	return copies
+	return "", nil
 }
 
-// awaitCopies waits until every node that is to have a copy of a stream has all of it.
+// statesOf asks the servers, until as many have answered as copies are wanted or time is up, what their streams have.
+func (j *Journal) statesOf(ctx context.Context, nc *nats.Conn) ([]map[string]server.StreamState, error) {
+	answers, err := nc.SubscribeSync(nc.NewInbox())
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(server.JSzOptions{Account: globalAccount, Streams: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := nc.PublishRequest("$SYS.REQ.SERVER.PING.JSZ", answers.Subject, body); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, copiesTimeout)
+	defer cancel()
+	var all []map[string]server.StreamState
+	for len(all) < j.cfg.Replicas {
+		m, err := answers.NextMsgWithContext(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		var answer server.ServerAPIJszResponse
+		if err := json.Unmarshal(m.Data, &answer); err != nil {
+			return nil, err
+		}
+		has := map[string]server.StreamState{}
+		if answer.Data != nil {
+			for _, account := range answer.Data.AccountDetails {
+				for _, s := range account.Streams {
+					has[s.Name] = s.State
+				}
+			}
+		}
+		all = append(all, has)
+	}
+	return all, nil
+}
+
+// awaitCopies waits until every node that is to have a copy of a stream has all of it. Nobody may write meanwhile.
 func (j *Journal) awaitCopies(ctx context.Context) error {
+	if j.mode != modeCluster {
+		return nil
+	}
 	for {
-		copies, err := j.Copies(ctx)
+		lacking, err := j.lacking(ctx)
 		switch {
-		case err == nil && copies >= j.cfg.Replicas:
+		case err == nil && lacking == "":
 			return nil
 		case err != nil && !passing(err):
 			return j.storeError(err)
 		case ctx.Err() != nil:
-			return j.storeError(fmt.Errorf("there are %d of %d copies: %w", copies, j.cfg.Replicas, ctx.Err()))
+			return j.storeError(fmt.Errorf("%s: %w", lacking, ctx.Err()))
 		}
 		wait(ctx, 200*time.Millisecond)
 	}

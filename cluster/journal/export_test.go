@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"sync/atomic"
 	"time"
@@ -78,6 +79,7 @@ func RunDecoders(data []byte) {
 	_, _ = decodeDelivery(data)
 	_, _ = decodeLetter(data)
 	_, _ = decodeRecord(data)
+	_, _ = decodeMark(data)
 	_, _ = parseMarker("", data)
 	_ = removed(data)
 	_, _ = ParseManifest(data)
@@ -87,7 +89,7 @@ func RunDecoders(data []byte) {
 // ChooseSizes returns the bounds of EV, DL, REC, DEAD and of the buckets together.
 func ChooseSizes(cfg Config, room int64) (store int64, streams [4]int64, buckets int64, err error) {
 	s, err := chooseSizes(cfg, "dir", room)
-	return s.store, [4]int64{s.events, s.work, s.records, s.dead}, s.config + s.secrets + s.shards + s.seen, err
+	return s.store, [4]int64{s.events, s.work, s.records, s.dead}, s.config + s.secrets + s.shards + s.routed + s.seen, err
 }
 
 // Move puts deliveries into the work queue as Release does, and leaves them where they are held.
@@ -107,4 +109,13 @@ func Leads(ctx context.Context, j *Journal) (map[string]bool, error) {
 	leads := map[string]bool{}
 	j.eachLed(ctx, func(leader, _ string) { leads[leader] = true })
 	return leads, ctx.Err()
+}
+
+// Whole fails unless there are as many copies of the log as there are to be.
+func Whole(ctx context.Context, j *Journal) error {
+	lacking, err := j.lacking(ctx)
+	if err == nil && lacking != "" {
+		err = errors.New(lacking)
+	}
+	return err
 }

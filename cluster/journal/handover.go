@@ -50,13 +50,10 @@ func (j *Journal) eachLed(ctx context.Context, fn func(leader, stepDown string))
 	}
 	streams := j.js.ListStreams(ctx)
 	for s := range streams.Info() {
-		for _, stream := range []string{streamEvents, streamWork} {
-			if s.Config.Name != stream {
-				continue
-			}
-			consumers := j.streams[stream].ListConsumers(ctx)
+		if s.Config.Name == streamWork { // those of others are in one server's memory
+			consumers := j.streams[streamWork].ListConsumers(ctx)
 			for c := range consumers.Info() {
-				tell(c.Cluster, "$JS.API.CONSUMER.LEADER.STEPDOWN."+stream+"."+c.Name)
+				tell(c.Cluster, "$JS.API.CONSUMER.LEADER.STEPDOWN."+streamWork+"."+c.Name)
 			}
 		}
 		tell(s.Cluster, "$JS.API.STREAM.LEADER.STEPDOWN."+s.Config.Name)

@@ -87,7 +87,7 @@ func ParseManifest(data []byte) (Manifest, error) {
 // out: whoever had them has them no more.
 func backedUp() []string {
 	return []string{
-		streamOf(bucketSeen), streamOf(bucketAnswers), streamEvents, streamWork, streamDead, streamRecords,
+		streamOf(bucketSeen), streamOf(bucketAnswers), streamOf(bucketRouted), streamEvents, streamWork, streamDead, streamRecords,
 		streamOf(bucketClients), streamOf(bucketSyncs), streamOf(bucketConfig), streamOf(bucketSecrets),
 	}
 }

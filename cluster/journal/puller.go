@@ -37,16 +37,19 @@ const (
 // consumer. It may also have been lost with the connection, or the consumer's leader. Whatever it was: this
 // puller ends its shard with ErrGap before it hands out what comes behind. The next reset, here or there,
 // brings all of it back, in order; nothing waits for the ten minutes of ackWait.
+//
+// A consumer of the shard's own has nobody else: after a gap, or when it is away, only the puller is over.
 type puller struct {
 	s      *Shard
 	stream string
+	own    bool
 	api    string // subject of requests
 	inbox  string // of answers; the number of the request follows
 	sub    *nats.Subscription
 	msgs   chan *nats.Msg
-	acks   *acker
 
 	mu        sync.Mutex // held by next: one caller at a time
+	over      bool       // of an own consumer: it is to be made anew
 	delivered uint64     // the last message's number
 	behind    time.Time  // since when the consumer tells of later ones; zero: it does not
 	request   uint64     // the last one's number
@@ -56,28 +59,27 @@ type puller struct {
 	resumes   uint64    // of the connection, when it was made
 }
 
-func newPuller(s *Shard, stream, consumer string) (*puller, error) {
+func newPuller(s *Shard, stream, consumer string, own bool) (*puller, error) {
 	p := &puller{
-		s: s, stream: stream,
+		s: s, stream: stream, own: own,
 		api:   "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer,
 		inbox: s.j.sub.NewInbox() + ".",
 		// One request's messages and its last word, twice, for one that was thought lost.
 		msgs: make(chan *nats.Msg, 2*(maxPull+1)),
-		acks: newAcker(s.j.pub, s.j.log),
 	}
 	var err error
-	if p.sub, err = s.j.sub.ChanSubscribe(p.inbox+"*", p.msgs); err != nil {
-		p.acks.close(0)
-	}
+	p.sub, err = s.j.sub.ChanSubscribe(p.inbox+"*", p.msgs)
 	return p, err
 }
 
-func (p *puller) unsubscribe() { _ = p.sub.Unsubscribe() }
+func (p *puller) close() { _ = p.sub.Unsubscribe() }
 
-// close ends what newPuller began. It waits as long as settle for the log to deal with what was acknowledged.
-func (p *puller) close(settle time.Duration) {
-	p.unsubscribe()
-	p.acks.close(settle)
+// alive returns why nothing is handed out any more.
+func (p *puller) alive() error {
+	if p.over {
+		return ErrGap
+	}
+	return p.s.alive()
 }
 
 // next returns 1 to limit messages.
@@ -88,7 +90,7 @@ func (p *puller) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		if err := cmp.Or(ctx.Err(), p.s.alive()); err != nil {
+		if err := cmp.Or(ctx.Err(), p.alive()); err != nil {
 			return nil, err
 		}
 		changed, resumed := p.s.lease.Changed(), p.s.j.resumed.wait()
@@ -100,7 +102,10 @@ func (p *puller) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 				return msgs, nil
 			}
 			pause = time.Until(p.lost)
-			if p.open <= 0 || pause <= 0 || p.resumes != p.s.j.resumes.Load() {
+			if again := p.resumes != p.s.j.resumes.Load(); p.open <= 0 || pause <= 0 || again {
+				if p.over = p.own && p.request > 0 && (p.open > 0 || again); p.over {
+					continue
+				}
 				pause = p.ask(limit)
 			}
 		}
@@ -111,13 +116,13 @@ func (p *puller) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 				return append([]*nats.Msg{m}, p.queued(limit-1)...), nil
 			}
 			if easy(m) {
-				p.pause(ctx)
+				p.s.pause(ctx)
 			}
 		case <-timer.C:
 		case <-changed:
 		case <-resumed:
 		case <-ctx.Done():
-		case <-p.s.closed:
+		case <-p.s.life.Done():
 		case <-p.s.j.closed:
 		}
 	}
@@ -136,7 +141,7 @@ func (p *puller) queued(limit int) []*nats.Msg {
 		return nil
 	}
 	msgs := make([]*nats.Msg, 0, n)
-	for len(msgs) < limit && p.s.alive() == nil {
+	for len(msgs) < limit && p.alive() == nil {
 		select {
 		case m := <-p.msgs:
 			if p.take(m) {
@@ -169,7 +174,7 @@ func (p *puller) take(m *nats.Msg) bool {
 		p.heard()
 		p.compare(m.Header.Get("Nats-Last-Consumer"))
 	case strings.HasSuffix(m.Subject, "."+strconv.FormatUint(p.request, 10)):
-		p.open = 0
+		p.open, p.over = 0, p.own && easy(m)
 	}
 	return false
 }
@@ -196,8 +201,11 @@ func (p *puller) compare(last string) {
 	}
 }
 
-// gap ends the shard: what has this number comes behind something that did not come here.
+// gap ends the shard, or the puller: what has this number comes behind something that did not come here.
 func (p *puller) gap(delivered, stream uint64) {
+	if p.over = p.own; p.over {
+		return
+	}
 	p.s.j.log.Warn().Int("shard", p.s.number).Str("stream", p.stream).Uint64("seq", stream).Uint64("expected", p.delivered+1).Uint64("delivered", delivered).
 		Msg("work of the shard went elsewhere, or was lost on its way: it comes again when the shard is taken over")
 	p.s.end(ErrGap)
@@ -207,7 +215,10 @@ func (p *puller) gap(delivered, stream uint64) {
 func (p *puller) ask(limit int) time.Duration {
 	p.request++
 	p.resumes = p.s.j.resumes.Load()
-	expires := min(pullExpires, p.s.lease.of.left())
+	expires := pullExpires
+	if !p.own {
+		expires = min(expires, p.s.lease.of.left())
+	}
 	if expires <= 0 {
 		return 0 // the lease has just ended
 	}
@@ -225,17 +236,6 @@ func (p *puller) ask(limit int) time.Duration {
 	}
 	p.open, p.lost = limit, time.Now().Add(lost)
 	return lost
-}
-
-func (p *puller) pause(ctx context.Context) {
-	t := time.NewTimer(pullRetry)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	case <-p.s.closed:
-	case <-p.s.j.closed:
-	}
 }
 
 // sequences reads a message's place in the stream, and the number under which the consumer gave it out, from

@@ -72,7 +72,7 @@ func (s *Shard) release(ctx context.Context, subject heldSubject, joiner Joiner)
 			return err
 		}
 		select {
-		case <-s.closed:
+		case <-s.life.Done():
 			return ErrClosed // somebody else moves them
 		default:
 		}

@@ -117,8 +117,7 @@ func whole(tb testing.TB, j *journal.Journal, names ...string) {
 				return false
 			}
 		}
-		copies, err := j.Copies(ctx)
-		return err == nil && copies == len(names)
+		return journal.Whole(ctx, j) == nil
 	}
 	deadline := time.After(4 * within)
 	tick := time.NewTicker(100 * time.Millisecond)

@@ -21,12 +21,15 @@ type Shard struct {
 	number int
 	j      *Journal
 	lease  *Lease
-	events *puller
+	routed *routed
+	events *reader
 	work   *puller
+	acks   *acker // of work
 
+	life    context.Context // ends when nothing is given out any more
+	stop    context.CancelFunc
 	stopped sync.Once
-	closed  chan struct{}
-	why     error // set before closed is closed
+	why     error // set before life ends
 	once    sync.Once
 
 	held    *nats.Subscription
@@ -53,7 +56,7 @@ func (p *place) close() {
 const takeOverTry = 2 * time.Second
 
 // Shard takes a shard over, under its lease: what was given out before and not acknowledged comes again at once,
-// in order, before anything newer. Events acknowledged ahead of an earlier one may come again with it.
+// in order, before anything newer.
 // A Shard that was taken before from this journal is closed. It fails with ErrLost when the lease is not valid,
 // and with ErrUnavailable when the log does not answer in a while.
 func (j *Journal) Shard(ctx context.Context, n int, lease *Lease) (*Shard, error) {
@@ -82,41 +85,41 @@ func (j *Journal) Shard(ctx context.Context, n int, lease *Lease) (*Shard, error
 	return s, nil
 }
 
-func (j *Journal) takeOver(ctx context.Context, n int, lease *Lease) (*Shard, error) {
-	if err := j.resetConsumer(ctx, n, streamEvents, routeConsumer(n)); err != nil {
+func (j *Journal) takeOver(ctx context.Context, n int, lease *Lease) (_ *Shard, err error) {
+	if err := j.resetConsumer(ctx, n); err != nil {
 		return nil, err
 	}
-	if err := j.resetConsumer(ctx, n, streamWork, deliverConsumer(n)); err != nil {
+	s := &Shard{number: n, j: j, lease: lease}
+	s.life, s.stop = context.WithCancel(context.Background())
+	s.events, s.acks = &reader{s: s}, newAcker(j.pub, j.log)
+	if s.routed, err = j.openRouted(ctx, s); err != nil {
+		s.acks.close(0)
 		return nil, err
 	}
-	s := &Shard{number: n, j: j, lease: lease, closed: make(chan struct{})}
-	var err error
-	if s.events, err = newPuller(s, streamEvents, routeConsumer(n)); err != nil {
-		return nil, err
-	}
-	if s.work, err = newPuller(s, streamWork, deliverConsumer(n)); err == nil {
+	if s.work, err = newPuller(s, streamWork, deliverConsumer(n), false); err == nil {
 		if err = s.watchHeld(); err == nil {
 			return s, nil
 		}
-		s.work.close(0)
+		s.work.close()
 	}
-	s.events.close(0)
+	s.routed.close(0)
+	s.acks.close(0)
 	return nil, err
 }
 
-// resetConsumer brings back what a consumer gave out, or makes one that is missing: a reset of it
-// would go unanswered.
-func (j *Journal) resetConsumer(ctx context.Context, shard int, stream, name string) error {
-	_, err := j.js.Consumer(ctx, stream, name)
+// resetConsumer brings back what the consumer of a shard's deliveries gave out, or makes it where it is missing: a
+// reset of it would go unanswered.
+func (j *Journal) resetConsumer(ctx context.Context, shard int) error {
+	name := deliverConsumer(shard)
+	_, err := j.js.Consumer(ctx, streamWork, name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		// Nobody knows how far it was; what is done twice is not lost.
 		j.log.Warn().Str("consumer", name).Msg("a consumer of the log was missing: all that the log holds for it comes again")
-		return j.ensureConsumers(ctx, shard)
+		return j.ensureConsumer(ctx, shard)
 	}
 	if err != nil {
 		return err
 	}
-	_, err = j.js.ResetConsumer(ctx, stream, name)
+	_, err = j.js.ResetConsumer(ctx, streamWork, name)
 	return err
 }
 
@@ -125,8 +128,8 @@ func (j *Journal) resetConsumer(ctx context.Context, shard int, stream, name str
 func (s *Shard) Close() {
 	s.end(ErrClosed)
 	s.once.Do(func() {
-		s.events.unsubscribe()
-		s.work.unsubscribe()
+		s.events.close()
+		s.work.close()
 		_ = s.held.Unsubscribe()
 		settle := settleTimeout
 		switch {
@@ -140,8 +143,8 @@ func (s *Shard) Close() {
 			// what was acknowledged.
 			_ = s.j.sub.FlushTimeout(time.Second)
 		}
-		s.events.close(settle)
-		s.work.close(settle)
+		s.routed.close(settle)
+		s.acks.close(settle)
 	})
 }
 
@@ -149,14 +152,14 @@ func (s *Shard) Close() {
 func (s *Shard) end(why error) {
 	s.stopped.Do(func() {
 		s.why = why
-		close(s.closed)
+		s.stop()
 	})
 }
 
 // alive returns why nothing is given out any more.
 func (s *Shard) alive() error {
 	select {
-	case <-s.closed:
+	case <-s.life.Done():
 		return fmt.Errorf("shard %d: %w", s.number, s.why)
 	case <-s.j.closed:
 		return ErrClosed
@@ -168,11 +171,26 @@ func (s *Shard) alive() error {
 	return nil
 }
 
+// pause waits before the log is asked for work again.
+func (s *Shard) pause(ctx context.Context) {
+	t := time.NewTimer(pullRetry)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	case <-s.life.Done():
+	case <-s.j.closed:
+	}
+}
+
 // RoutedEvent is an event to route. It comes again unless it is acknowledged.
 type RoutedEvent struct {
 	Event *event.Event
-	token
+	of    *routed
 }
+
+// Ack says that the event is routed. It does not wait until the log knows: after a crash it may come again.
+func (e *RoutedEvent) Ack() { e.of.done(e.Event.Seq) }
 
 // Work is a delivery to make. It comes again unless it is acknowledged.
 type Work struct {
@@ -183,53 +201,58 @@ type Work struct {
 
 // NextEvents waits for events to route and returns 1 to limit of them. While the log does not answer, or the
 // lease is not valid, it waits. It fails with the context's error, ErrClosed, ErrLost when the lease is, or
-// ErrGap: what comes next would come after something that went elsewhere.
+// ErrGap: somebody else has worked on the shard.
 func (s *Shard) NextEvents(ctx context.Context, limit int) ([]*RoutedEvent, error) {
-	return next(ctx, s.events, limit, func(seq uint64, data []byte, t token) (*RoutedEvent, error) {
-		ev, err := decodeEvent(data)
-		if err != nil {
-			return nil, err
-		}
-		ev.Seq = seq
-		return &RoutedEvent{ev, t}, nil
-	})
-}
-
-// NextDeliveries waits for deliveries to make and returns 1 to limit of them. It fails as NextEvents
-// does.
-func (s *Shard) NextDeliveries(ctx context.Context, limit int) ([]*Work, error) {
-	return next(ctx, s.work, limit, func(seq uint64, data []byte, t token) (*Work, error) {
-		d, err := decodeDelivery(data)
-		if err != nil {
-			return nil, err
-		}
-		return &Work{seq, d, t}, nil
-	})
-}
-
-// next reads until at least one message could be decoded; others are taken out of the log's way.
-func next[T any](ctx context.Context, p *puller, limit int, decode func(seq uint64, data []byte, t token) (T, error)) ([]T, error) {
 	for {
-		msgs, err := p.next(ctx, limit)
+		msgs, err := s.events.next(ctx, limit)
 		if err != nil {
 			return nil, err
 		}
-		items := make([]T, 0, len(msgs))
+		events := make([]*RoutedEvent, 0, len(msgs))
 		for _, m := range msgs {
-			t := token{to: p.acks, reply: m.Reply}
 			seq, _ := sequences(m.Reply)
-			item, err := decode(seq, m.Data, t)
+			if !s.routed.give(seq) {
+				continue
+			}
+			ev, err := decodeEvent(m.Data)
 			if err != nil {
-				p.s.j.bad(p.stream, seq, m.Subject, err)
+				s.j.bad(streamEvents, seq, m.Subject, err)
+				s.routed.done(seq)
+				continue
+			}
+			ev.Seq = seq
+			events = append(events, &RoutedEvent{ev, s.routed})
+		}
+		if len(events) > 0 {
+			return events, nil
+		}
+	}
+}
+
+// NextDeliveries waits for deliveries to make and returns 1 to limit of them; those that cannot be decoded are
+// taken out of the log's way. It fails as NextEvents does.
+func (s *Shard) NextDeliveries(ctx context.Context, limit int) ([]*Work, error) {
+	for {
+		msgs, err := s.work.next(ctx, limit)
+		if err != nil {
+			return nil, err
+		}
+		works := make([]*Work, 0, len(msgs))
+		for _, m := range msgs {
+			t := token{to: s.acks, reply: m.Reply}
+			seq, _ := sequences(m.Reply)
+			d, err := decodeDelivery(m.Data)
+			if err != nil {
+				s.j.bad(streamWork, seq, m.Subject, err)
 				if err := t.say(sayTerm); err != nil {
 					return nil, err
 				}
 				continue
 			}
-			items = append(items, item)
+			works = append(works, &Work{seq, d, t})
 		}
-		if len(items) > 0 {
-			return items, nil
+		if len(works) > 0 {
+			return works, nil
 		}
 	}
 }

@@ -13,6 +13,7 @@ const (
 	// cannot be renewed for want of room would stop the node.
 	least       = mib / 4
 	leastConfig = mib
+	leastRouted = mib / 2 // of some shards with all that they can have in hand
 	leastLeft   = 4 * mib
 )
 
@@ -22,6 +23,7 @@ type sizes struct {
 	events, work, records, dead   int64
 	config, secrets, shards, seen int64
 	answers, clients, syncs       int64
+	routed                        int64
 }
 
 // bytesOf is the size that is configured for a stream; 0: none is.
@@ -61,6 +63,7 @@ func chooseSizes(cfg Config, path string, room int64) (sizes, error) {
 		{&s.config, 256 * mib, leastConfig},
 		{&s.secrets, 64 * mib, least},
 		{&s.shards, 16 * mib, least},
+		{&s.routed, 16 * mib, leastRouted},
 		{&s.seen, 512 * mib, least},
 		{&s.answers, 64 * mib, least},
 		{&s.clients, 256 * mib, least},

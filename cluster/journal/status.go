@@ -60,12 +60,16 @@ func (j *Journal) Status(ctx context.Context) (Status, error) {
 	for i := range s.Shards {
 		s.Shards[i].Shard = i
 	}
-	for _, name := range []string{streamEvents, streamWork} {
-		consumers := j.streams[name].ListConsumers(ctx)
-		for c := range consumers.Info() {
-			s.addLag(c)
-		}
-		if err := consumers.Err(); err != nil {
+	consumers := j.streams[streamWork].ListConsumers(ctx)
+	for c := range consumers.Info() {
+		s.addLag(c)
+	}
+	if err := consumers.Err(); err != nil {
+		return Status{}, j.fail("reading the log's status", err)
+	}
+	for i := range s.Shards {
+		var err error
+		if s.Shards[i].RouteLag, err = j.routeLag(ctx, i); err != nil {
 			return Status{}, j.fail("reading the log's status", err)
 		}
 	}
@@ -87,10 +91,7 @@ func streamStatus(info *jetstream.StreamInfo) StreamStatus {
 func (s *Status) addLag(c *jetstream.ConsumerInfo) {
 	lag := c.NumPending + uint64(c.NumAckPending)
 	for i := range s.Shards {
-		switch c.Name {
-		case routeConsumer(i):
-			s.Shards[i].RouteLag = lag
-		case deliverConsumer(i):
+		if c.Name == deliverConsumer(i) {
 			s.Shards[i].DeliveryLag = lag
 		}
 	}

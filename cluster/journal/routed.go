@@ -1,0 +1,285 @@
+package journal
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+const (
+	// routedEvery is how long what was routed is gathered before it is noted: what is not noted when a node is
+	// killed is routed again, to no effect.
+	routedEvery = 10 * time.Millisecond
+	// routedAnswer bounds one try to note it.
+	routedAnswer = 2 * time.Second
+)
+
+// mark is how far a shard's events are routed, as the log has it. The epoch is that of the lease under which it was
+// written: who takes the shard over writes it first, so that whoever had it before can write no more.
+type mark struct {
+	V     int    `json:"v"`
+	Epoch uint64 `json:"epoch"`
+	// Next is above all events that were given out; Open are those of them that were not routed, ascending.
+	Next uint64   `json:"next"`
+	Open []uint64 `json:"open,omitempty"`
+}
+
+func decodeMark(data []byte) (m mark, err error) {
+	if err := json.Unmarshal(data, &m); err != nil {
+		return m, err
+	}
+	if m.V > event.Version {
+		return m, fmt.Errorf("%w: version %d", ErrNewer, m.V)
+	}
+	for i, seq := range m.Open {
+		if seq >= m.Next || i > 0 && seq <= m.Open[i-1] {
+			return m, fmt.Errorf("%w: %d is not routed, next is %d", ErrForeign, seq, m.Next)
+		}
+	}
+	return m, nil
+}
+
+// routed keeps how far the events of a shard are routed. A consumer of the log that keeps this itself costs a
+// cluster some Raft entries for each event; this costs one for many.
+type routed struct {
+	s   *Shard
+	key string
+
+	mu    sync.Mutex
+	next  uint64   // above all that was given out
+	again []uint64 // given out before the take-over and not routed: they come again
+	hand  []handed // given out since, ascending
+	gone  int      // of these, how many are routed
+	dirty bool
+
+	revision uint64 // of what was written last
+	epoch    uint64
+	wake     chan struct{}
+	stop     chan struct{}
+	over     chan struct{}
+	cancel   context.CancelFunc
+}
+
+type handed struct {
+	seq    uint64
+	routed bool
+}
+
+// openRouted reads how far the shard was routed and takes over the right to say so.
+func (j *Journal) openRouted(ctx context.Context, s *Shard) (*routed, error) {
+	r := &routed{
+		s: s, key: strconv.Itoa(s.number), epoch: s.lease.Epoch,
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), over: make(chan struct{}),
+	}
+	bucket := j.buckets[bucketRouted]
+	for {
+		v, err := bucket.Get(ctx, r.key)
+		var m mark
+		switch {
+		case errors.Is(err, ErrNotFound):
+			m.Next, err = j.routedBefore(ctx, s.number)
+		case err == nil:
+			m, err = decodeMark(v.Data)
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.next, r.again = m.Next, m.Open
+		r.revision, err = bucket.Update(ctx, r.key, r.encode(), v.Revision)
+		if err == nil {
+			break
+		}
+		// A copy that is behind may have answered, or what the owner before wrote has just arrived.
+		if wait(ctx, minLag); !errors.Is(err, ErrConflict) || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+	ctx, r.cancel = context.WithCancel(context.Background())
+	go r.run(ctx)
+	return r, nil
+}
+
+// routedBefore is where to begin with a shard of which nothing is noted: behind what an earlier release has had
+// acknowledged, if one has worked on it.
+func (j *Journal) routedBefore(ctx context.Context, shard int) (next uint64, err error) {
+	c, err := j.js.Consumer(ctx, streamEvents, "route_"+strconv.Itoa(shard))
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return 1, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return c.CachedInfo().AckFloor.Stream + 1, nil
+}
+
+// from is where to read on: what was not routed before comes first.
+func (r *routed) from() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.again) > 0 {
+		return r.again[0]
+	}
+	return r.next
+}
+
+// give notes that the event is given out, unless it is routed or in hand already. Events come ascending.
+func (r *routed) give(seq uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	gone := 0 // the log has these no more
+	for gone < len(r.again) && r.again[gone] < seq {
+		gone++
+	}
+	r.again = r.again[gone:]
+	switch {
+	case len(r.again) > 0 && r.again[0] == seq:
+		r.again = r.again[1:]
+	case seq < r.next:
+		return false
+	default:
+		r.next = seq + 1
+	}
+	r.hand = append(r.hand, handed{seq: seq})
+	return true
+}
+
+// done notes that an event is routed.
+func (r *routed) done(seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i, found := slices.BinarySearchFunc(r.hand, seq, func(h handed, seq uint64) int { return cmp.Compare(h.seq, seq) })
+	if !found || r.hand[i].routed {
+		return
+	}
+	r.hand[i].routed, r.dirty = true, true
+	for r.gone++; len(r.hand) > 0 && r.hand[0].routed; r.gone-- {
+		r.hand = r.hand[1:]
+	}
+	if r.gone > len(r.hand)/2 { // behind one that takes long
+		r.hand, r.gone = slices.DeleteFunc(r.hand, func(h handed) bool { return h.routed }), 0
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// encode returns how far the shard is routed. The caller holds mu, or is alone.
+func (r *routed) encode() []byte {
+	m := mark{V: event.Version, Epoch: r.epoch, Next: r.next}
+	for _, h := range r.hand {
+		if !h.routed {
+			m.Open = append(m.Open, h.seq)
+		}
+	}
+	m.Open = append(m.Open, r.again...)
+	data, _ := json.Marshal(m) // numbers always can be
+	return data
+}
+
+func (r *routed) run(ctx context.Context) {
+	defer close(r.over)
+	gather := time.NewTimer(routedEvery)
+	defer gather.Stop()
+	for last := false; !last; {
+		select {
+		case <-r.wake:
+			gather.Reset(routedEvery)
+			select {
+			case <-gather.C:
+			case <-r.stop:
+			}
+		case <-r.stop:
+			last = true
+		}
+		r.mu.Lock()
+		dirty, data := r.dirty, []byte(nil)
+		if dirty {
+			r.dirty, data = false, r.encode()
+		}
+		r.mu.Unlock()
+		if dirty && !r.write(ctx, data) {
+			return
+		}
+	}
+}
+
+// write notes how far the shard is routed, and tries until it knows what became of that; false when it cannot, or
+// when somebody else has taken the shard over.
+func (r *routed) write(ctx context.Context, data []byte) bool {
+	bucket := r.s.j.buckets[bucketRouted]
+	for tries := 0; ; tries++ {
+		err := bounded(ctx, routedAnswer, func(ctx context.Context) error {
+			revision, err := bucket.Update(ctx, r.key, data, r.revision)
+			if err == nil {
+				r.revision = revision
+				return nil
+			}
+			if !errors.Is(err, ErrConflict) {
+				return err
+			}
+			// An earlier try may have been taken, and its answer lost.
+			v, err := bucket.Get(ctx, r.key)
+			switch {
+			case err != nil:
+				return err
+			case v.Revision <= r.revision:
+				return fmt.Errorf("%w: a copy is behind", ErrUnavailable)
+			case string(v.Data) == string(data):
+				r.revision = v.Revision
+				return nil
+			}
+			return ErrLost
+		})
+		switch {
+		case err == nil:
+			return true
+		case errors.Is(err, ErrLost):
+			r.s.j.log.Warn().Int("shard", r.s.number).Msg("another node notes how far the shard is routed: it has taken the shard over")
+			r.s.end(ErrGap)
+			return false
+		case tries == 1:
+			r.s.j.log.Warn().Err(err).Int("shard", r.s.number).Msg("how far the shard is routed could not be noted; trying again")
+		}
+		if wait(ctx, pullRetry); ctx.Err() != nil {
+			return false
+		}
+	}
+}
+
+// close notes what is left, for a while, and ends.
+func (r *routed) close(limit time.Duration) {
+	close(r.stop)
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-r.over:
+	case <-t.C:
+	}
+	r.cancel()
+	<-r.over
+}
+
+// routeLag is how many events of a shard are not routed.
+func (j *Journal) routeLag(ctx context.Context, shard int) (uint64, error) {
+	m := mark{Next: 1}
+	v, err := j.buckets[bucketRouted].Get(ctx, strconv.Itoa(shard))
+	if err == nil {
+		m, err = decodeMark(v.Data)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return 0, err
+	}
+	n, last, err := j.page(ctx, streamEvents, eventsOf(shard), m.Next-1, 1, func(*jetstream.RawStreamMsg) {})
+	return uint64(len(m.Open)+n) + last.pending, err
+}
