@@ -103,7 +103,7 @@ type process struct {
 
 func startChild(tb testing.TB, node, key string) *process {
 	tb.Helper()
-	c := &process{tb: tb, cmd: exec.Command(os.Args[0])} //nolint:noctx // ended below
+	c := &process{tb: tb, cmd: exec.Command(os.Args[0])}
 	c.cmd.Env = append(os.Environ(), childKey+"="+key, childName+"="+node)
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
@@ -163,126 +163,147 @@ func (t *town) move(node, addr string) {
 	t.at[node] = addr
 }
 
-func ask(tb testing.TB, p *peers.Peers, node, kind string, body []byte) ([]byte, error) {
-	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), 15*time.Second)
+// near is the node of the test's own process.
+type near struct {
+	*peers.Peers
+	t     *testing.T
+	there *town
+	key   string
+}
+
+// start starts another node of a name.
+func (n near) start(node string) *process {
+	n.t.Helper()
+	p := startChild(n.t, node, n.key)
+	n.there.move(node, p.addr)
+	return p
+}
+
+// ask asks within a time in which everything is answered, or fails.
+func (n near) ask(node, kind string, body []byte) ([]byte, error) {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), 15*time.Second)
 	defer cancel()
-	return p.Ask(ctx, node, kind, body)
+	return n.Ask(ctx, node, kind, body)
 }
 
 func TestPeers(t *testing.T) {
+	t.Parallel()
 	there := &town{at: map[string]string{}}
 	key := cluster.GenerateKey().Reveal()
-	a, err := peers.New(config("a", key, there.find))
+	p, err := peers.New(config("a", key, there.find))
 	if err != nil {
 		t.Fatal(err)
 	}
-	handlers(a)
-	there.move("a", a.Addr())
-	t.Run("ask", func(t *testing.T) { testAsk(t, a, there, key) })
-	t.Run("strangers", func(t *testing.T) { testStrangers(t, a) })
-	t.Run("plain", func(t *testing.T) {
-		b, c := startChild(t, "b", "none"), startChild(t, "c", "none")
-		if got := b.asks(c.addr); got != "b:hi|<nil>" {
-			t.Errorf("without TLS: %s", got)
-		}
-	})
-	t.Run("restart", func(t *testing.T) { testRestart(t, a, there, key) })
-	t.Run("bounds", func(t *testing.T) { testBounds(t, a, there, key) })
+	handlers(p)
+	there.move("a", p.Addr())
+	n := near{p, t, there, key}
+	n.answers()
+	n.strangers()
+	n.plain()
+	n.restart()
+	n.bounds()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for range 2 {
-		if err := a.Close(ctx); err != nil {
+		if err := p.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	}
-	if _, err := ask(t, a, "a", "echo", nil); !errors.Is(err, peers.ErrClosed) {
+	if _, err := n.ask("a", "echo", nil); !errors.Is(err, peers.ErrClosed) {
 		t.Errorf("after Close: %v, want ErrClosed", err)
 	}
 }
 
-func testAsk(t *testing.T, a *peers.Peers, there *town, key string) {
-	there.move("b", startChild(t, "b", key).addr)
-	if got, err := ask(t, a, "b", "echo", []byte("hello")); err != nil || string(got) != "a:hello" {
-		t.Errorf("the answer is %q, %v", got, err)
+func (n near) answers() {
+	n.start("b")
+	if got, err := n.ask("b", "echo", []byte("hello")); err != nil || string(got) != "a:hello" {
+		n.t.Errorf("the answer is %q, %v", got, err)
 	}
-	if _, err := ask(t, a, "b", "fail", nil); err == nil || !strings.Contains(err.Error(), "no such thing") || !strings.Contains(err.Error(), "node b") {
-		t.Errorf("a handler's error comes back as %v", err)
+	if _, err := n.ask("b", "fail", nil); err == nil || !strings.Contains(err.Error(), "no such thing") || !strings.Contains(err.Error(), "node b") {
+		n.t.Errorf("a handler's error comes back as %v", err)
 	}
 	for kind, want := range map[string]error{"taken": errTaken, "unheard of": peers.ErrUnsupported, "large": peers.ErrTooLarge} {
-		if _, err := ask(t, a, "b", kind, nil); !errors.Is(err, want) {
-			t.Errorf("%s: %v, want %v", kind, err, want)
+		if _, err := n.ask("b", kind, nil); !errors.Is(err, want) {
+			n.t.Errorf("%s: %v, want %v", kind, err, want)
 		}
 	}
-	if _, err := ask(t, a, "b", "panic", nil); err == nil {
-		t.Error("a handler that panics answers")
+	if _, err := n.ask("b", "panic", nil); err == nil {
+		n.t.Error("a handler that panics answers")
 	}
-	if _, err := ask(t, a, "b", "echo", make([]byte, peers.MaxBody+1)); !errors.Is(err, peers.ErrTooLarge) {
-		t.Errorf("a request above the bound: %v, want ErrTooLarge", err)
+	if _, err := n.ask("b", "echo", make([]byte, peers.MaxBody+1)); !errors.Is(err, peers.ErrTooLarge) {
+		n.t.Errorf("a request above the bound: %v, want ErrTooLarge", err)
 	}
 	body := bytes.Repeat([]byte("x"), peers.MaxBody-2)
-	if got, err := ask(t, a, "b", "echo", body); err != nil || len(got) != len(body)+2 {
-		t.Errorf("the largest body comes back with %d bytes, %v", len(got), err)
+	if got, err := n.ask("b", "echo", body); err != nil || len(got) != len(body)+2 {
+		n.t.Errorf("the largest body comes back with %d bytes, %v", len(got), err)
 	}
-	if got, err := ask(t, a, "a", "echo", []byte("me")); err != nil || string(got) != "a:me" {
-		t.Errorf("asking itself: %q, %v", got, err)
+	if got, err := n.ask("a", "echo", []byte("me")); err != nil || string(got) != "a:me" {
+		n.t.Errorf("asking itself: %q, %v", got, err)
 	}
 }
 
 // Who has another key, or none, is not answered.
-func testStrangers(t *testing.T, a *peers.Peers) {
+func (n near) strangers() {
 	for name, key := range map[string]string{"another key": cluster.GenerateKey().Reveal(), "no key": "none"} {
-		if got := startChild(t, "x", key).asks(a.Addr()); !strings.HasPrefix(got, "|") || !strings.Contains(got, peers.ErrUnreachable.Error()) {
-			t.Errorf("%s: %s", name, got)
+		if got := startChild(n.t, "x", key).asks(n.Addr()); !strings.HasPrefix(got, "|") || !strings.Contains(got, peers.ErrUnreachable.Error()) {
+			n.t.Errorf("%s: %s", name, got)
 		}
 	}
 }
 
+// Without keys, which loopback alone allows, nodes reach each other too.
+func (n near) plain() {
+	b, c := startChild(n.t, "b", "none"), startChild(n.t, "c", "none")
+	if got := b.asks(c.addr); got != "b:hi|<nil>" {
+		n.t.Errorf("without TLS: %s", got)
+	}
+}
+
 // A node that was killed is given up, and reached at its new address as soon as it is known.
-func testRestart(t *testing.T, a *peers.Peers, there *town, key string) {
-	b := startChild(t, "b", key)
-	there.move("b", b.addr)
-	if _, err := ask(t, a, "b", "echo", nil); err != nil {
-		t.Fatal(err)
+func (n near) restart() {
+	b := n.start("b")
+	if _, err := n.ask("b", "echo", nil); err != nil {
+		n.t.Fatal(err)
 	}
 	failed := make(chan error, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		_, err := a.Ask(ctx, "b", "hold", nil)
+		_, err := n.Ask(ctx, "b", "hold", nil)
 		failed <- err
 	}()
-	if _, err := ask(t, a, "b", "echo", nil); err != nil { // goes behind the other
-		t.Fatal(err)
+	if _, err := n.ask("b", "echo", nil); err != nil { // goes behind the other
+		n.t.Fatal(err)
 	}
 	b.kill()
 	if err := <-failed; !errors.Is(err, peers.ErrUnreachable) {
-		t.Errorf("a request to a node that was killed: %v, want ErrUnreachable", err)
+		n.t.Errorf("a request to a node that was killed: %v, want ErrUnreachable", err)
 	}
-	if _, err := ask(t, a, "b", "echo", nil); !errors.Is(err, peers.ErrUnreachable) {
-		t.Errorf("a node that was killed: %v, want ErrUnreachable", err)
+	if _, err := n.ask("b", "echo", nil); !errors.Is(err, peers.ErrUnreachable) {
+		n.t.Errorf("a node that was killed: %v, want ErrUnreachable", err)
 	}
-	there.move("b", startChild(t, "b", key).addr)
-	if got, err := ask(t, a, "b", "echo", []byte("again")); err != nil || string(got) != "a:again" {
-		t.Errorf("the restarted node answers %q, %v", got, err)
+	n.start("b")
+	if got, err := n.ask("b", "echo", []byte("again")); err != nil || string(got) != "a:again" {
+		n.t.Errorf("the restarted node answers %q, %v", got, err)
 	}
-	if _, err := ask(t, a, "nobody", "echo", nil); !errors.Is(err, peers.ErrUnreachable) {
-		t.Errorf("a node that nobody knows: %v, want ErrUnreachable", err)
+	if _, err := n.ask("nobody", "echo", nil); !errors.Is(err, peers.ErrUnreachable) {
+		n.t.Errorf("a node that nobody knows: %v, want ErrUnreachable", err)
 	}
 }
 
-func testBounds(t *testing.T, a *peers.Peers, there *town, key string) {
-	there.move("b", startChild(t, "b", key).addr)
-	if _, err := a.Ask(context.Background(), "b", "hold", nil); err == nil {
-		t.Error("a request without a deadline is sent")
+func (n near) bounds() {
+	n.start("b")
+	if _, err := n.Ask(context.Background(), "b", "hold", nil); err == nil {
+		n.t.Error("a request without a deadline is sent")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(n.t.Context(), time.Second)
 	defer cancel()
 	errs := make(chan error)
 	const asked = 20
 	for range asked {
 		go func() {
-			_, err := a.Ask(ctx, "b", "hold", nil)
+			_, err := n.Ask(ctx, "b", "hold", nil)
 			errs <- err
 		}()
 	}
@@ -296,15 +317,15 @@ func testBounds(t *testing.T, a *peers.Peers, there *town, key string) {
 		}
 	}
 	if busy != asked-8 || late != 8 {
-		t.Errorf("%d were refused and %d ran into the deadline, want %d and 8", busy, late, asked-8)
+		n.t.Errorf("%d were refused and %d ran into the deadline, want %d and 8", busy, late, asked-8)
 	}
 	for { // its handlers end a moment later than here
-		_, err := ask(t, a, "b", "echo", nil)
+		_, err := n.ask("b", "echo", nil)
 		if err == nil {
 			break
 		}
 		if !errors.Is(err, peers.ErrBusy) {
-			t.Fatalf("after it: %v", err)
+			n.t.Fatalf("after it: %v", err)
 		}
 	}
 }
