@@ -152,7 +152,7 @@ func TestOwnersThatAreStopped(t *testing.T) {
 			}
 			switch k {
 			case each / 3:
-				defer c.stop(stopped)()
+				c.stop(stopped)
 				c.owners(other)
 			case 2 * each / 3:
 				s.wait(t, (round*each+each/3)*lanes+1)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -77,11 +78,9 @@ func (c *Cluster) clustered(opts *server.Options, door *doorkeeper) error {
 	if opts.Cluster.Host, opts.Cluster.Port, err = splitAddr(c.Routes); err != nil {
 		return err
 	}
-	routes := ""
 	for _, peer := range c.Peers { // its own too: the number of them is how many are to agree at first
-		routes += "nats://" + peer + ","
+		opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats", Host: peer})
 	}
-	opts.Routes = server.RoutesFromStr(routes[:max(len(routes)-1, 0)])
 	opts.Cluster.ConnectBackoff = false // a node that is back should be reached at once
 	opts.ConnectErrorReports, opts.ReconnectErrorReports = routeReports, routeReports
 	opts.Cluster.PingInterval, opts.Cluster.MaxPingsOut = routePing, routePingsOut

@@ -34,6 +34,7 @@ func startLoad(tb testing.TB, nodes ...*journal.Journal) *load {
 }
 
 func (l *load) run(tb testing.TB, j *journal.Journal, channel string) {
+	tb.Helper()
 	for {
 		select {
 		case <-l.stop:

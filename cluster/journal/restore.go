@@ -194,7 +194,7 @@ func (j *Journal) restoreStream(ctx context.Context, s BackedUpStream, c server.
 	}
 	defer func() { _ = file.Close() }()
 	t := &tally{file: s.File(), told: from.Told}
-	var in io.Reader = io.TeeReader(file, t)
+	in := io.TeeReader(file, t)
 	if leap > 0 {
 		r := leaping(in, leap)
 		defer func() { _ = r.Close() }()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -150,7 +151,7 @@ func (p *Peers) listen() (err error) {
 		if port, err = freePort(p.cfg.Host); err != nil {
 			return err
 		}
-		p.addr = net.JoinHostPort(p.cfg.Advertise, fmt.Sprint(port))
+		p.addr = net.JoinHostPort(p.cfg.Advertise, strconv.Itoa(port))
 		config := remote.Configure(p.cfg.Host, port,
 			remote.WithAdvertisedHost(p.addr),
 			remote.WithEndpointWriterBatchSize(batchSize), remote.WithEndpointWriterQueueSize(queueSize),

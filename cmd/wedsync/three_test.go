@@ -41,24 +41,27 @@ func startAll(t *testing.T, all ...Config) []*node {
 		})
 	}
 	starting.Wait()
-	t.Cleanup(func() {
-		var stopping sync.WaitGroup
-		for _, n := range nodes {
-			if n != nil {
-				stopping.Go(func() {
-					if err := n.Stop(); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-		}
-		stopping.Wait()
-		http.DefaultClient.CloseIdleConnections()
-	})
+	t.Cleanup(func() { stopAll(t, nodes) })
 	if t.Failed() {
 		t.FailNow()
 	}
 	return nodes
+}
+
+func stopAll(t *testing.T, nodes []*node) {
+	t.Helper()
+	var stopping sync.WaitGroup
+	for _, n := range nodes {
+		if n != nil {
+			stopping.Go(func() {
+				if err := n.Stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	stopping.Wait()
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // clusterFlags are the flags of "wedsync serve", and of "wedsync log restore", for a node of a cluster.
@@ -174,11 +177,9 @@ func (d *desk) waitTaken(v received, id string) {
 func TestEmptyNodesMakeNoLogBesideAnother(t *testing.T) {
 	t.Parallel()
 	all := cores(t)
-	seq, epoch := uint64(0), ""
-	t.Run("first", func(t *testing.T) {
-		nodes := startAll(t, all[:]...)
-		seq, epoch = publishOn(t, nodes[1], "a:b", `{"n":1}`), nodes[0].journal.Epoch()
-	})
+	nodes := startAll(t, all[:]...)
+	seq, epoch := publishOn(t, nodes[1], "a:b", `{"n":1}`), nodes[0].journal.Epoch()
+	stopAll(t, nodes)
 	kept := [2]string{all[1].Data, all[2].Data}
 	all[1].Data, all[2].Data = t.TempDir(), t.TempDir()
 	tries := func(which ...int) {
@@ -206,7 +207,7 @@ func TestEmptyNodesMakeNoLogBesideAnother(t *testing.T) {
 	tries(1, 2)
 	tries(0, 1, 2)
 	all[1].Data = kept[0]
-	nodes := startAll(t, all[:]...) // with one of the disks found again, the other is made up for
+	nodes = startAll(t, all[:]...) // with one of the disks found again, the other is made up for
 	if ev, err := nodes[2].journal.EventAt(t.Context(), seq); err != nil || string(ev.Payload) != `{"n":1}` || nodes[2].journal.Epoch() != epoch {
 		t.Errorf("the event is %+v, %v, in the epoch %s, was %s", ev, err, nodes[2].journal.Epoch(), epoch)
 	}

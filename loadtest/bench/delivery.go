@@ -23,7 +23,8 @@ func (b *bench) connected(ctx context.Context, note bool) (*node, *vendor, error
 	if err != nil {
 		return nil, nil, err
 	}
-	return n, v, n.connectAll(ctx, v)
+	err = n.connectAll(ctx, v)
+	return n, v, err
 }
 
 func (n *node) connectAll(ctx context.Context, v *vendor) error {
