@@ -33,11 +33,7 @@ Example:
 }
 
 func (c logRestoreCmd) Run(ctx context.Context, p printer, w world) error {
-	flags, err := c.values()
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(c.Config, w.environ, flags)
+	cfg, err := c.load(w)
 	if err != nil {
 		return err
 	}

@@ -68,12 +68,17 @@ func (c serveCmd) values() ([]flagValue, error) {
 	return values, nil
 }
 
-func (c serveCmd) Run(ctx context.Context, w world) error {
+// load returns the configuration that flags, environment and file make.
+func (c serveCmd) load(w world) (Config, error) {
 	flags, err := c.values()
 	if err != nil {
-		return err
+		return Config{}, err
 	}
-	cfg, err := loadConfig(c.Config, w.environ, flags)
+	return loadConfig(c.Config, w.environ, flags)
+}
+
+func (c serveCmd) Run(ctx context.Context, w world) error {
+	cfg, err := c.load(w)
 	if err != nil {
 		return err
 	}
