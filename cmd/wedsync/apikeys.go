@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -40,20 +41,15 @@ func (c keysListCmd) Run(ctx context.Context, p printer) error {
 	if err != nil {
 		return err
 	}
-	if p.json {
-		return p.object(items)
-	}
-	if len(items) == 0 {
+	if len(items) == 0 && !p.json {
 		p.say("no keys but the administrator's")
 		return nil
 	}
-	rows := make([][]string, 0, len(items))
-	for _, k := range items {
-		rows = append(rows, []string{
-			k.ID, k.Name, scopesText(k.Scopes), variables(k.Owner), strings.Join(k.Channels, " "), or2(clock(k.ExpiresAt), "never"), or2(clock(k.LastUsedAt), "never"), k.CreatedBy, clock(k.CreatedAt),
-		})
-	}
-	return p.table([]string{"id", "name", "scopes", "owner", "channels", "expires", "used", "by", "made"}, rows)
+	return list(p, items, []string{"id", "name", "scopes", "owner", "channels", "expires", "used", "by", "made"}, func(k access.Key) []string {
+		return []string{
+			k.ID, k.Name, scopesText(k.Scopes), variables(k.Owner), strings.Join(k.Channels, " "), cmp.Or(clock(k.ExpiresAt), "never"), cmp.Or(clock(k.LastUsedAt), "never"), k.CreatedBy, clock(k.CreatedAt),
+		}
+	})
 }
 
 func scopesText(scopes []access.Scope) string {
@@ -160,17 +156,15 @@ func (keysScopesCmd) Run(p printer) error {
 		Allows  string       `json:"allows"`
 		Unbound bool         `json:"unbound,omitempty"`
 	}
-	items, rows := []scope{}, [][]string{}
+	items := []scope{}
 	for _, k := range access.Scopes() {
 		items = append(items, scope(k))
+	}
+	return list(p, items, []string{"scope", "for an owner", "allows to"}, func(k scope) []string {
 		bound := "yes"
 		if k.Unbound {
 			bound = "no"
 		}
-		rows = append(rows, []string{string(k.Scope), bound, k.Allows})
-	}
-	if p.json {
-		return p.object(items)
-	}
-	return p.table([]string{"scope", "for an owner", "allows to"}, rows)
+		return []string{string(k.Scope), bound, k.Allows}
+	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -64,6 +65,19 @@ func all[T any](ctx context.Context, c *client, path string, query url.Values) (
 	}
 }
 
+// listAll lists all that is at a path, as list does.
+func listAll[T any](ctx context.Context, p printer, f nodeFlags, path string, head []string, row func(T) []string) error {
+	node, err := f.client()
+	if err != nil {
+		return err
+	}
+	items, err := all[T](ctx, node, path, nil)
+	if err != nil {
+		return err
+	}
+	return list(p, items, head, row)
+}
+
 // listedIntegration is an integration as the API shows it.
 type listedIntegration struct {
 	event.Integration
@@ -90,22 +104,10 @@ func (in listedIntegration) state() string {
 type integrationsListCmd struct{ nodeFlags }
 
 func (c integrationsListCmd) Run(ctx context.Context, p printer) error {
-	node, err := c.client()
-	if err != nil {
-		return err
-	}
-	items, err := all[listedIntegration](ctx, node, "/api/integrations", nil)
-	if err != nil {
-		return err
-	}
-	if p.json {
-		return p.object(items)
-	}
-	rows := make([][]string, 0, len(items))
-	for _, in := range items {
-		rows = append(rows, []string{in.ID, in.Vendor, string(in.Category), variables(in.Owner), short(in.state(), 60), in.Name})
-	}
-	return p.table([]string{"id", "vendor", "category", "owner", "state", "name"}, rows)
+	head := []string{"id", "vendor", "category", "owner", "state", "name"}
+	return listAll(ctx, p, c.nodeFlags, "/api/integrations", head, func(in listedIntegration) []string {
+		return []string{in.ID, in.Vendor, string(in.Category), variables(in.Owner), short(in.state(), 60), in.Name}
+	})
 }
 
 // variables writes owner variables like "supplierId=42".
@@ -289,21 +291,14 @@ func (c integrationsHealthCmd) Run(ctx context.Context, p printer) error {
 	} else if items, err = all[event.Health](ctx, node, "/api/integrations/health", nil); err != nil {
 		return err
 	}
-	if p.json {
-		return p.object(items)
-	}
-	rows := make([][]string, 0, len(items))
-	for _, h := range items {
-		why := h.Reason
-		if why == "" {
-			why = h.LastError
-		}
-		rows = append(rows, []string{
+	head := []string{"id", "vendor", "state", "success", "in flight", "waiting", "parked", "held", "held until", "since", "why"}
+	return list(p, items, head, func(h event.Health) []string {
+		return []string{
 			h.Integration, h.Vendor, string(h.State), percent(h.SuccessRate), strconv.Itoa(h.InFlight),
-			strconv.Itoa(h.Waiting), strconv.FormatUint(h.Parked, 10), strconv.FormatUint(h.Held, 10), clock(h.HeldUntil), clock(h.Since), short(why, 60),
-		})
-	}
-	return p.table([]string{"id", "vendor", "state", "success", "in flight", "waiting", "parked", "held", "held until", "since", "why"}, rows)
+			strconv.Itoa(h.Waiting), strconv.FormatUint(h.Parked, 10), strconv.FormatUint(h.Held, 10), clock(h.HeldUntil), clock(h.Since),
+			short(cmp.Or(h.Reason, h.LastError), 60),
+		}
+	})
 }
 
 type vendorsCmd struct {
@@ -323,24 +318,20 @@ func (c vendorsCmd) Run(p printer) error {
 		return describe(p, d)
 	}
 	all := make([]adapter.Description, 0, len(adapter.Vendors()))
-	rows := make([][]string, 0, len(adapter.Vendors()))
 	for _, id := range adapter.Vendors() {
 		a, err := adapter.Lookup(id)
 		if err != nil {
 			return err
 		}
-		d := a.Describe()
-		all = append(all, d)
-		rows = append(rows, []string{d.Vendor, d.Name, or2(string(d.Category), "yours"), or2(strings.Join(d.Sends, " "), "all"), strings.ReplaceAll(strings.Join(d.Receives, " "), adapter.AnyType, "all")})
+		all = append(all, a.Describe())
 	}
-	if p.json {
-		return p.object(all)
-	}
-	return p.table([]string{"vendor", "name", "category", "takes", "sends"}, rows)
+	return list(p, all, []string{"vendor", "name", "category", "takes", "sends"}, func(d adapter.Description) []string {
+		return []string{d.Vendor, d.Name, cmp.Or(string(d.Category), "yours"), cmp.Or(strings.Join(d.Sends, " "), "all"), strings.ReplaceAll(strings.Join(d.Receives, " "), adapter.AnyType, "all")}
+	})
 }
 
 func describe(p printer, d adapter.Description) error {
-	p.say("%s (%s), %s\n%s\n", d.Name, d.Vendor, or2(string(d.Category), "category: yours"), d.Documented)
+	p.say("%s (%s), %s\n%s\n", d.Name, d.Vendor, cmp.Or(string(d.Category), "category: yours"), d.Documented)
 	var rows [][]string
 	add := func(prefix string, fields []adapter.Field) {
 		for _, f := range fields {

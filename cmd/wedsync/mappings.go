@@ -34,19 +34,8 @@ type listedMapping struct {
 type mappingsListCmd struct{ nodeFlags }
 
 func (c mappingsListCmd) Run(ctx context.Context, p printer) error {
-	node, err := c.client()
-	if err != nil {
-		return err
-	}
-	items, err := all[listedMapping](ctx, node, "/api/mappings", nil)
-	if err != nil {
-		return err
-	}
-	if p.json {
-		return p.object(items)
-	}
-	rows := make([][]string, 0, len(items))
-	for _, m := range items {
+	head := []string{"id", "pattern", "types", "targets", "when", "fields"}
+	return listAll(ctx, p, c.nodeFlags, "/api/mappings", head, func(m listedMapping) []string {
 		targets := make([]string, 0, len(m.Targets))
 		for _, t := range m.Targets {
 			targets = append(targets, targetInWords(t))
@@ -55,9 +44,8 @@ func (c mappingsListCmd) Run(ctx context.Context, p printer) error {
 		if len(m.Types) > 0 {
 			types = strings.Join(m.Types, " ")
 		}
-		rows = append(rows, []string{m.ID, m.Pattern, types, strings.Join(targets, " "), short(m.When, 60), strconv.Itoa(len(m.Fields))})
-	}
-	return p.table([]string{"id", "pattern", "types", "targets", "when", "fields"}, rows)
+		return []string{m.ID, m.Pattern, types, strings.Join(targets, " "), short(m.When, 60), strconv.Itoa(len(m.Fields))}
+	})
 }
 
 // targetInWords names a target, and those rules that it has.

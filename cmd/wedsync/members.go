@@ -49,28 +49,16 @@ Examples:
 }
 
 func (c membersListCmd) Run(ctx context.Context, p printer) error {
-	node, err := c.client()
-	if err != nil {
-		return err
-	}
-	items, err := all[member](ctx, node, "/api/cluster/members", nil)
-	if err != nil {
-		return err
-	}
-	if p.json {
-		return p.object(items)
-	}
-	rows := make([][]string, 0, len(items))
-	for _, m := range items {
+	head := []string{"name", "roles", "state", "shards", "log", "lag", "version", "gossip", "http", "started"}
+	return listAll(ctx, p, c.nodeFlags, "/api/cluster/members", head, func(m member) []string {
 		gossip, http := "", ""
 		if m.Addresses != nil {
 			gossip, http = m.Addresses.Gossip, m.Addresses.HTTP
 		}
-		rows = append(rows, []string{
+		return []string{
 			m.Name, strings.Join(m.Roles, ","), m.State, strconv.Itoa(len(m.Shards)), m.Log, strconv.FormatUint(m.Lag, 10), m.Version, gossip, http, clock(m.StartedAt),
-		})
-	}
-	return p.table([]string{"name", "roles", "state", "shards", "log", "lag", "version", "gossip", "http", "started"}, rows)
+		}
+	})
 }
 
 type membersRemoveCmd struct {

@@ -65,6 +65,18 @@ func (p printer) table(head []string, rows [][]string) error {
 	return w.Flush()
 }
 
+// list writes items: for programs as they are, for people as a table of what row says.
+func list[T any](p printer, items []T, head []string, row func(T) []string) error {
+	if p.json {
+		return p.object(items)
+	}
+	rows := make([][]string, len(items))
+	for i, item := range items {
+		rows[i] = row(item)
+	}
+	return p.table(head, rows)
+}
+
 // plain keeps what came over the network from moving the cursor or breaking a line.
 func plain(text string) string {
 	return strings.Map(func(r rune) rune {

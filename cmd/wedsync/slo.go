@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -41,7 +42,7 @@ func (c sloCmd) Run(ctx context.Context, p printer) error {
 	rows := make([][]string, 0, len(report.Rows))
 	for _, r := range report.Rows {
 		rows = append(rows, []string{
-			or2(r.Key, "all"), strconv.FormatUint(r.Total, 10), strconv.FormatUint(r.Delivered, 10), strconv.FormatUint(r.Dead, 10),
+			cmp.Or(r.Key, "all"), strconv.FormatUint(r.Total, 10), strconv.FormatUint(r.Delivered, 10), strconv.FormatUint(r.Dead, 10),
 			percent(r.Success.Rate), met(r.Success.Met), percent(r.Success.BudgetLeft), percent(r.Latency.Rate), met(r.Latency.Met),
 		})
 	}
@@ -53,11 +54,4 @@ func met(ok bool) string {
 		return "met"
 	}
 	return "MISSED"
-}
-
-func or2(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }

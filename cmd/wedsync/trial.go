@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -34,11 +35,11 @@ func (c integrationsTestCmd) Run(ctx context.Context, p printer) error {
 		err = p.object(text)
 	} else {
 		err = p.table([]string{"verdict", "status", "took", "reason", "detail"}, [][]string{{
-			came.Verdict, strconv.Itoa(came.Status), time.Duration(came.Duration).Round(100 * time.Microsecond).String(), or2(came.Reason, "-"), or2(short(came.Detail, 200), "-"),
+			came.Verdict, strconv.Itoa(came.Status), time.Duration(came.Duration).Round(100 * time.Microsecond).String(), cmp.Or(came.Reason, "-"), cmp.Or(short(came.Detail, 200), "-"),
 		}})
 	}
 	if err == nil && came.Verdict != "delivered" {
-		err = fmt.Errorf("the vendor did not take it: %s", or2(came.Reason, came.Verdict))
+		err = fmt.Errorf("the vendor did not take it: %s", cmp.Or(came.Reason, came.Verdict))
 	}
 	return err
 }
