@@ -153,40 +153,51 @@ func (s *System) others() []string {
 	return nodes
 }
 
-// surveyAbroad adds what the actors of other nodes know. A node that does not answer goes without.
-func (s *System) surveyAbroad(ctx context.Context, live map[string]event.Health) {
+// surveyAbroad adds what the actors of other nodes know, and returns the nodes that did not tell all of it.
+func (s *System) surveyAbroad(ctx context.Context, live map[string]event.Health) map[string]bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
+	silent := map[string]bool{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, node := range s.others() {
 		all.Go(func() {
-			for r, more := (healthsRequest{}), true; more; {
-				var a healthsAnswer
-				body, err := json.Marshal(r)
-				if err == nil {
-					body, err = s.cfg.Peers.Ask(ctx, node, kindHealths, body)
-				}
-				if err == nil {
-					err = json.Unmarshal(body, &a)
-				}
-				if err != nil {
-					s.log.Warn().Err(err).Str("peer", node).Msg("a node did not say how its integrations do; they go as idle")
-					return
-				}
-				mu.Lock()
-				for _, h := range a.Healths {
-					live[h.Integration] = h
-				}
-				mu.Unlock()
-				more = a.More && len(a.Healths) > 0
-				if more {
-					r.After = a.Healths[len(a.Healths)-1].Integration
-				}
+			healths, err := s.healthsOf(ctx, node)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, h := range healths {
+				live[h.Integration] = h
+			}
+			if err != nil {
+				silent[node] = true
+				s.log.Warn().Err(err).Str("peer", node).Msg("a node did not say how its integrations do; they go as unknown")
 			}
 		})
 	}
 	all.Wait()
+	return silent
+}
+
+// healthsOf returns what the actors of a node know; with an error, as much of it as came before.
+func (s *System) healthsOf(ctx context.Context, node string) (all []event.Health, err error) {
+	for r, more := (healthsRequest{}), true; more; {
+		body, err := json.Marshal(r)
+		if err != nil {
+			return all, err
+		}
+		if body, err = s.cfg.Peers.Ask(ctx, node, kindHealths, body); err != nil {
+			return all, err
+		}
+		var a healthsAnswer
+		if err := json.Unmarshal(body, &a); err != nil {
+			return all, err
+		}
+		all = append(all, a.Healths...)
+		if more = a.More && len(a.Healths) > 0; more {
+			r.After = all[len(all)-1].Integration
+		}
+	}
+	return all, nil
 }
 
 // noteErasureAbroad has the other nodes skip what they hold of an erased wedding.

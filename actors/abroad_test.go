@@ -95,7 +95,7 @@ func TestCommandsReachTheOwner(t *testing.T) {
 		t.Errorf("erasing: %v", err)
 	}
 
-	// The other node cannot be reached: what it owns is not answered, and is said to be idle in the list.
+	// The other node cannot be reached: what it owns is not answered, and how it does is unknown in the list.
 	x.mu.Lock()
 	x.cut["n2"] = true
 	x.mu.Unlock()
@@ -110,14 +110,14 @@ func TestCommandsReachTheOwner(t *testing.T) {
 	if far == 0 || far == len(ids) {
 		t.Errorf("%d of %d cannot be asked", far, len(ids))
 	}
-	idle := 0
+	unknown := 0
 	for _, h := range first.Healths(t.Context()) {
-		if h.State == event.Idle {
-			idle++
+		if h.State == event.Unknown && h.Reason == "node n2 does not answer" {
+			unknown++
 		}
 	}
-	if idle != far {
-		t.Errorf("%d are idle, want %d", idle, far)
+	if unknown != far {
+		t.Errorf("of %d it is not known how they do, want %d", unknown, far)
 	}
 	if _, _, err := first.Erase(t.Context(), actors.Erase{Wedding: "w1"}); !errors.Is(err, peers.ErrUnreachable) {
 		t.Errorf("erasing while a node cannot be told: %v, want ErrUnreachable", err)

@@ -100,11 +100,11 @@ func (s *System) surveyHere(ctx context.Context) map[string]event.Health {
 	return census.wait(ctx, time.Second)
 }
 
-// Healths returns how every integration does, by id: what the actors of all nodes know, and Idle for those
-// without one or whose actor or node does not answer soon.
+// Healths returns how every integration does, by id: what the actors of all nodes know, Unknown for those whose
+// node does not answer soon, and Idle for those without an actor or whose actor does not.
 func (s *System) Healths(ctx context.Context) []event.Health {
 	live := s.surveyHere(ctx)
-	s.surveyAbroad(ctx, live)
+	silent := s.surveyAbroad(ctx, live)
 	held := s.heldBack(ctx, "")
 	all := s.cfg.Registry.Integrations()
 	out := make([]event.Health, 0, len(all))
@@ -112,6 +112,9 @@ func (s *System) Healths(ctx context.Context) []event.Health {
 		h, ok := live[all[i].ID]
 		if !ok {
 			h = atRest(&all[i])
+			if owner := s.cfg.Placement.Owner(s.cfg.Journal.ShardOf(h.Integration)); h.State == event.Idle && silent[owner] {
+				h.State, h.Reason = event.Unknown, "node "+owner+" does not answer"
+			}
 		}
 		h.AddHeld(held[h.Integration].Count, held[h.Integration].Next)
 		out = append(out, h)

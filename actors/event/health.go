@@ -14,6 +14,7 @@ const (
 	DisabledState State = "disabled"
 	Suspended     State = "suspended" // its actor failed too often; an admin reinstates it
 	Idle          State = "idle"      // no actor: nothing to do at the moment
+	Unknown       State = "unknown"   // the node that works for it does not answer
 )
 
 // Health is what an integration's actor knows of it.
