@@ -2,7 +2,6 @@ package peers
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,53 +32,11 @@ const (
 // Handler answers one kind of request. It runs in a goroutine of its own and ends when ctx does.
 type Handler func(ctx context.Context, from string, body []byte) ([]byte, error)
 
-// Config is what Peers need. Node, Host and Resolve are required.
-type Config struct {
-	Node string
-	// Host is the address to listen on, at a port that is new with each start: one that was used before by
-	// another incarnation of a node confuses those that remember it.
-	Host string
-	// Advertise is the host that others reach this node by; default Host.
-	Advertise string
-	// Resolve returns where a node listens, or false while it is not there.
-	Resolve func(node string) (addr string, ok bool)
-	TLS     *tls.Config      // for both sides; nil: none, allowed on loopback alone
-	Errors  map[string]error // by code: those of handlers that Ask returns as what they are
-	// MaxHandled is how many requests are handled at once, further ones fail with ErrBusy, and MaxAsked how many
-	// answers of one node are waited for; default 256 each.
-	MaxHandled, MaxAsked int
-	Logger               zerolog.Logger
-}
-
-// WithDefaults returns the configuration with zero fields filled in.
-func (c Config) WithDefaults() Config {
-	if c.Advertise == "" {
-		c.Advertise = c.Host
-	}
-	if c.MaxHandled == 0 {
-		c.MaxHandled = 256
-	}
-	if c.MaxAsked == 0 {
-		c.MaxAsked = 256
-	}
-	return c
-}
-
-// Validate returns an error that names what is missing.
-func (c Config) Validate() error {
-	if c.Node == "" || c.Host == "" || c.Resolve == nil {
-		return errors.New("peers: Node, Host and Resolve are required")
-	}
-	if ip := net.ParseIP(c.Host); c.TLS == nil && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("peers: without TLS only a loopback address is listened on, not %q", c.Host)
-	}
-	return nil
-}
-
 // Peers sends requests to other nodes and answers theirs. It is safe for concurrent use.
 type Peers struct {
 	cfg      Config
 	log      zerolog.Logger
+	metrics  metrics
 	system   *actor.ActorSystem
 	remote   *remote.Remote
 	answers  *actor.PID
@@ -109,8 +66,12 @@ func New(cfg Config) (*Peers, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	m, err := newMetrics(cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
 	p := &Peers{
-		cfg: cfg, log: cfg.Logger, handlers: map[string]Handler{}, waiting: map[uint64]waiter{},
+		cfg: cfg, log: cfg.Logger, metrics: m, handlers: map[string]Handler{}, waiting: map[uint64]waiter{},
 		places: make(chan struct{}, cfg.MaxHandled),
 	}
 	p.alive, p.stop = context.WithCancel(context.Background())
@@ -131,7 +92,7 @@ func New(cfg Config) (*Peers, error) {
 			p.answered(m.GetValue())
 		}
 	}))
-	_, err := root.SpawnNamed(actor.PropsFromFunc(func(c actor.Context) {
+	_, err = root.SpawnNamed(actor.PropsFromFunc(func(c actor.Context) {
 		if m, ok := c.Message().(*wrapperspb.BytesValue); ok && c.Sender() != nil {
 			p.asked(c.Sender(), m.GetValue())
 		}
@@ -212,11 +173,19 @@ func (p *Peers) Handle(kind string, h Handler) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.handlers[kind] = h
+	p.metrics.begin(kind) // nodes ask what they answer
 }
 
 // Ask has a node answer a request. It fails with ErrUnreachable, ErrUnsupported, ErrBusy, ErrTooLarge or
 // ErrClosed, with what the handler failed with, or with the error of ctx, which must have a deadline.
 func (p *Peers) Ask(ctx context.Context, node, kind string, body []byte) ([]byte, error) {
+	began := time.Now()
+	answer, err := p.ask(ctx, node, kind, body)
+	p.metrics.tell(kind, err, time.Since(began))
+	return answer, err
+}
+
+func (p *Peers) ask(ctx context.Context, node, kind string, body []byte) ([]byte, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return nil, errors.New("peers: a request needs a deadline")

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
@@ -27,6 +28,9 @@ const (
 	childKey  = "WEDSYNC_TEST_PEER_KEY" // cluster key, or "none"
 	childName = "WEDSYNC_TEST_PEER_NAME"
 )
+
+// places is how many requests a node handles, and how many answers of one node it waits for.
+const places = 8
 
 var errTaken = errors.New("taken")
 
@@ -43,7 +47,7 @@ func TestMain(m *testing.M) {
 func config(node, key string, find func(string) (string, bool)) peers.Config {
 	cfg := peers.Config{
 		Node: node, Host: "127.0.0.1", Resolve: find, Errors: map[string]error{"taken": errTaken},
-		Logger: zerolog.Nop(), MaxHandled: 8,
+		Logger: zerolog.Nop(), MaxHandled: places, MaxAsked: places,
 	}
 	if key != "none" {
 		k, err := cluster.ParseKey(key)
@@ -166,9 +170,24 @@ func (t *town) move(node, addr string) {
 // near is the node of the test's own process.
 type near struct {
 	*peers.Peers
-	t     *testing.T
-	there *town
-	key   string
+	t       testing.TB
+	there   *town
+	key     string
+	metrics *prometheus.Registry
+}
+
+func newNear(tb testing.TB) near {
+	tb.Helper()
+	n := near{t: tb, there: &town{at: map[string]string{}}, key: cluster.GenerateKey().Reveal(), metrics: prometheus.NewRegistry()}
+	cfg := config("a", n.key, n.there.find)
+	cfg.Metrics = n.metrics
+	var err error
+	if n.Peers, err = peers.New(cfg); err != nil {
+		tb.Fatal(err)
+	}
+	handlers(n.Peers)
+	n.there.move("a", n.Addr())
+	return n
 }
 
 // start starts another node of a name.
@@ -189,24 +208,18 @@ func (n near) ask(node, kind string, body []byte) ([]byte, error) {
 
 func TestPeers(t *testing.T) {
 	t.Parallel()
-	there := &town{at: map[string]string{}}
-	key := cluster.GenerateKey().Reveal()
-	p, err := peers.New(config("a", key, there.find))
-	if err != nil {
-		t.Fatal(err)
-	}
-	handlers(p)
-	there.move("a", p.Addr())
-	n := near{p, t, there, key}
+	n := newNear(t)
+	n.toldFromTheStart()
 	n.answers()
 	n.strangers()
 	n.plain()
 	n.restart()
 	n.bounds()
+	n.told()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for range 2 {
-		if err := p.Close(ctx); err != nil {
+		if err := n.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	}
@@ -217,29 +230,28 @@ func TestPeers(t *testing.T) {
 
 func (n near) answers() {
 	n.start("b")
-	if got, err := n.ask("b", "echo", []byte("hello")); err != nil || string(got) != "a:hello" {
-		n.t.Errorf("the answer is %q, %v", got, err)
-	}
-	if _, err := n.ask("b", "fail", nil); err == nil || !strings.Contains(err.Error(), "no such thing") || !strings.Contains(err.Error(), "node b") {
-		n.t.Errorf("a handler's error comes back as %v", err)
-	}
-	for kind, want := range map[string]error{"taken": errTaken, "unheard of": peers.ErrUnsupported, "large": peers.ErrTooLarge} {
-		if _, err := n.ask("b", kind, nil); !errors.Is(err, want) {
-			n.t.Errorf("%s: %v, want %v", kind, err, want)
+	for _, node := range []string{"a", "b"} { // itself, too
+		if got, err := n.ask(node, "echo", []byte("hello")); err != nil || string(got) != "a:hello" {
+			n.t.Errorf("%s answers %q, %v", node, got, err)
 		}
-	}
-	if _, err := n.ask("b", "panic", nil); err == nil {
-		n.t.Error("a handler that panics answers")
+		if _, err := n.ask(node, "fail", nil); err == nil || !strings.Contains(err.Error(), "no such thing") || !strings.Contains(err.Error(), "node "+node) {
+			n.t.Errorf("a handler's error comes back as %v", err)
+		}
+		for kind, want := range map[string]error{"taken": errTaken, "unheard of": peers.ErrUnsupported, "large": peers.ErrTooLarge} {
+			if _, err := n.ask(node, kind, nil); !errors.Is(err, want) {
+				n.t.Errorf("%s: %v, want %v", kind, err, want)
+			}
+		}
+		if _, err := n.ask(node, "panic", nil); err == nil {
+			n.t.Error("a handler that panics answers")
+		}
+		body := bytes.Repeat([]byte("x"), peers.MaxBody-2)
+		if got, err := n.ask(node, "echo", body); err != nil || len(got) != len(body)+2 {
+			n.t.Errorf("the largest body comes back with %d bytes, %v", len(got), err)
+		}
 	}
 	if _, err := n.ask("b", "echo", make([]byte, peers.MaxBody+1)); !errors.Is(err, peers.ErrTooLarge) {
 		n.t.Errorf("a request above the bound: %v, want ErrTooLarge", err)
-	}
-	body := bytes.Repeat([]byte("x"), peers.MaxBody-2)
-	if got, err := n.ask("b", "echo", body); err != nil || len(got) != len(body)+2 {
-		n.t.Errorf("the largest body comes back with %d bytes, %v", len(got), err)
-	}
-	if got, err := n.ask("a", "echo", []byte("me")); err != nil || string(got) != "a:me" {
-		n.t.Errorf("asking itself: %q, %v", got, err)
 	}
 }
 
@@ -292,40 +304,39 @@ func (n near) restart() {
 	}
 }
 
+// A node handles, and waits for, so many requests at once, and fails the rest.
 func (n near) bounds() {
-	n.start("b")
-	if _, err := n.Ask(context.Background(), "b", "hold", nil); err == nil {
+	if _, err := n.Ask(context.Background(), "a", "hold", nil); err == nil {
 		n.t.Error("a request without a deadline is sent")
 	}
-	ctx, cancel := context.WithTimeout(n.t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
 	defer cancel()
 	errs := make(chan error)
-	const asked = 20
-	for range asked {
+	for range places {
 		go func() {
-			_, err := n.Ask(ctx, "b", "hold", nil)
+			_, err := n.Ask(ctx, "a", "hold", nil)
 			errs <- err
 		}()
 	}
-	var busy, late int
-	for range asked {
-		switch err := <-errs; {
-		case errors.Is(err, peers.ErrBusy):
-			busy++
-		case err != nil: // the deadline, seen here or there
-			late++
+	for b := n.start("b"); ; {
+		got := b.asks(n.Addr())
+		if strings.Contains(got, peers.ErrBusy.Error()) {
+			break // all places are taken
+		}
+		if got != "b:hi|<nil>" {
+			n.t.Fatal(got)
 		}
 	}
-	if busy != asked-8 || late != 8 {
-		n.t.Errorf("%d were refused and %d ran into the deadline, want %d and 8", busy, late, asked-8)
+	if _, err := n.ask("a", "echo", nil); !errors.Is(err, peers.ErrBusy) {
+		n.t.Errorf("one more answer of a node is waited for: %v, want ErrBusy", err)
 	}
-	for { // its handlers end a moment later than here
-		_, err := n.ask("b", "echo", nil)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, peers.ErrBusy) {
-			n.t.Fatalf("after it: %v", err)
+	if _, err := n.ask("b", "echo", nil); err != nil {
+		n.t.Errorf("another node is not asked: %v", err)
+	}
+	cancel()
+	for range places {
+		if err := <-errs; !errors.Is(err, context.Canceled) {
+			n.t.Errorf("what was given up ends with %v", err)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (n *node) openPeers() error {
 			m, ok := n.members.View().Member(name)
 			return m.Endpoints.Peers, ok
 		},
-		Logger: n.part("peers"),
+		Metrics: n.metrics, Logger: n.part("peers"),
 	})
 	if err != nil {
 		return err
