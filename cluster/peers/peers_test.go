@@ -213,6 +213,7 @@ func TestPeers(t *testing.T) {
 	n.answers()
 	n.strangers()
 	n.plain()
+	n.unreadable()
 	n.restart()
 	n.bounds()
 	n.told()
