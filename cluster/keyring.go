@@ -60,14 +60,13 @@ func NewKeyring(save func(text string) error, keys ...Key) (*Keyring, error) {
 	if save == nil {
 		save = func(string) error { return nil }
 	}
-	gossip, err := memberlist.NewKeyring(nil, gossipKey(keys[0]))
+	var others [][]byte
+	for _, k := range keys[1:] {
+		others = append(others, gossipKey(k))
+	}
+	gossip, err := memberlist.NewKeyring(others, gossipKey(keys[0]))
 	if err != nil {
 		return nil, err
-	}
-	for _, k := range keys[1:] {
-		if err := gossip.AddKey(gossipKey(k)); err != nil {
-			return nil, err
-		}
 	}
 	r := &Keyring{save: save, gossip: gossip, keys: slices.Clone(keys)}
 	t, err := newTrust(r.keys)
