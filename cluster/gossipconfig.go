@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -23,17 +24,12 @@ type GossipConfig struct {
 	Empty     bool   // there is nothing of the log on this node's disk
 	Keyring   *Keyring
 
-	// A node is dead when it has answered no probe, sent every ProbeInterval, within ProbeTimeout, nor a
-	// friend's on this node's behalf, and then for SuspicionMult to SuspicionMult*SuspicionMaxMult intervals
-	// (times the logarithm of the number of nodes, from 10 on) has not contradicted.
-	ProbeInterval    time.Duration // default 200 ms
-	ProbeTimeout     time.Duration // default 100 ms
-	SuspicionMult    int           // default 3
-	SuspicionMaxMult int           // default 2
+	// ProbeInterval is how often a node is probed; default 200 ms. It is dead when it has not answered within
+	// half of that, nor a friend on this node's behalf, and then for three to six intervals (times the logarithm
+	// of the number of nodes, from 10 on) has not contradicted.
+	ProbeInterval time.Duration
 	// SyncInterval is how often all that is known is exchanged with another node; default 5 s.
 	SyncInterval time.Duration
-	// ReclaimTime is how long a node must be dead before another address may have its name; default 200 ms.
-	ReclaimTime time.Duration
 	// NameWait is how long this node waits for another of its name to go; default 10 s.
 	NameWait time.Duration
 
@@ -42,26 +38,9 @@ type GossipConfig struct {
 
 // WithDefaults returns the configuration with zero fields filled in.
 func (c GossipConfig) WithDefaults() GossipConfig {
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{
-		{&c.ProbeInterval, 200 * time.Millisecond},
-		{&c.ProbeTimeout, 100 * time.Millisecond},
-		{&c.SyncInterval, 5 * time.Second},
-		{&c.ReclaimTime, 200 * time.Millisecond},
-		{&c.NameWait, 10 * time.Second},
-	} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
-	if c.SuspicionMult == 0 {
-		c.SuspicionMult = 3
-	}
-	if c.SuspicionMaxMult == 0 {
-		c.SuspicionMaxMult = 2
-	}
+	c.ProbeInterval = cmp.Or(c.ProbeInterval, 200*time.Millisecond)
+	c.SyncInterval = cmp.Or(c.SyncInterval, 5*time.Second)
+	c.NameWait = cmp.Or(c.NameWait, 10*time.Second)
 	return c
 }
 
@@ -98,20 +77,12 @@ func (c GossipConfig) Validate() error {
 		value time.Duration
 	}{
 		{"ProbeInterval", c.ProbeInterval},
-		{"ProbeTimeout", c.ProbeTimeout},
 		{"SyncInterval", c.SyncInterval},
-		{"ReclaimTime", c.ReclaimTime},
 		{"NameWait", c.NameWait},
 	} {
 		if d.value <= 0 {
 			bad("%s is %v; it must be positive", d.name, d.value)
 		}
-	}
-	if c.ProbeTimeout > c.ProbeInterval {
-		bad("ProbeTimeout is %v; it must not be longer than ProbeInterval, %v", c.ProbeTimeout, c.ProbeInterval)
-	}
-	if c.SuspicionMult < 1 || c.SuspicionMaxMult < 1 {
-		bad("SuspicionMult is %d and SuspicionMaxMult %d; both must be 1 or more", c.SuspicionMult, c.SuspicionMaxMult)
 	}
 	return errors.Join(errs...)
 }

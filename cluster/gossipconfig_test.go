@@ -22,21 +22,19 @@ func TestGossipConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	for says, change := range map[string]func(*cluster.GossipConfig){
-		`Name is "n 1"`:           func(c *cluster.GossipConfig) { c.Name = "n 1" },
-		`Name is ""`:              func(c *cluster.GossipConfig) { c.Name = "" },
-		`Name is "` + long:        func(c *cluster.GossipConfig) { c.Name = long },
-		`Bind is ""`:              func(c *cluster.GossipConfig) { c.Bind = "" },
-		`"x" is no port`:          func(c *cluster.GossipConfig) { c.Bind = "h:x" },
-		`Advertise is "h"`:        func(c *cluster.GossipConfig) { c.Advertise = "h" },
-		`Join has "b:70000"`:      func(c *cluster.GossipConfig) { c.Join = []string{"a:1", "b:70000"} },
-		"Roles is 0":              func(c *cluster.GossipConfig) { c.Roles = 0 },
-		"Roles is 4":              func(c *cluster.GossipConfig) { c.Roles = 4 },
-		"Keyring is missing":      func(c *cluster.GossipConfig) { c.Keyring = nil },
-		"NameWait is -1s":         func(c *cluster.GossipConfig) { c.NameWait = -time.Second },
-		"SyncInterval is -1s":     func(c *cluster.GossipConfig) { c.SyncInterval = -time.Second },
-		"ProbeTimeout is 1s":      func(c *cluster.GossipConfig) { c.ProbeTimeout = time.Second },
-		"SuspicionMult is -1":     func(c *cluster.GossipConfig) { c.SuspicionMult = -1 },
-		"and SuspicionMaxMult -2": func(c *cluster.GossipConfig) { c.SuspicionMaxMult = -2 },
+		`Name is "n 1"`:        func(c *cluster.GossipConfig) { c.Name = "n 1" },
+		`Name is ""`:           func(c *cluster.GossipConfig) { c.Name = "" },
+		`Name is "` + long:     func(c *cluster.GossipConfig) { c.Name = long },
+		`Bind is ""`:           func(c *cluster.GossipConfig) { c.Bind = "" },
+		`"x" is no port`:       func(c *cluster.GossipConfig) { c.Bind = "h:x" },
+		`Advertise is "h"`:     func(c *cluster.GossipConfig) { c.Advertise = "h" },
+		`Join has "b:70000"`:   func(c *cluster.GossipConfig) { c.Join = []string{"a:1", "b:70000"} },
+		"Roles is 0":           func(c *cluster.GossipConfig) { c.Roles = 0 },
+		"Roles is 4":           func(c *cluster.GossipConfig) { c.Roles = 4 },
+		"Keyring is missing":   func(c *cluster.GossipConfig) { c.Keyring = nil },
+		"NameWait is -1s":      func(c *cluster.GossipConfig) { c.NameWait = -time.Second },
+		"SyncInterval is -1s":  func(c *cluster.GossipConfig) { c.SyncInterval = -time.Second },
+		"ProbeInterval is -1s": func(c *cluster.GossipConfig) { c.ProbeInterval = -time.Second },
 	} {
 		bad := good
 		change(&bad)

@@ -35,10 +35,23 @@ type ClusterConfig struct {
 	Join      []string     `koanf:"join"`      // bind of the core nodes, this one's among them or not
 	Key       event.Secret `koanf:"key"`       // shared by all nodes: 32 random bytes in base64
 	Roles     []string     `koanf:"roles"`     // core, edge
+	// ProbeInterval is how often a node asks another whether it is there.
+	ProbeInterval time.Duration `koanf:"probeInterval"`
 }
 
 // Enabled tells whether the node is one of several.
 func (c ClusterConfig) Enabled() bool { return c.Bind != "" || len(c.Join) > 0 }
+
+// completed returns c with what follows from the rest of it: one of bind and join is enough.
+func (c ClusterConfig) completed() ClusterConfig {
+	if c.Enabled() {
+		or(&c.Bind, "127.0.0.1:7946")
+		if len(c.Join) == 0 {
+			c.Join = []string{c.Bind}
+		}
+	}
+	return c
+}
 
 // HTTPConfig is the one HTTP server: API, webhooks, WebSockets, metrics.
 type HTTPConfig struct {
@@ -113,15 +126,11 @@ type LoggingConfig struct {
 
 // WithDefaults returns c with every zero field that must not be zero at its default.
 func (c Config) WithDefaults() Config {
-	if c.Cluster.Enabled() {
-		or(&c.Cluster.Bind, "127.0.0.1:7946")
-		if len(c.Cluster.Join) == 0 {
-			c.Cluster.Join = []string{c.Cluster.Bind}
-		}
-	}
+	c.Cluster = c.Cluster.completed()
 	if len(c.Cluster.Roles) == 0 {
 		c.Cluster.Roles = []string{"core", "edge"}
 	}
+	or(&c.Cluster.ProbeInterval, 200*time.Millisecond)
 	or(&c.Data, "./data")
 	or(&c.HTTP.Addr, "127.0.0.1:8080")
 	or(&c.HTTP.PublishRate, 1000)

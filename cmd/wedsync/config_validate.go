@@ -71,6 +71,7 @@ func (c ClusterConfig) validate(v *validator) {
 	for _, role := range c.Roles {
 		v.oneOf("cluster.roles", role, "core", "edge")
 	}
+	between(v, "cluster.probeInterval", c.ProbeInterval, 50*time.Millisecond, 10*time.Second)
 	if !c.Enabled() {
 		return
 	}

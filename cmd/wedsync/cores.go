@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 // awaitCores has a core node that holds nothing of the log wait until it cannot make an empty one beside
 // what others have: a majority of empty nodes would agree on it without them.
 func (n *node) awaitCores(ctx context.Context) error {
-	if n.gossip == nil || n.cfg.Log.AwaitRestore || !slices.Contains(n.cfg.Cluster.Roles, "core") {
+	if n.gossip == nil || n.cfg.Log.AwaitRestore || !n.cfg.Cluster.roles().Has(cluster.Core) {
 		return nil
 	}
 	changed := make(chan struct{}, 1)

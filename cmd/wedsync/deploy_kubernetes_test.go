@@ -149,7 +149,7 @@ func checkPod(t *testing.T, name string, m manifest, cfg Config) {
 		ports[p.Name] = p.Port
 	}
 	want := map[string]string{"http": portOf(t, cfg.HTTP.Addr), "gossip": portOf(t, cfg.Cluster.Bind), "gossip-udp": portOf(t, cfg.Cluster.Bind)}
-	if slices.Contains(cfg.Cluster.Roles, "core") {
+	if cfg.Cluster.roles().Has(cluster.Core) {
 		for i, p := range []string{"log", "log-clients"} {
 			addr, _ := portAfter(cfg.Cluster.Bind, i+1)
 			want[p] = portOf(t, addr)

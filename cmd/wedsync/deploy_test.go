@@ -186,7 +186,7 @@ func TestComposedNodes(t *testing.T) {
 		if !cfg.Cluster.Enabled() {
 			continue
 		}
-		if slices.Contains(cfg.Cluster.Roles, "core") {
+		if cfg.Cluster.roles().Has(cluster.Core) {
 			cores = append(cores, cfg.Cluster.Bind)
 		}
 		join = cfg.Cluster.Join
@@ -246,7 +246,7 @@ func TestDocumentedClusters(t *testing.T) {
 			continue
 		}
 		cfg := configured(t, doc, empty, append([]string{"serve", "--name"}, strings.Fields(args)...), environ)
-		if core := slices.Contains(cfg.Cluster.Roles, "core"); core != slices.Contains(cfg.Cluster.Join, cfg.Cluster.Bind) {
+		if core := cfg.Cluster.roles().Has(cluster.Core); core != slices.Contains(cfg.Cluster.Join, cfg.Cluster.Bind) {
 			t.Errorf("%s: %s is bound to %s and joins %v", doc, cfg.Node.Name, cfg.Cluster.Bind, cfg.Cluster.Join)
 		}
 		started++

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +28,14 @@ type membership interface {
 	Owner(shard int) string
 }
 
+// roles are what the node does in the cluster.
+func (c ClusterConfig) roles() (all cluster.Roles) {
+	for _, role := range c.Roles {
+		all |= map[string]cluster.Roles{"core": cluster.Core, "edge": cluster.Edge}[role]
+	}
+	return all
+}
+
 // openCluster finds the other nodes, if this one is to be one of several.
 func (n *node) openCluster(ctx context.Context) error {
 	c := n.cfg.Cluster
@@ -40,14 +47,10 @@ func (n *node) openCluster(ctx context.Context) error {
 	if n.ring, err = openKeyring(n.cfg); err != nil {
 		return err
 	}
-	var roles cluster.Roles
-	for _, role := range c.Roles {
-		roles |= map[string]cluster.Roles{"core": cluster.Core, "edge": cluster.Edge}[role]
-	}
 	n.gossip, err = cluster.StartGossip(ctx, cluster.GossipConfig{
-		Name: n.cfg.Node.Name, Bind: c.Bind, Advertise: c.Advertise, Join: c.Join, Roles: roles,
-		Version: readVersion().Version, Keyring: n.ring, Logger: n.part("gossip"),
-		Empty: roles.Has(cluster.Core) && journal.EmptyDir(filepath.Join(n.cfg.Data, logFolder)),
+		Name: n.cfg.Node.Name, Bind: c.Bind, Advertise: c.Advertise, Join: c.Join, Roles: c.roles(),
+		ProbeInterval: c.ProbeInterval, Version: readVersion().Version, Keyring: n.ring, Logger: n.part("gossip"),
+		Empty: c.roles().Has(cluster.Core) && journal.EmptyDir(filepath.Join(n.cfg.Data, logFolder)),
 	})
 	if err != nil {
 		return err
@@ -123,7 +126,7 @@ func (n *node) logCluster() *journal.Cluster {
 		return next
 	}
 	log := &journal.Cluster{TLS: n.ring.TLS(n.cfg.Node.Name), Await: n.cfg.Log.AwaitRestore}
-	if !slices.Contains(c.Roles, "core") {
+	if !c.roles().Has(cluster.Core) {
 		for _, seed := range c.Join {
 			log.Servers = append(log.Servers, at(seed, 2))
 		}
@@ -150,7 +153,7 @@ func (n *node) join() error {
 		return err
 	}
 	e := cluster.Endpoints{HTTP: net.JoinHostPort(host, port), Peers: n.peers.Addr()}
-	if slices.Contains(n.cfg.Cluster.Roles, "core") {
+	if n.cfg.Cluster.roles().Has(cluster.Core) {
 		e.Log, _ = portAfter(n.gossip.Addr(), 1)
 		e.LogClients, _ = portAfter(n.gossip.Addr(), 2)
 	}
