@@ -55,6 +55,7 @@ func loadConfig(path string, environ []string, flags []flagValue) (Config, error
 	}
 	var c Config
 	l.must(l.k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{Tag: "koanf"}))
+	c.Cluster = c.Cluster.completed() // the defaults were loaded before it was known that there is one
 	for _, p := range c.Validate() {
 		l.problems = append(l.problems, &configError{l.where[p.Key], p})
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/cluster"
 )
 
 func TestExampleDocumentsEveryKeyAtItsDefault(t *testing.T) {
@@ -98,8 +100,27 @@ func newMasterKey(t *testing.T) string {
 	return string(key)
 }
 
+func TestNodeOfAClusterNeedsBindOrJoin(t *testing.T) {
+	t.Parallel()
+	key := flagValue{"cluster.key", cluster.GenerateKey().Reveal(), "--cluster-key"}
+	for _, c := range []struct {
+		flag flagValue
+		bind string
+		join []string
+	}{
+		{flagValue{"cluster.bind", "10.0.0.1:1", "--bind"}, "10.0.0.1:1", []string{"10.0.0.1:1"}},
+		{flagValue{"cluster.join", "a:1,b:2,c:3", "--join"}, "127.0.0.1:7946", []string{"a:1", "b:2", "c:3"}},
+	} {
+		got, err := loadConfig("", nil, []flagValue{key, c.flag})
+		if err != nil || got.Cluster.Bind != c.bind || !slices.Equal(got.Cluster.Join, c.join) {
+			t.Errorf("%s makes %+v, %v", c.flag.flag, got.Cluster, err)
+		}
+	}
+}
+
 func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 	t.Parallel()
+	key := cluster.GenerateKey().Reveal()
 	for name, c := range map[string]struct {
 		file    string
 		environ []string
@@ -255,6 +276,38 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 			flags: []flagValue{{"data", "", "--data"}},
 			want:  `--data: data: "" is empty; name a folder`,
 		},
+		"no address with two ports after it": {
+			file: "cluster: { bind: 10.0.0.1:65534, join: [a:1], key: CLUSTERKEY }\n",
+			want: `FILE:1: cluster.bind: "10.0.0.1:65534" is not host:port with two more ports after it; write it like 10.0.0.1:7946`,
+		},
+		"two core nodes": {
+			file: "cluster: { join: [a:1, b:1], key: CLUSTERKEY }\n",
+			want: "FILE:1: cluster.join: [a:1 b:1] names 2 core nodes; 1, 3 or 5 can agree on a log",
+		},
+		"no key of a cluster": {
+			file: "cluster: { join: [a:1], key: short }\n",
+			want: `FILE:1: cluster.key: [secret] is no key of a cluster: the cluster key, of 5 characters, is not base64; it is 32 random bytes in base64; make one with "wedsync cluster-keys new"`,
+		},
+		"an unknown role": {
+			file: "cluster: { roles: [core, master] }\n",
+			want: `FILE:1: cluster.roles: "master" is not allowed; use one of core, edge`,
+		},
+		"probes all the time": {
+			file: "cluster: { probeInterval: 1ms }\n",
+			want: "FILE:1: cluster.probeInterval: 1ms is outside 50ms to 10s",
+		},
+		"a cluster on somebody else's log": {
+			file: "cluster: { join: [a:1], key: CLUSTERKEY }\nlog: { url: nats://a:4222 }\n",
+			want: `FILE:2: log.url: "nats://a:4222" is given beside cluster.join: the nodes of a cluster hold the log themselves`,
+		},
+		"a lone node that waits for others": {
+			file: "log: { awaitRestore: true }\n",
+			want: "FILE:1: log.awaitRestore: true is for the nodes of a cluster; a lone node's log is restored while it is stopped",
+		},
+		"a cluster with a ClickHouse that one node has": {
+			file: "cluster: { join: [a:1], key: CLUSTERKEY }\nclickhouse: { dsn: embedded }\n",
+			want: `FILE:2: clickhouse.dsn: "embedded" is for a node that is alone; the nodes of a cluster need one that they all reach`,
+		},
 		"all at once": {
 			file: "dta: x\nshutdown: never\n",
 			want: "FILE:1: there is no key dta; did you mean data?\nFILE:2: shutdown: \"never\" is no duration; write it like 500ms, 30s or 24h",
@@ -262,7 +315,7 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path := writeConfig(t, c.file)
+			path := writeConfig(t, strings.ReplaceAll(c.file, "CLUSTERKEY", key))
 			_, err := loadConfig(path, c.environ, c.flags)
 			if want := strings.ReplaceAll(c.want, "FILE", path); err == nil || err.Error() != want {
 				t.Errorf("got\n%v\nwant\n%s", err, want)
