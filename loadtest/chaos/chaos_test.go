@@ -1,8 +1,14 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"strings"
 	"testing"
+
+	"github.com/wedsync/wedsync/loadtest/checker"
+	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
 
 func TestWrongArguments(t *testing.T) {
@@ -17,6 +23,26 @@ func TestWrongArguments(t *testing.T) {
 	} {
 		if err := run(t.Context(), c.args, t.Output(), t.Output()); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%v: %v; want %q", c.args, err, c.says)
+		}
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want checker.Outcome
+	}{
+		{nil, checker.Accepted},
+		{&nodeproc.StatusError{Status: 422}, checker.Refused},
+		{fmt.Errorf("publishing: %w", &nodeproc.StatusError{Status: 429}), checker.Refused},
+		{&nodeproc.StatusError{Status: 503}, checker.Failed},
+		{fmt.Errorf("publishing: %w", &net.OpError{Op: "dial"}), checker.Unsent},
+		{&net.OpError{Op: "read"}, checker.Unanswered},
+		{context.DeadlineExceeded, checker.Unanswered},
+	} {
+		if got := outcome(c.err); got != c.want {
+			t.Errorf("%v comes to %v, want %v", c.err, got, c.want)
 		}
 	}
 }

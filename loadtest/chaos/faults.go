@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,18 +11,25 @@ import (
 	"time"
 )
 
-// fault breaks something, and has it whole again when it returns.
+// fault breaks something, and has it whole again when it returns. The nodes that it returns cannot be asked for
+// answers meanwhile; the others must accept all that they are given.
 type fault struct {
 	name string
-	run  func(ctx context.Context, s *stage, rng *rand.Rand) error
+	run  breaking
 }
 
+type breaking func(ctx context.Context, s *stage, rng *rand.Rand) (hit []int, err error)
+
+var all = []int{0, 1, 2}
+
 var faults = []fault{
-	{"none", func(ctx context.Context, _ *stage, _ *rand.Rand) error { return sleep(ctx, 3*time.Second) }},
+	{"none", func(ctx context.Context, _ *stage, _ *rand.Rand) ([]int, error) {
+		return nil, sleep(ctx, 3*time.Second)
+	}},
 	{"kill leader", killing(func(r roles) []int { return []int{r.leader} })},
 	{"kill owner", killing(func(r roles) []int { return []int{r.owner} })},
 	{"kill bystander", killing(func(r roles) []int { return []int{r.bystander} })},
-	{"kill all", killing(func(roles) []int { return []int{0, 1, 2} })},
+	{"kill all", killing(func(roles) []int { return all })},
 	{"pause leader", pausing(func(r roles) int { return r.leader })},
 	{"pause owner", pausing(func(r roles) int { return r.owner })},
 	{"cut off one", cutting(true, true)},
@@ -33,21 +41,23 @@ var faults = []fault{
 	{"full disk", filling},
 	{"empty disk", emptying},
 	{"upgrade", upgrade},
-	{"drain one", func(ctx context.Context, s *stage, rng *rand.Rand) error { return s.replace(ctx, rng.IntN(nodes)) }},
+	{"drain one", func(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
+		return nil, s.replace(ctx, rng.IntN(nodes))
+	}},
 	{"roll all", rolling},
 }
 
 // rolling replaces all nodes, one after the other.
-func rolling(ctx context.Context, s *stage, _ *rand.Rand) error {
+func rolling(ctx context.Context, s *stage, _ *rand.Rand) ([]int, error) {
 	for i := range nodes {
 		if err := s.replace(ctx, i); err != nil {
-			return err
+			return nil, err
 		}
 		if err := sleep(ctx, 2*time.Second); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -62,57 +72,55 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // killing ends nodes with SIGKILL at once, and starts them again some seconds later.
-func killing(whom func(roles) []int) func(context.Context, *stage, *rand.Rand) error {
-	return func(ctx context.Context, s *stage, rng *rand.Rand) error {
+func killing(whom func(roles) []int) breaking {
+	return func(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
 		r, err := s.roles(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		list := whom(r)
-		var all sync.WaitGroup
-		for _, i := range list {
-			all.Go(s.nodes[i].Kill)
+		hit := whom(r)
+		var killed sync.WaitGroup
+		for _, i := range hit {
+			killed.Go(s.nodes[i].Kill)
 		}
-		all.Wait()
+		killed.Wait()
 		if err := sleep(ctx, time.Duration(1+rng.IntN(10))*time.Second); err != nil {
-			return err
+			return nil, err
 		}
-		for _, i := range list {
+		for _, i := range hit {
 			if err := s.start(i); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		for _, i := range list {
+		for _, i := range hit {
 			if err := s.ready(ctx, i); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		return nil
+		return hit, nil
 	}
 }
 
 // pausing stops a node with SIGSTOP for longer than gossip and leases wait.
-func pausing(whom func(roles) int) func(context.Context, *stage, *rand.Rand) error {
-	return func(ctx context.Context, s *stage, rng *rand.Rand) error {
+func pausing(whom func(roles) int) breaking {
+	return func(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
 		r, err := s.roles(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		pid := s.nodes[whom(r)].PID()
+		i := whom(r)
+		pid := s.nodes[i].PID()
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			return err
+			return nil, err
 		}
 		err = sleep(ctx, time.Duration(4+rng.IntN(12))*time.Second)
-		if again := syscall.Kill(pid, syscall.SIGCONT); again != nil {
-			return again
-		}
-		return err
+		return []int{i}, errors.Join(err, syscall.Kill(pid, syscall.SIGCONT))
 	}
 }
 
 // cutting keeps a node's packets from and to the other nodes away; clients and vendors still reach it.
-func cutting(in, out bool) func(context.Context, *stage, *rand.Rand) error {
-	return func(ctx context.Context, s *stage, rng *rand.Rand) error {
+func cutting(in, out bool) breaking {
+	return func(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
 		i := rng.IntN(nodes)
 		var input, output []string
 		for k := range nodes {
@@ -126,27 +134,27 @@ func cutting(in, out bool) func(context.Context, *stage, *rand.Rand) error {
 				output = append(output, "ip daddr "+s.net.addr(k)+" drop")
 			}
 		}
-		return s.filtered(ctx, []int{i}, input, output, time.Duration(5+rng.IntN(12))*time.Second)
+		return []int{i}, s.filtered(ctx, []int{i}, input, output, time.Duration(5+rng.IntN(12))*time.Second)
 	}
 }
 
 // losing has every node lose three of ten packets to and from the others.
-func losing(ctx context.Context, s *stage, _ *rand.Rand) error {
+func losing(ctx context.Context, s *stage, _ *rand.Rand) ([]int, error) {
 	var rules []string
 	for k := range nodes {
 		rules = append(rules, "ip saddr "+s.net.addr(k)+" numgen random mod 100 < 30 drop")
 	}
-	return s.filtered(ctx, []int{0, 1, 2}, rules, nil, 10*time.Second)
+	return all, s.filtered(ctx, all, rules, nil, 10*time.Second)
 }
 
 // routeCut cuts the log's connections between two nodes, and nothing else.
-func routeCut(ctx context.Context, s *stage, rng *rand.Rand) error {
+func routeCut(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
 	i := rng.IntN(nodes)
 	k := (i + 1) % nodes
 	rules := []string{
 		"ip saddr " + s.net.addr(k) + " tcp dport 7947 drop", "ip saddr " + s.net.addr(k) + " tcp sport 7947 drop",
 	}
-	return s.filtered(ctx, []int{i}, rules, nil, 8*time.Second)
+	return nil, s.filtered(ctx, []int{i}, rules, nil, 8*time.Second)
 }
 
 func (s *stage) filtered(ctx context.Context, whom []int, input, output []string, length time.Duration) error {
@@ -165,17 +173,17 @@ func (s *stage) filtered(ctx context.Context, whom []int, input, output []string
 }
 
 // upgrade brings the nodes to the binary under test, one after the other, some seconds apart.
-func upgrade(ctx context.Context, s *stage, _ *rand.Rand) error {
+func upgrade(ctx context.Context, s *stage, _ *rand.Rand) ([]int, error) {
 	for i := range nodes {
 		s.runs[i] = s.binary
 		if err := s.replace(ctx, i); err != nil {
-			return err
+			return nil, err
 		}
 		if err := sleep(ctx, 4*time.Second); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // replace stops a node in order and starts it again.
@@ -183,7 +191,7 @@ func (s *stage) replace(ctx context.Context, i int) error {
 	stopping, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
 	if err := s.nodes[i].Stop(stopping); err != nil {
-		return fmt.Errorf("stopping n%d: %w", i+1, err)
+		return fmt.Errorf("stopping %s: %w", nodeName(i), err)
 	}
 	if err := s.start(i); err != nil {
 		return err

@@ -40,11 +40,13 @@ type load struct {
 
 func (l *load) channel(i int) string { return fmt.Sprintf("supplier:dashboard:%sc%d", l.round, i) }
 
+func watcher(node, k int) string { return fmt.Sprintf("subscriber %d of %s", k+1, nodeName(node)) }
+
 // listen subscribes on every node to every channel.
 func (l *load) listen(ctx context.Context) error {
 	for i := range nodes {
 		for k := range subscribers {
-			who := fmt.Sprintf("subscriber %d of n%d", k+1, i+1)
+			who := watcher(i, k)
 			c, err := wsclient.Config{URL: l.s.nodes[i].WebSocketURL(), MaxDelay: time.Second}.Dial(ctx)
 			if err != nil {
 				return err
@@ -122,33 +124,51 @@ func (l *load) publish(ctx context.Context) *sync.WaitGroup {
 // one publishes an event by a node. As a client with several addresses does, it goes on to the next node when it
 // gets no connection: nothing was sent then.
 func (l *load) one(ch, n int, node *int) checker.Op {
-	op := checker.Op{Channel: l.channel(ch), ID: fmt.Sprintf("%sc%d-%d", l.round, ch, n), Client: ch, Outcome: checker.Unknown, Start: time.Now()}
+	op := checker.Op{Channel: l.channel(ch), ID: fmt.Sprintf("%sc%d-%d", l.round, ch, n), Client: ch, Start: time.Now()}
 	body := fmt.Appendf(nil, `{"id":%q,"type":"timeline.updated","payload":{"n":%d}}`, op.ID, n)
 	var answer []byte
 	var err error
 	for range nodes {
 		answer, err = l.client(*node).Send(context.Background(), http.MethodPost, "/api/channels/"+op.Channel+"/publish", body)
-		var refused *net.OpError
-		if !errors.As(err, &refused) || refused.Op != "dial" {
+		if !unsent(err) {
 			break
 		}
 		*node = (*node + 1) % nodes
 	}
-	op.End = time.Now()
-	var status *nodeproc.StatusError
+	op.End, op.Node = time.Now(), nodeName(*node)
 	var at struct {
 		Seq uint64 `json:"seq"`
 	}
-	switch {
-	case errors.As(err, &status):
-		op.Outcome = checker.Refused
-		l.note("n%d refused %s: %v", *node+1, op.ID, err)
-	case err == nil && json.Unmarshal(answer, &at) == nil:
-		op.Outcome, op.Seq = checker.Accepted, at.Seq
-	default:
-		l.note("n%d did not answer %s after %v: %v", *node+1, op.ID, op.End.Sub(op.Start), err)
+	if err == nil {
+		err = json.Unmarshal(answer, &at)
+	}
+	op.Outcome, op.Seq = outcome(err), at.Seq
+	if op.Outcome != checker.Accepted {
+		l.note("%s, asked to publish %s, %v: %v", op.Node, op.ID, op.End.Sub(op.Start), err)
 	}
 	return op
+}
+
+// unsent reports whether a request failed for want of a connection.
+func unsent(err error) bool {
+	var refused *net.OpError
+	return errors.As(err, &refused) && refused.Op == "dial"
+}
+
+// outcome is what became of a publish that err came of.
+func outcome(err error) checker.Outcome {
+	var status *nodeproc.StatusError
+	switch {
+	case err == nil:
+		return checker.Accepted
+	case unsent(err):
+		return checker.Unsent
+	case !errors.As(err, &status):
+		return checker.Unanswered
+	case status.Status >= http.StatusInternalServerError:
+		return checker.Failed
+	}
+	return checker.Refused
 }
 
 func (l *load) client(node int) *nodeproc.Client {
@@ -216,7 +236,7 @@ func (l *load) history(faults []checker.Window) *checker.History {
 		h.Routes[l.channel(ch)] = integrations
 		for i := range nodes {
 			for k := range subscribers {
-				h.Watchers[l.channel(ch)] = append(h.Watchers[l.channel(ch)], fmt.Sprintf("subscriber %d of n%d", k+1, i+1))
+				h.Watchers[l.channel(ch)] = append(h.Watchers[l.channel(ch)], watcher(i, k))
 			}
 		}
 	}

@@ -32,8 +32,6 @@ func main() {
 // result is what came of one round.
 type result struct {
 	Fault   string          `json:"fault"`
-	Refused int             `json:"refused"`
-	Unknown int             `json:"unanswered"`
 	Report  *checker.Report `json:"report"`
 	Strange []string        `json:"strange,omitempty"`
 
@@ -105,7 +103,7 @@ func (c *campaign) run(ctx context.Context) ([]result, error) {
 	}
 	defer s.close()
 	if c.soak > 0 {
-		r, err := s.round(ctx, "r0", "soak", c.soaking, c.rng)
+		r, err := c.round(ctx, s, "r0", "soak", c.soaking)
 		if err != nil {
 			return nil, err
 		}
@@ -115,7 +113,10 @@ func (c *campaign) run(ctx context.Context) ([]result, error) {
 	for n := range c.rounds {
 		for k, f := range c.faults {
 			fmt.Fprintf(c.progress, "%s %s ...\n", time.Now().Format(time.TimeOnly), f.name)
-			r, err := s.round(ctx, fmt.Sprintf("r%d-%d", n, k), f.name, f.run, c.rng)
+			r, err := c.round(ctx, s, fmt.Sprintf("r%d-%d", n, k), f.name, func(ctx context.Context, s *stage) ([]checker.Window, error) {
+				w, err := c.breaks(ctx, s, f)
+				return []checker.Window{w}, err
+			})
 			if err != nil {
 				return results, fmt.Errorf("%s: %w", f.name, err)
 			}
@@ -128,24 +129,37 @@ func (c *campaign) run(ctx context.Context) ([]result, error) {
 	return results, nil
 }
 
+// breaks runs a fault and tells when that was.
+func (c *campaign) breaks(ctx context.Context, s *stage, f fault) (checker.Window, error) {
+	w := checker.Window{Fault: f.name, From: time.Now()}
+	hit, err := f.run(ctx, s, c.rng)
+	w.To = time.Now()
+	for _, i := range hit {
+		w.Nodes = append(w.Nodes, nodeName(i))
+	}
+	return w, err
+}
+
 // soaking runs faults one after the other, one every 20 s.
-func (c *campaign) soaking(ctx context.Context, s *stage, rng *rand.Rand) error {
+func (c *campaign) soaking(ctx context.Context, s *stage) (windows []checker.Window, err error) {
 	for end := time.Now().Add(c.soak); time.Now().Before(end); {
 		next := time.Now().Add(20 * time.Second)
-		f := c.faults[rng.IntN(len(c.faults))]
+		f := c.faults[c.rng.IntN(len(c.faults))]
 		fmt.Fprintf(c.progress, "%s %s ...\n", time.Now().Format(time.TimeOnly), f.name)
-		if err := f.run(ctx, s, rng); err != nil {
-			return fmt.Errorf("%s: %w", f.name, err)
+		w, err := c.breaks(ctx, s, f)
+		windows = append(windows, w)
+		if err != nil {
+			return windows, fmt.Errorf("%s: %w", f.name, err)
 		}
 		if err := sleep(ctx, time.Until(next)); err != nil {
-			return err
+			return windows, err
 		}
 	}
-	return nil
+	return windows, nil
 }
 
 // round has clients at work before, while and after something is broken.
-func (s *stage) round(ctx context.Context, name, what string, broken func(context.Context, *stage, *rand.Rand) error, rng *rand.Rand) (result, error) {
+func (c *campaign) round(ctx context.Context, s *stage, name, what string, broken func(context.Context, *stage) ([]checker.Window, error)) (result, error) {
 	l := &load{s: s, round: name}
 	defer l.close()
 	if err := l.listen(ctx); err != nil {
@@ -154,12 +168,11 @@ func (s *stage) round(ctx context.Context, name, what string, broken func(contex
 	publishing, stop := context.WithCancel(ctx)
 	defer stop()
 	clients := l.publish(publishing)
-	err := sleep(ctx, time.Duration(2000+rng.IntN(2000))*time.Millisecond)
-	window := checker.Window{From: time.Now()}
+	err := sleep(ctx, time.Duration(2000+c.rng.IntN(2000))*time.Millisecond)
+	var windows []checker.Window
 	if err == nil {
-		err = broken(ctx, s, rng)
+		windows, err = broken(ctx, s)
 	}
-	window.To = time.Now()
 	if err == nil {
 		err = sleep(ctx, 6*time.Second)
 	}
@@ -172,16 +185,8 @@ func (s *stage) round(ctx context.Context, name, what string, broken func(contex
 	if err := ctx.Err(); err != nil {
 		return result{}, err // what is not there yet is not lost
 	}
-	r := result{Fault: what, Strange: l.strange, history: l.history([]checker.Window{window})}
+	r := result{Fault: what, Strange: l.strange, history: l.history(windows)}
 	r.Report = checker.Check(r.history)
-	for _, op := range l.ops {
-		switch op.Outcome {
-		case checker.Refused:
-			r.Refused++
-		case checker.Unknown:
-			r.Unknown++
-		}
-	}
 	return r, nil
 }
 
@@ -198,11 +203,11 @@ func finish(results []result, dir string, asJSON, keepLogs bool, out io.Writer) 
 		}
 	} else {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "fault\taccepted\trefused\tunanswered\tlost\treordered\tduplicates\twrong\taccept gap\tdelivery gap\tlive gap")
+		fmt.Fprintln(w, "fault\taccepted\trefused\tfailed\tunanswered\tslowest\tnot allowed\tlost\treordered\tduplicates\twrong\taccept gap\tdelivery gap\tlive gap")
 		for _, r := range results {
 			p := r.Report
-			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f s\t%.1f s\t%.1f s\n", r.Fault, p.Accepted, r.Refused, r.Unknown,
-				p.Lost, p.Reordered, p.Duplicates, p.Wrong, p.AcceptGap.Seconds(), p.DeliveryGap.Seconds(), p.LiveGap.Seconds())
+			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%.1f s\t%d\t%d\t%d\t%d\t%d\t%.1f s\t%.1f s\t%.1f s\n", r.Fault, p.Accepted, p.Refused, p.Failed, p.Unanswered,
+				p.Slowest.Seconds(), p.NotAllowed, p.Lost, p.Reordered, p.Duplicates, p.Wrong, p.AcceptGap.Seconds(), p.DeliveryGap.Seconds(), p.LiveGap.Seconds())
 		}
 		if err := w.Flush(); err != nil {
 			return err
@@ -221,7 +226,7 @@ func finish(results []result, dir string, asJSON, keepLogs bool, out io.Writer) 
 			err = errors.Join(err, keep(filepath.Join(dir, fmt.Sprintf("history-%d.json", i)), r.history))
 		}
 	}
-	return errors.Join(err, fmt.Errorf("something was lost, reordered or wrong; the nodes' logs, results and histories are in %s", dir))
+	return errors.Join(err, fmt.Errorf("something was lost, reordered, wrong or not allowed; the nodes' logs, results and histories are in %s", dir))
 }
 
 func keep(path string, what any) error {

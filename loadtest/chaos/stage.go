@@ -97,8 +97,10 @@ func (s *stage) close() {
 	s.net.remove()
 }
 
+func nodeName(i int) string { return fmt.Sprintf("n%d", i+1) }
+
 // data is a node's data folder.
-func (s *stage) data(i int) string { return filepath.Join(s.dir, fmt.Sprintf("n%d", i+1)) }
+func (s *stage) data(i int) string { return filepath.Join(s.dir, nodeName(i)) }
 
 // start starts a node on the data that it has.
 func (s *stage) start(i int) error {
@@ -106,7 +108,7 @@ func (s *stage) start(i int) error {
 	for k := range nodes {
 		seeds = append(seeds, s.net.addr(k)+":7946")
 	}
-	log, err := os.OpenFile(filepath.Join(s.dir, fmt.Sprintf("n%d.log", i+1)), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(s.dir, nodeName(i)+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -114,7 +116,7 @@ func (s *stage) start(i int) error {
 		Prefix: []string{"ip", "netns", "exec", s.net.namespace(i)}, Binary: s.runs[i],
 		Dir: s.data(i), Addr: s.net.addr(i) + ":8080", Stderr: log,
 		Flags: []string{
-			"--name", fmt.Sprintf("n%d", i+1), "--bind", seeds[i], "--join", strings.Join(seeds, ","), "--cluster-key", s.key,
+			"--name", nodeName(i), "--bind", seeds[i], "--join", strings.Join(seeds, ","), "--cluster-key", s.key,
 			"--allow-public", "--insecure", "--clickhouse", "off", "--log-format", "json",
 			"--set", fmt.Sprintf("delivery.allowPrivate=10.77.%d.0/24", s.net.subnet),
 		},
@@ -128,7 +130,7 @@ func (s *stage) ready(ctx context.Context, i int) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if err := s.nodes[i].Ready(ctx); err != nil {
-		return fmt.Errorf("node n%d: %w", i+1, err)
+		return fmt.Errorf("node %s: %w", nodeName(i), err)
 	}
 	c, err := s.nodes[i].Client()
 	if err != nil {

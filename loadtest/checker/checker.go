@@ -13,19 +13,25 @@ type Outcome int
 
 // The outcomes.
 const (
-	Accepted Outcome = iota // answered 2xx
-	Refused                 // answered otherwise: it must not have happened, or may have after a 5xx
-	Unknown                 // not answered: it may have happened
+	Accepted   Outcome = iota // answered 2xx
+	Refused                   // answered 4xx: it must not have happened
+	Unsent                    // no node gave a connection: it cannot have happened
+	Failed                    // answered 5xx: it may have happened
+	Unanswered                // the connection broke or time ran out: it may have happened
 )
 
 // Op is one publish.
 type Op struct {
 	Channel, ID string
-	Client      int // publishes one after the other
+	Client      int    // publishes one after the other
+	Node        string // that was asked
 	Outcome     Outcome
 	Seq         uint64 // of an accepted one
 	Start, End  time.Time
 }
+
+// mayHaveHappened reports whether the event may be seen.
+func (op *Op) mayHaveHappened() bool { return op.Outcome != Refused && op.Outcome != Unsent }
 
 // Receipt is one call that a vendor got.
 type Receipt struct {
@@ -57,7 +63,12 @@ type Row struct {
 }
 
 // Window is a time in which something was broken on purpose.
-type Window struct{ From, To time.Time }
+type Window struct {
+	Fault    string
+	From, To time.Time
+	// Nodes may fail publishes, leave them unanswered or let them wait for longer than Patience meanwhile.
+	Nodes []string
+}
 
 // History is all that was recorded of a run.
 type History struct {
@@ -71,11 +82,19 @@ type History struct {
 	Faults    []Window
 	// Grace is how long after a fault what was under way may still be repeated; default 1 min.
 	Grace time.Duration
+	// Patience is how long a publish may take; default 15 s, which is how long a node waits for its log.
+	Patience time.Duration
 }
 
 // Report is what is wrong with a history, and how long things stood still.
 type Report struct {
-	Accepted   int `json:"accepted"`
+	Accepted   int           `json:"accepted"`
+	Refused    int           `json:"refused"`
+	Failed     int           `json:"failed"`
+	Unanswered int           `json:"unanswered"` // unsent ones among them
+	Slowest    time.Duration `json:"slowest"`    // of the accepted ones
+	NotAllowed int           `json:"notAllowed"` // refused; or failed, unanswered or too slow where no fault allows it
+
 	Lost       int `json:"lost"`
 	Reordered  int `json:"reordered"`
 	Duplicates int `json:"duplicates"` // with the same delivery id, around a fault
@@ -88,8 +107,10 @@ type Report struct {
 	Findings []string `json:"findings,omitempty"`
 }
 
-// Clean reports that nothing was lost, reordered or otherwise wrong.
-func (r *Report) Clean() bool { return r.Lost == 0 && r.Reordered == 0 && r.Wrong == 0 }
+// Clean reports that nothing was lost, reordered or otherwise wrong, and every publish was answered as it must be.
+func (r *Report) Clean() bool {
+	return r.Lost == 0 && r.Reordered == 0 && r.Wrong == 0 && r.NotAllowed == 0
+}
 
 // maxFindings bounds what a report says in words.
 const maxFindings = 50
@@ -105,26 +126,34 @@ type place struct{ where, channel, id string }
 
 // checking is a check under way.
 type checking struct {
-	h     *History
-	r     *Report
-	ops   map[string]Op     // by channel and id
-	seqs  map[string]uint64 // likewise; from answers, or from what subscribers saw
-	after time.Duration
+	h    *History
+	r    *Report
+	ops  map[string]Op     // by channel and id
+	seqs map[string]uint64 // likewise; from answers, or from what subscribers saw
+}
+
+func (h *History) withDefaults() *History {
+	with := *h
+	if with.Grace == 0 {
+		with.Grace = time.Minute
+	}
+	if with.Patience == 0 {
+		with.Patience = 15 * time.Second
+	}
+	return &with
 }
 
 // Check compares the histories.
 func Check(h *History) *Report {
-	c := &checking{h: h, r: &Report{}, ops: map[string]Op{}, seqs: map[string]uint64{}, after: h.Grace}
-	if c.after == 0 {
-		c.after = time.Minute
-	}
+	h = h.withDefaults()
+	c := &checking{h: h, r: &Report{}, ops: map[string]Op{}, seqs: map[string]uint64{}}
 	for _, op := range h.Ops {
 		c.ops[op.Channel+"\x00"+op.ID] = op
 		if op.Outcome == Accepted {
-			c.r.Accepted++
 			c.seqs[op.Channel+"\x00"+op.ID] = op.Seq
 		}
 	}
+	c.answers()
 	for _, s := range h.Sightings {
 		key := s.Channel + "\x00" + s.EventID
 		if seq, ok := c.seqs[key]; ok && seq != s.Seq {
@@ -138,6 +167,16 @@ func Check(h *History) *Report {
 	c.rows()
 	c.gaps()
 	return c.r
+}
+
+// known finds it wrong that somebody got an event that nobody published, or that was refused.
+func (c *checking) known(who, channel, id string, seq uint64) {
+	switch op, ok := c.ops[channel+"\x00"+id]; {
+	case !ok:
+		c.r.find(&c.r.Wrong, "%s got event %s of %s, sequence %d, which nobody published", who, id, channel, seq)
+	case !op.mayHaveHappened():
+		c.r.find(&c.r.Wrong, "%s got event %s of %s, sequence %d, which was refused at %s", who, id, channel, seq, clock(op.End))
+	}
 }
 
 // receipts checks what vendors got.
@@ -160,11 +199,8 @@ func (c *checking) receipts() {
 			continue
 		}
 		first[at] = g
-		if _, ok := c.ops[g.Channel+"\x00"+g.EventID]; !ok {
-			c.r.find(&c.r.Wrong, "%s got event %s of %s, which nobody published", g.Integration, g.EventID, g.Channel)
-			continue
-		}
 		seq, known := c.seqs[g.Channel+"\x00"+g.EventID]
+		c.known(g.Integration, g.Channel, g.EventID, seq)
 		if !known {
 			continue
 		}
@@ -194,9 +230,7 @@ func (c *checking) sightings() {
 			continue
 		}
 		seen[at] = true
-		if _, ok := c.ops[s.Channel+"\x00"+s.EventID]; !ok {
-			c.r.find(&c.r.Wrong, "%s saw event %s of %s, sequence %d, which nobody published", s.Subscriber, s.EventID, s.Channel, s.Seq)
-		}
+		c.known(s.Subscriber, s.Channel, s.EventID, s.Seq)
 		lane := place{s.Subscriber, s.Channel, ""}
 		if s.Seq <= last[lane] {
 			c.r.find(&c.r.Reordered, "%s saw sequence %d of %s at %s, after %d", s.Subscriber, s.Seq, s.Channel, clock(s.At), last[lane])
@@ -213,7 +247,7 @@ func (c *checking) sightings() {
 }
 
 func (c *checking) nearFault(at time.Time) bool {
-	return slices.ContainsFunc(c.h.Faults, func(w Window) bool { return !at.Before(w.From) && at.Before(w.To.Add(c.after)) })
+	return slices.ContainsFunc(c.h.Faults, func(w Window) bool { return !at.Before(w.From) && at.Before(w.To.Add(c.h.Grace)) })
 }
 
 // rows checks that ClickHouse has each delivery that a vendor got, once.

@@ -16,18 +16,18 @@ var start = time.Date(2026, 6, 6, 15, 0, 0, 0, time.UTC)
 func at(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
 
 // sound is a history of four events, published one after the other, 100 ms apart, in which all is well: one
-// integration, one subscriber, one fault in the first half second.
+// integration, one subscriber, one fault of the node n1 in the first half second; they are published at n2.
 func sound() *checker.History {
 	h := &checker.History{
 		Routes:   map[string][]string{channel: {"crm"}},
 		Watchers: map[string][]string{channel: {"bride"}},
-		Faults:   []checker.Window{{From: at(0), To: at(500)}},
+		Faults:   []checker.Window{{Fault: "kill", From: at(0), To: at(500), Nodes: []string{"n1"}}},
 		Grace:    time.Second,
 		Reads:    []checker.Read{{Channel: channel, Client: 9, Seqs: []uint64{11, 12}, Start: at(250), End: at(260)}},
 	}
 	for i := range 4 {
 		id, seq, ms := fmt.Sprintf("e%d", i+1), uint64(11+i), 100*(i+1)
-		h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: id, Outcome: checker.Accepted, Seq: seq, Start: at(ms), End: at(ms + 10)})
+		h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: id, Node: "n2", Outcome: checker.Accepted, Seq: seq, Start: at(ms), End: at(ms + 10)})
 		h.Receipts = append(h.Receipts, checker.Receipt{Integration: "crm", Channel: channel, EventID: id, DeliveryID: "d-" + id, At: at(ms + 30)})
 		h.Sightings = append(h.Sightings, checker.Sighting{Subscriber: "bride", Channel: channel, EventID: id, Seq: seq, At: at(ms + 20)})
 		h.Rows = append(h.Rows, checker.Row{DeliveryID: "d-" + id, Deliveries: 1, Attempts: 1})
@@ -38,9 +38,9 @@ func sound() *checker.History {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change                             func(h *checker.History)
-		lost, reordered, duplicates, wrong int
-		says                               string // a finding
+		change                                         func(h *checker.History)
+		lost, reordered, duplicates, wrong, notAllowed int
+		says                                           string // a finding
 	}{
 		"all well": {change: func(*checker.History) {}},
 		"lost at an integration": {
@@ -55,24 +55,89 @@ func TestCheck(t *testing.T) {
 			change: func(h *checker.History) { h.Routes[channel] = append(h.Routes[channel], "venue") },
 			lost:   4, says: "venue never got event e1",
 		},
-		"no answer, and it happened": {
-			change: func(h *checker.History) { h.Ops[1].Outcome, h.Ops[1].Seq = checker.Unknown, 0 },
+		"no answer of a broken node, and it happened": {
+			change: func(h *checker.History) { unanswered(h, 1) },
 		},
-		"no answer, and it did not happen": {
-			change: func(h *checker.History) {
-				h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: "e5", Outcome: checker.Unknown, Start: at(500), End: at(510)})
-			},
+		"no answer of a broken node, and it did not happen": {
+			change: func(h *checker.History) { publish(h, checker.Unanswered, "n1", at(400), at(510)) },
 		},
-		"no answer, and only a vendor got it": {
+		"no answer of a broken node, and only a vendor got it": {
 			change: func(h *checker.History) {
-				h.Ops[3].Outcome, h.Ops[3].Seq = checker.Unknown, 0
+				unanswered(h, 3)
 				h.Sightings = h.Sightings[:3]
 			},
 		},
-		"refused, and it did not happen": {
+		"no answer of a sound node": {
+			change:     func(h *checker.History) { publish(h, checker.Unanswered, "n2", at(400), at(510)) },
+			notAllowed: 1, says: "event e5 of supplier:dashboard:42, published by n2 at 15:00:00.400, was not answered after 110ms, which no fault excuses",
+		},
+		"no answer of a node that was broken before": {
+			change:     func(h *checker.History) { publish(h, checker.Unanswered, "n1", at(500), at(510)) },
+			notAllowed: 1, says: "which no fault excuses",
+		},
+		"no answer of a node that broke later": {
 			change: func(h *checker.History) {
-				h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: "e5", Outcome: checker.Refused, Start: at(500), End: at(510)})
+				h.Faults[0].From = at(300)
+				publish(h, checker.Unanswered, "n1", at(280), at(300))
 			},
+			notAllowed: 1, says: "which no fault excuses",
+		},
+		"failed at a broken node": {
+			change: func(h *checker.History) { publish(h, checker.Failed, "n1", at(400), at(510)) },
+		},
+		"failed at a broken node, and it happened": {
+			change: func(h *checker.History) {
+				unanswered(h, 1)
+				h.Ops[1].Outcome = checker.Failed
+			},
+		},
+		"failed at a sound node": {
+			change:     func(h *checker.History) { publish(h, checker.Failed, "n2", at(400), at(510)) },
+			notAllowed: 1, says: "was failed after 110ms",
+		},
+		"no connection to broken nodes": {
+			change: func(h *checker.History) { publish(h, checker.Unsent, "n1", at(400), at(510)) },
+		},
+		"no connection to a sound node": {
+			change:     func(h *checker.History) { publish(h, checker.Unsent, "n2", at(400), at(510)) },
+			notAllowed: 1, says: "was not answered after 110ms",
+		},
+		"no connection, and it happened": {
+			change: func(h *checker.History) {
+				unanswered(h, 1)
+				h.Ops[1].Outcome = checker.Unsent
+			},
+			wrong: 2, says: "crm got event e2 of supplier:dashboard:42, sequence 12, which was refused at 15:00:00.210",
+		},
+		"refused, and it did not happen": {
+			change:     func(h *checker.History) { publish(h, checker.Refused, "n1", at(400), at(510)) },
+			notAllowed: 1, says: "was refused after 110ms",
+		},
+		"refused, and a vendor got it": {
+			change: func(h *checker.History) {
+				unanswered(h, 3)
+				h.Ops[3].Outcome = checker.Refused
+				h.Sightings = h.Sightings[:3]
+			},
+			notAllowed: 1, wrong: 1, says: "crm got event e4 of supplier:dashboard:42, sequence 0, which was refused at 15:00:00.410",
+		},
+		"refused, and a subscriber saw it": {
+			change: func(h *checker.History) {
+				unanswered(h, 3)
+				h.Ops[3].Outcome = checker.Refused
+				h.Receipts, h.Rows = h.Receipts[:3], h.Rows[:3]
+			},
+			notAllowed: 1, wrong: 1, says: "bride got event e4 of supplier:dashboard:42, sequence 14, which was refused at 15:00:00.410",
+		},
+		"a node is patient": {
+			change: func(h *checker.History) { h.Ops[3].Start = at(410 - 15_000) },
+		},
+		"a sound node waits for too long": {
+			change:     func(h *checker.History) { h.Ops[3].Start = at(410 - 15_001) },
+			notAllowed: 1, says: "event e4 of supplier:dashboard:42, published by n2 at 14:59:45.409, was answered after 15.001s, which no fault excuses",
+		},
+		"a broken node waits for long": {
+			change: func(h *checker.History) { h.Ops[3].Start, h.Ops[3].Node = at(410-15_001), "n1" },
 		},
 		"reordered at an integration": {
 			change:    func(h *checker.History) { h.Receipts[1].At = at(335) },
@@ -109,13 +174,13 @@ func TestCheck(t *testing.T) {
 			change: func(h *checker.History) {
 				h.Receipts[0].EventID = "ghost"
 			},
-			wrong: 1, lost: 1, says: "crm got event ghost of supplier:dashboard:42, which nobody published",
+			wrong: 1, lost: 1, says: "crm got event ghost of supplier:dashboard:42, sequence 0, which nobody published",
 		},
 		"a subscriber saw what nobody published": {
 			change: func(h *checker.History) {
 				h.Sightings = append(h.Sightings, checker.Sighting{Subscriber: "bride", Channel: channel, EventID: "ghost", Seq: 15, At: at(600)})
 			},
-			wrong: 1, says: "bride saw event ghost of supplier:dashboard:42, sequence 15, which nobody published",
+			wrong: 1, says: "bride got event ghost of supplier:dashboard:42, sequence 15, which nobody published",
 		},
 		"one event with two sequences": {
 			change: func(h *checker.History) { h.Sightings[3].Seq = 15 },
@@ -183,14 +248,14 @@ func TestCheck(t *testing.T) {
 			h := sound()
 			c.change(h)
 			r := checker.Check(h)
-			if r.Lost != c.lost || r.Reordered != c.reordered || r.Duplicates != c.duplicates || r.Wrong != c.wrong {
-				t.Errorf("lost %d, reordered %d, duplicates %d, wrong %d; want %d, %d, %d, %d",
-					r.Lost, r.Reordered, r.Duplicates, r.Wrong, c.lost, c.reordered, c.duplicates, c.wrong)
+			if r.Lost != c.lost || r.Reordered != c.reordered || r.Duplicates != c.duplicates || r.Wrong != c.wrong || r.NotAllowed != c.notAllowed {
+				t.Errorf("lost %d, reordered %d, duplicates %d, wrong %d, not allowed %d; want %d, %d, %d, %d, %d",
+					r.Lost, r.Reordered, r.Duplicates, r.Wrong, r.NotAllowed, c.lost, c.reordered, c.duplicates, c.wrong, c.notAllowed)
 			}
 			if found := strings.Join(r.Findings, "\n"); !strings.Contains(found, c.says) || (c.says == "" && found != "") {
 				t.Errorf("the findings are\n%s\nand should say %q", found, c.says)
 			}
-			if clean := c.lost+c.reordered+c.wrong == 0; r.Clean() != clean {
+			if clean := c.lost+c.reordered+c.wrong+c.notAllowed == 0; r.Clean() != clean {
 				t.Errorf("clean is %v", r.Clean())
 			}
 		})
@@ -204,10 +269,34 @@ func again(h *checker.History, i int, when time.Time, delivery string) {
 	h.Receipts = append(h.Receipts, g)
 }
 
+// publish adds another event that was not accepted.
+func publish(h *checker.History, outcome checker.Outcome, node string, start, end time.Time) {
+	h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: "e5", Node: node, Outcome: outcome, Start: start, End: end})
+}
+
+// unanswered has the broken node not answer for an event.
+func unanswered(h *checker.History, i int) {
+	h.Ops[i].Node, h.Ops[i].Outcome, h.Ops[i].Seq = "n1", checker.Unanswered, 0
+}
+
+func TestCounts(t *testing.T) {
+	t.Parallel()
+	h := sound()
+	h.Ops[2].End = at(900)
+	for i, outcome := range []checker.Outcome{checker.Refused, checker.Unsent, checker.Unanswered, checker.Failed} {
+		h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: fmt.Sprintf("e%d", 5+i), Node: "n1", Outcome: outcome, Start: at(450), End: at(460)})
+	}
+	r := checker.Check(h)
+	if r.Accepted != 4 || r.Refused != 1 || r.Unanswered != 2 || r.Failed != 1 || r.Slowest != 600*time.Millisecond {
+		t.Errorf("accepted %d, refused %d, unanswered %d, failed %d, the slowest %v; want 4, 1, 2, 1, 600ms",
+			r.Accepted, r.Refused, r.Unanswered, r.Failed, r.Slowest)
+	}
+}
+
 func TestGaps(t *testing.T) {
 	t.Parallel()
 	h := sound()
-	h.Ops[2].Outcome, h.Ops[2].Seq = checker.Unknown, 0
+	h.Ops[2].Outcome, h.Ops[2].Seq = checker.Unanswered, 0
 	h.Routes[channel] = []string{"crm", "venue"}
 	for i, ms := range []int{130, 230, 330, 930} { // while crm gets its own
 		h.Receipts = append(h.Receipts, checker.Receipt{Integration: "venue", Channel: channel, EventID: h.Ops[i].ID, DeliveryID: "d-" + h.Ops[i].ID, At: at(ms)})
