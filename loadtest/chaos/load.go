@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -21,8 +21,10 @@ const (
 	channels    = 12
 	subscribers = 2 // on each node
 	pace        = 150 * time.Millisecond
-	maxRead     = 1000             // a channel with more events is not read any more
+	page        = 1000             // events of a history are read at once
+	fewEnough   = 500              // events are read again and again; what lies before more of them is left out
 	settleFor   = 90 * time.Second // the longest time that what was accepted may take to arrive
+	quiet       = 3 * time.Second  // without any arrival: nothing more comes
 )
 
 // load is what clients do and see in one round.
@@ -34,6 +36,7 @@ type load struct {
 	ops       []checker.Op
 	sightings []checker.Sighting
 	reads     []checker.Read
+	logs      map[string][]checker.Entry
 	strange   []string
 	clients   []*wsclient.Client
 }
@@ -88,6 +91,7 @@ func (l *load) saw(who string, p wsclient.Publication) {
 		l.note("%s: %v", who, err)
 		return
 	}
+	l.s.arrival()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sightings = append(l.sightings, checker.Sighting{Subscriber: who, Channel: p.Channel, EventID: e.ID, Seq: p.Offset, At: time.Now()})
@@ -180,6 +184,7 @@ func (l *load) client(node int) *nodeproc.Client {
 // read has one client read the channels' histories, one after the other, until ctx ends. What is not answered
 // says nothing.
 func (l *load) read(ctx context.Context) {
+	var after [channels]uint64
 	tick := time.NewTicker(2 * pace)
 	defer tick.Stop()
 	for n := 0; ; n++ {
@@ -188,17 +193,23 @@ func (l *load) read(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		r := checker.Read{Channel: l.channel(n % channels), Client: channels, Start: time.Now()}
-		var page struct{ Events []struct{ Seq uint64 } }
+		ch := n % channels
+		r := checker.Read{Channel: l.channel(ch), Client: channels, After: after[ch], Start: time.Now()}
 		asked, cancel := context.WithTimeout(ctx, time.Second)
-		err := l.client(n/channels%nodes).Call(asked, http.MethodGet, "/api/channels/"+r.Channel+"/history?limit="+strconv.Itoa(maxRead), nil, &page)
+		entries, more, err := l.behind(asked, n/channels%nodes, r.Channel, r.After)
 		cancel()
-		if err != nil || len(page.Events) == maxRead {
+		if err != nil {
 			continue
 		}
 		r.End = time.Now()
-		for _, e := range page.Events {
+		for _, e := range entries {
 			r.Seqs = append(r.Seqs, e.Seq)
+		}
+		if len(entries) > fewEnough {
+			after[ch] = entries[len(entries)-1].Seq
+		}
+		if more {
+			continue // it does not show where the log ends
 		}
 		l.mu.Lock()
 		l.reads = append(l.reads, r)
@@ -206,21 +217,71 @@ func (l *load) read(ctx context.Context) {
 	}
 }
 
-// settle waits until all that was accepted has arrived everywhere, or nothing more may be waited for.
-func (l *load) settle(ctx context.Context) {
+// behind asks a node for a channel's events behind a sequence; more tells that others may follow.
+func (l *load) behind(ctx context.Context, node int, channel string, after uint64) (entries []checker.Entry, more bool, err error) {
+	var answer struct {
+		Events []struct {
+			Seq   uint64
+			Event struct{ ID string }
+		}
+		Next uint64
+	}
+	// No event of a round is the log's first one, and 0 would ask for the newest.
+	path := fmt.Sprintf("/api/channels/%s/history?limit=%d&after=%d", channel, page, max(after, 1))
+	if err := l.client(node).Call(ctx, http.MethodGet, path, nil, &answer); err != nil {
+		return nil, false, err
+	}
+	for _, e := range answer.Events {
+		entries = append(entries, checker.Entry{EventID: e.Event.ID, Seq: e.Seq})
+	}
+	return entries, answer.Next != 0, nil
+}
+
+// readLogs reads all that the log has of each channel.
+func (l *load) readLogs(ctx context.Context) error {
+	logs := map[string][]checker.Entry{}
+	for ch := range channels {
+		channel, after := l.channel(ch), uint64(0)
+		for more := true; more; {
+			var entries []checker.Entry
+			var err error
+			if entries, more, err = l.behind(ctx, ch%nodes, channel, after); err != nil {
+				return fmt.Errorf("reading the log in the end: %w", err)
+			}
+			logs[channel] = append(logs[channel], entries...)
+			if more {
+				after = entries[len(entries)-1].Seq
+			}
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.logs = logs
+	return nil
+}
+
+// settle waits until all that was accepted, or is in the log, has arrived everywhere and nothing has come for a while,
+// or nothing more may be waited for.
+func (l *load) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settleFor)
 	defer cancel()
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
+	timer := time.NewTimer(quiet)
+	defer timer.Stop()
+	var err error
 	for {
-		if checker.Check(l.history(nil)).Lost == 0 {
-			return
-		}
 		select {
-		case <-tick.C:
+		case <-l.s.arrived:
+		case <-timer.C:
+			if err = l.readLogs(ctx); err == nil && checker.Missing(l.history(nil)) == 0 {
+				return nil
+			}
 		case <-ctx.Done():
-			return
+			if l.logs != nil {
+				return nil // the checker says what is missing
+			}
+			return cmp.Or(err, ctx.Err())
 		}
+		timer.Reset(quiet)
 	}
 }
 
@@ -229,7 +290,7 @@ func (l *load) history(faults []checker.Window) *checker.History {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := &checker.History{
-		Ops: slices.Clone(l.ops), Sightings: slices.Clone(l.sightings), Receipts: l.s.received(l.round), Reads: slices.Clone(l.reads), Faults: faults,
+		Ops: slices.Clone(l.ops), Sightings: slices.Clone(l.sightings), Receipts: l.s.received(l.round), Reads: slices.Clone(l.reads), Logs: l.logs, Faults: faults,
 		Routes: map[string][]string{}, Watchers: map[string][]string{},
 	}
 	for ch := range channels {

@@ -32,6 +32,8 @@ type stage struct {
 	key    string // of the cluster
 	sink   *http.Server
 	url    string // of the vendors
+	// arrived gets something when a vendor or a subscriber did.
+	arrived chan struct{}
 
 	mu       sync.Mutex
 	disks    [nodes]*disk
@@ -41,7 +43,7 @@ type stage struct {
 }
 
 func newStage(ctx context.Context, before, binary, dir string, rng *rand.Rand) (_ *stage, err error) {
-	s := &stage{binary: binary, dir: dir}
+	s := &stage{binary: binary, dir: dir, arrived: make(chan struct{}, 1)}
 	for i := range s.runs {
 		s.runs[i] = before
 	}
@@ -158,7 +160,10 @@ func (s *stage) connect(ctx context.Context) error {
 		}
 		targets = append(targets, event.Target{Integration: id})
 	}
-	return s.clients[0].Map(ctx, event.Mapping{ID: "all", Pattern: "supplier:dashboard:{supplierId}", Targets: targets})
+	if err := s.clients[0].Map(ctx, event.Mapping{ID: "all", Pattern: "supplier:dashboard:{supplierId}", Targets: targets}); err != nil {
+		return err
+	}
+	return s.clients[0].Publish(ctx, "chaos:begins", []byte(`{"type":"chaos.begins","payload":{}}`)) // see load.behind
 }
 
 // openSink is where the vendors are. It takes whatever is sent.
@@ -175,6 +180,7 @@ func (s *stage) openSink(ctx context.Context) error {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
+		s.arrival()
 		s.mu.Lock()
 		s.receipts = append(s.receipts, checker.Receipt{
 			Integration: strings.Trim(r.URL.Path, "/"), Channel: sent.Channel, EventID: sent.ID, DeliveryID: r.Header.Get("webhook-id"), At: time.Now(),
@@ -183,6 +189,13 @@ func (s *stage) openSink(ctx context.Context) error {
 	})}
 	go func() { _ = s.sink.Serve(l) }() // until close
 	return nil
+}
+
+func (s *stage) arrival() {
+	select {
+	case s.arrived <- struct{}{}:
+	default:
+	}
 }
 
 // received returns what vendors got on channels of a round.

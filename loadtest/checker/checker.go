@@ -46,12 +46,19 @@ type Sighting struct {
 	At                           time.Time
 }
 
-// Read is one answer of a channel's whole history.
+// Read is one answer of a channel's history, all of it behind a sequence.
 type Read struct {
 	Channel    string
-	Client     int // reads one after the other, and is no client of an Op
+	Client     int    // reads one after the other, and is no client of an Op
+	After      uint64 // 0: from the beginning
 	Seqs       []uint64
 	Start, End time.Time
+}
+
+// Entry is one event in the log.
+type Entry struct {
+	EventID string
+	Seq     uint64
 }
 
 // Row is what ClickHouse has of one delivery.
@@ -76,12 +83,14 @@ type History struct {
 	Receipts  []Receipt
 	Sightings []Sighting
 	Reads     []Read
+	Logs      map[string][]Entry  // all that the log has in the end, by channel; nil: it was not asked
 	Rows      []Row               // nil: ClickHouse was not asked
 	Routes    map[string][]string // integrations by channel
 	Watchers  map[string][]string // subscribers by channel
 	Faults    []Window
-	// Grace is how long after a fault what was under way may still be repeated; default 1 min.
-	Grace time.Duration
+	// Grace is how long after a fault what was under way may still be repeated; default 15 s. Under is how long
+	// before a fault it may have arrived at first; default 5 s.
+	Grace, Under time.Duration
 	// Patience is how long a publish may take; default 15 s, which is how long a node waits for its log.
 	Patience time.Duration
 }
@@ -124,149 +133,81 @@ func (r *Report) find(count *int, format string, args ...any) {
 
 type place struct{ where, channel, id string }
 
+// at is an event's place in the log.
+func at(channel, id string) place { return place{"", channel, id} }
+
 // checking is a check under way.
 type checking struct {
 	h    *History
 	r    *Report
-	ops  map[string]Op     // by channel and id
-	seqs map[string]uint64 // likewise; from answers, or from what subscribers saw
+	ops  map[place]Op
+	seqs map[place]uint64 // from answers, from the log, or from what subscribers saw
+	due  map[place]bool   // what happened: it was accepted, or the log has it
 }
 
 func (h *History) withDefaults() *History {
 	with := *h
-	if with.Grace == 0 {
-		with.Grace = time.Minute
-	}
-	if with.Patience == 0 {
-		with.Patience = 15 * time.Second
+	for d, value := range map[*time.Duration]time.Duration{
+		&with.Grace: 15 * time.Second, &with.Under: 5 * time.Second, &with.Patience: 15 * time.Second,
+	} {
+		if *d == 0 {
+			*d = value
+		}
 	}
 	return &with
 }
 
 // Check compares the histories.
 func Check(h *History) *Report {
-	h = h.withDefaults()
-	c := &checking{h: h, r: &Report{}, ops: map[string]Op{}, seqs: map[string]uint64{}}
-	for _, op := range h.Ops {
-		c.ops[op.Channel+"\x00"+op.ID] = op
-		if op.Outcome == Accepted {
-			c.seqs[op.Channel+"\x00"+op.ID] = op.Seq
-		}
-	}
+	c := begin(h)
 	c.answers()
-	for _, s := range h.Sightings {
-		key := s.Channel + "\x00" + s.EventID
-		if seq, ok := c.seqs[key]; ok && seq != s.Seq {
-			c.r.find(&c.r.Wrong, "event %s on %s has the sequence %d at %s, and %d elsewhere", s.EventID, s.Channel, s.Seq, s.Subscriber, seq)
-		}
-		c.seqs[key] = s.Seq
-	}
+	c.logs()
 	c.receipts()
 	c.sightings()
+	c.missing()
 	c.linear()
 	c.rows()
 	c.gaps()
 	return c.r
 }
 
-// known finds it wrong that somebody got an event that nobody published, or that was refused.
-func (c *checking) known(who, channel, id string, seq uint64) {
-	switch op, ok := c.ops[channel+"\x00"+id]; {
+// Missing counts what has yet to arrive at integrations and subscribers.
+func Missing(h *History) int {
+	c := begin(h)
+	c.missing()
+	return c.r.Lost
+}
+
+func begin(h *History) *checking {
+	c := &checking{h: h.withDefaults(), r: &Report{}, ops: map[place]Op{}, seqs: map[place]uint64{}, due: map[place]bool{}}
+	for _, op := range h.Ops {
+		c.ops[at(op.Channel, op.ID)] = op
+		if op.Outcome == Accepted {
+			c.due[at(op.Channel, op.ID)] = true
+			c.number("the answer", op.Channel, op.ID, op.Seq)
+		}
+	}
+	for channel, entries := range h.Logs {
+		for _, e := range entries {
+			c.due[at(channel, e.EventID)] = true
+			c.number("the log", channel, e.EventID, e.Seq)
+		}
+	}
+	for _, s := range h.Sightings {
+		c.number(s.Subscriber, s.Channel, s.EventID, s.Seq)
+	}
+	return c
+}
+
+// number notes an event's sequence, as somebody has it; 0: that says nothing.
+func (c *checking) number(who, channel, id string, seq uint64) {
+	before, ok := c.seqs[at(channel, id)]
+	switch {
+	case seq == 0:
 	case !ok:
-		c.r.find(&c.r.Wrong, "%s got event %s of %s, sequence %d, which nobody published", who, id, channel, seq)
-	case !op.mayHaveHappened():
-		c.r.find(&c.r.Wrong, "%s got event %s of %s, sequence %d, which was refused at %s", who, id, channel, seq, clock(op.End))
-	}
-}
-
-// receipts checks what vendors got.
-func (c *checking) receipts() {
-	got := slices.Clone(c.h.Receipts)
-	slices.SortStableFunc(got, func(a, b Receipt) int { return a.At.Compare(b.At) })
-	first := map[place]Receipt{}
-	last := map[place]uint64{}
-	for _, g := range got {
-		at := place{g.Integration, g.Channel, g.EventID}
-		if before, ok := first[at]; ok {
-			switch {
-			case before.DeliveryID != g.DeliveryID:
-				c.r.find(&c.r.Wrong, "%s got event %s of %s as delivery %s and as %s", g.Integration, g.EventID, g.Channel, before.DeliveryID, g.DeliveryID)
-			case !c.nearFault(g.At):
-				c.r.find(&c.r.Wrong, "%s got event %s of %s again at %s, %v after the first time and far from any fault", g.Integration, g.EventID, g.Channel, clock(g.At), g.At.Sub(before.At))
-			default:
-				c.r.Duplicates++
-			}
-			continue
-		}
-		first[at] = g
-		seq, known := c.seqs[g.Channel+"\x00"+g.EventID]
-		c.known(g.Integration, g.Channel, g.EventID, seq)
-		if !known {
-			continue
-		}
-		lane := place{g.Integration, g.Channel, ""}
-		if seq < last[lane] {
-			c.r.find(&c.r.Reordered, "%s got event %s of %s, sequence %d, at %s, after %d", g.Integration, g.EventID, g.Channel, seq, clock(g.At), last[lane])
-		}
-		last[lane] = max(last[lane], seq)
-	}
-	for _, op := range c.h.Ops {
-		for _, integration := range c.h.Routes[op.Channel] {
-			if _, ok := first[place{integration, op.Channel, op.ID}]; !ok && op.Outcome == Accepted {
-				c.r.find(&c.r.Lost, "%s never got event %s of %s, sequence %d, accepted at %s", integration, op.ID, op.Channel, op.Seq, clock(op.End))
-			}
-		}
-	}
-}
-
-// sightings checks what subscribers saw.
-func (c *checking) sightings() {
-	seen := map[place]bool{}
-	last := map[place]uint64{}
-	for _, s := range c.h.Sightings { // in the order of each subscriber
-		at := place{s.Subscriber, s.Channel, s.EventID}
-		if seen[at] {
-			c.r.find(&c.r.Wrong, "%s saw event %s of %s, sequence %d, twice", s.Subscriber, s.EventID, s.Channel, s.Seq)
-			continue
-		}
-		seen[at] = true
-		c.known(s.Subscriber, s.Channel, s.EventID, s.Seq)
-		lane := place{s.Subscriber, s.Channel, ""}
-		if s.Seq <= last[lane] {
-			c.r.find(&c.r.Reordered, "%s saw sequence %d of %s at %s, after %d", s.Subscriber, s.Seq, s.Channel, clock(s.At), last[lane])
-		}
-		last[lane] = max(last[lane], s.Seq)
-	}
-	for _, op := range c.h.Ops {
-		for _, who := range c.h.Watchers[op.Channel] {
-			if op.Outcome == Accepted && !seen[place{who, op.Channel, op.ID}] {
-				c.r.find(&c.r.Lost, "%s never saw event %s of %s, sequence %d, accepted at %s", who, op.ID, op.Channel, op.Seq, clock(op.End))
-			}
-		}
-	}
-}
-
-func (c *checking) nearFault(at time.Time) bool {
-	return slices.ContainsFunc(c.h.Faults, func(w Window) bool { return !at.Before(w.From) && at.Before(w.To.Add(c.h.Grace)) })
-}
-
-// rows checks that ClickHouse has each delivery that a vendor got, once.
-func (c *checking) rows() {
-	if c.h.Rows == nil {
-		return
-	}
-	had := map[string]bool{}
-	for _, row := range c.h.Rows {
-		had[row.DeliveryID] = true
-		if row.Deliveries != 1 || row.Doubled > 0 || row.Attempts == 0 {
-			c.r.find(&c.r.Wrong, "ClickHouse has delivery %s %d times, with %d attempts and %d rows of attempts too many", row.DeliveryID, row.Deliveries, row.Attempts, row.Doubled)
-		}
-	}
-	for _, g := range c.h.Receipts {
-		if !had[g.DeliveryID] {
-			had[g.DeliveryID] = true
-			c.r.find(&c.r.Lost, "ClickHouse has no delivery %s: event %s of %s, which %s got at %s", g.DeliveryID, g.EventID, g.Channel, g.Integration, clock(g.At))
-		}
+		c.seqs[at(channel, id)] = seq
+	case seq != before:
+		c.r.find(&c.r.Wrong, "event %s on %s has the sequence %d by %s, and %d elsewhere", id, channel, seq, who, before)
 	}
 }
 

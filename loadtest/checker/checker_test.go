@@ -23,6 +23,7 @@ func sound() *checker.History {
 		Watchers: map[string][]string{channel: {"bride"}},
 		Faults:   []checker.Window{{Fault: "kill", From: at(0), To: at(500), Nodes: []string{"n1"}}},
 		Grace:    time.Second,
+		Logs:     map[string][]checker.Entry{},
 		Reads:    []checker.Read{{Channel: channel, Client: 9, Seqs: []uint64{11, 12}, Start: at(250), End: at(260)}},
 	}
 	for i := range 4 {
@@ -30,6 +31,7 @@ func sound() *checker.History {
 		h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: id, Node: "n2", Outcome: checker.Accepted, Seq: seq, Start: at(ms), End: at(ms + 10)})
 		h.Receipts = append(h.Receipts, checker.Receipt{Integration: "crm", Channel: channel, EventID: id, DeliveryID: "d-" + id, At: at(ms + 30)})
 		h.Sightings = append(h.Sightings, checker.Sighting{Subscriber: "bride", Channel: channel, EventID: id, Seq: seq, At: at(ms + 20)})
+		h.Logs[channel] = append(h.Logs[channel], checker.Entry{EventID: id, Seq: seq})
 		h.Rows = append(h.Rows, checker.Row{DeliveryID: "d-" + id, Deliveries: 1, Attempts: 1})
 	}
 	return h
@@ -45,11 +47,11 @@ func TestCheck(t *testing.T) {
 		"all well": {change: func(*checker.History) {}},
 		"lost at an integration": {
 			change: func(h *checker.History) { h.Receipts = append(h.Receipts[:1], h.Receipts[2:]...) },
-			lost:   1, says: "crm never got event e2 of supplier:dashboard:42, sequence 12, accepted at 15:00:00.210",
+			lost:   1, says: "crm never got event e2 of supplier:dashboard:42, sequence 12, published at 15:00:00.210",
 		},
 		"lost at a subscriber": {
 			change: func(h *checker.History) { h.Sightings = h.Sightings[:3] },
-			lost:   1, says: "bride never saw event e4 of supplier:dashboard:42, sequence 14, accepted at 15:00:00.410",
+			lost:   1, says: "bride never saw event e4 of supplier:dashboard:42, sequence 14, published at 15:00:00.410",
 		},
 		"an integration that got nothing": {
 			change: func(h *checker.History) { h.Routes[channel] = append(h.Routes[channel], "venue") },
@@ -157,14 +159,35 @@ func TestCheck(t *testing.T) {
 		},
 		"a duplicate far from any fault": {
 			change: func(h *checker.History) { again(h, 0, at(1500), "d-e1") },
-			wrong:  1, says: "again at 15:00:01.500, 1.37s after the first time and far from any fault",
+			wrong:  1, says: "again at 15:00:01.500, 1.37s after the first time, which no fault explains",
 		},
 		"a duplicate before the fault": {
 			change: func(h *checker.History) {
 				h.Faults[0].From = at(300)
 				again(h, 0, at(299), "d-e1")
 			},
-			wrong: 1, says: "far from any fault",
+			wrong: 1, says: "which no fault explains",
+		},
+		"a duplicate of what was under way at the fault": {
+			change: func(h *checker.History) {
+				h.Under, h.Faults[0].From = 100*time.Millisecond, at(229)
+				again(h, 0, at(700), "d-e1")
+			},
+			duplicates: 1,
+		},
+		"a duplicate of what was done long before the fault": {
+			change: func(h *checker.History) {
+				h.Under, h.Faults[0].From = 100*time.Millisecond, at(231)
+				again(h, 0, at(700), "d-e1")
+			},
+			wrong: 1, says: "which no fault explains",
+		},
+		"a duplicate between two faults that explain it no more and not yet": {
+			change: func(h *checker.History) {
+				h.Faults = append(h.Faults, checker.Window{Fault: "drain", From: at(1700), To: at(1800)})
+				again(h, 0, at(1600), "d-e1")
+			},
+			wrong: 1, says: "which no fault explains",
 		},
 		"a duplicate at a subscriber": {
 			change: func(h *checker.History) { h.Sightings = append(h.Sightings, h.Sightings[3]) },
@@ -184,16 +207,17 @@ func TestCheck(t *testing.T) {
 		},
 		"one event with two sequences": {
 			change: func(h *checker.History) { h.Sightings[3].Seq = 15 },
-			wrong:  1, says: "event e4 on supplier:dashboard:42 has the sequence 15 at bride, and 14 elsewhere",
+			wrong:  1, says: "event e4 on supplier:dashboard:42 has the sequence 15 by bride, and 14 elsewhere",
 		},
 		"two events with one sequence": {
-			change: func(h *checker.History) { h.Ops[3].Seq, h.Sightings[3].Seq = 13, 13 },
+			change: func(h *checker.History) { h.Ops[3].Seq, h.Sightings[3].Seq, h.Logs[channel][3].Seq = 13, 13, 13 },
 			wrong:  1, reordered: 1, says: "cannot have happened one after the other",
 		},
 		"a later append with an earlier sequence": {
 			change: func(h *checker.History) {
 				h.Ops[2].Seq, h.Ops[3].Seq = h.Ops[3].Seq, h.Ops[2].Seq
 				h.Sightings[2].Seq, h.Sightings[3].Seq = h.Sightings[3].Seq, h.Sightings[2].Seq
+				h.Logs[channel][2].Seq, h.Logs[channel][3].Seq = 14, 13
 				h.Sightings[2], h.Sightings[3] = h.Sightings[3], h.Sightings[2]
 				h.Receipts[3].At = at(325)
 			},
@@ -204,6 +228,7 @@ func TestCheck(t *testing.T) {
 				h.Ops[2].End = at(450)
 				h.Ops[2].Seq, h.Ops[3].Seq = h.Ops[3].Seq, h.Ops[2].Seq
 				h.Sightings[2].Seq, h.Sightings[3].Seq = h.Sightings[3].Seq, h.Sightings[2].Seq
+				h.Logs[channel][2].Seq, h.Logs[channel][3].Seq = 14, 13
 				h.Sightings[2], h.Sightings[3] = h.Sightings[3], h.Sightings[2]
 				h.Receipts[3].At = at(325)
 			},
@@ -218,7 +243,23 @@ func TestCheck(t *testing.T) {
 		},
 		"a read with a hole": {
 			change: func(h *checker.History) { h.Reads[0].Seqs = []uint64{12} },
-			wrong:  1, says: "read at 15:00:00.260, has 1 events up to sequence 12, where there are 2",
+			wrong:  1, says: "behind 0, read at 15:00:00.260, has 1 events up to sequence 12, where there are 2",
+		},
+		"a read behind a sequence": {
+			change: func(h *checker.History) { h.Reads[0].After, h.Reads[0].Seqs = 11, []uint64{12} },
+		},
+		"a read of nothing behind a sequence": {
+			change: func(h *checker.History) { h.Reads[0].After, h.Reads[0].Seqs = 12, nil },
+		},
+		"a read behind a sequence with a hole": {
+			change: func(h *checker.History) {
+				h.Reads[0] = checker.Read{Channel: channel, Client: 9, After: 11, Seqs: []uint64{13}, Start: at(350), End: at(360)}
+			},
+			wrong: 1, says: "behind 11, read at 15:00:00.360, has 1 events up to sequence 13, where there are 2",
+		},
+		"a read behind a sequence that misses what was appended before": {
+			change: func(h *checker.History) { h.Reads[0].After, h.Reads[0].Seqs = 11, nil },
+			wrong:  1, says: "cannot have happened one after the other",
 		},
 		"an empty read before anything": {
 			change: func(h *checker.History) {
@@ -240,6 +281,51 @@ func TestCheck(t *testing.T) {
 		"a delivery without attempts": {
 			change: func(h *checker.History) { h.Rows[2].Attempts = 0 },
 			wrong:  1, says: "with 0 attempts",
+		},
+		"an event that the log does not have": {
+			change: func(h *checker.History) { h.Logs[channel] = h.Logs[channel][:3] },
+			lost:   1, says: "the log does not have event e4 of supplier:dashboard:42, sequence 14, accepted at 15:00:00.410",
+		},
+		"an event that the log has twice": {
+			change: func(h *checker.History) {
+				h.Logs[channel] = append(h.Logs[channel], checker.Entry{EventID: "e1", Seq: 15})
+			},
+			wrong: 2, says: "the log has event e1 of supplier:dashboard:42 twice, the second time with the sequence 15",
+		},
+		"the log has another sequence": {
+			change: func(h *checker.History) { h.Logs[channel][0].Seq = 10 },
+			wrong:  1, says: "event e1 on supplier:dashboard:42 has the sequence 10 by the log, and 11 elsewhere",
+		},
+		"the log has what nobody published": {
+			change: func(h *checker.History) {
+				h.Logs[channel] = append(h.Logs[channel], checker.Entry{EventID: "ghost", Seq: 15})
+			},
+			wrong: 1, says: "the log got event ghost of supplier:dashboard:42, sequence 15, which nobody published",
+		},
+		"the log has what was refused": {
+			change: func(h *checker.History) {
+				publish(h, checker.Refused, "n1", at(400), at(510))
+				h.Logs[channel] = append(h.Logs[channel], checker.Entry{EventID: "e5", Seq: 15})
+			},
+			lost: 2, wrong: 1, notAllowed: 1, says: "the log got event e5 of supplier:dashboard:42, sequence 15, which was refused",
+		},
+		"no answer, the log has it, and nobody got it": {
+			change: func(h *checker.History) {
+				publish(h, checker.Unanswered, "n1", at(400), at(510))
+				h.Logs[channel] = append(h.Logs[channel], checker.Entry{EventID: "e5", Seq: 15})
+			},
+			lost: 2, says: "crm never got event e5 of supplier:dashboard:42, sequence 15, published at 15:00:00.510",
+		},
+		"the log was not asked": {change: func(h *checker.History) { h.Logs = nil }},
+		"an answer without a sequence": {
+			change: func(h *checker.History) { h.Ops[1].Seq = 0 },
+		},
+		"an answer without a sequence, out of order": {
+			change: func(h *checker.History) {
+				h.Ops[1].Seq = 0
+				h.Receipts[1].At = at(335)
+			},
+			reordered: 1, says: "crm got event e2 of supplier:dashboard:42, sequence 12, at 15:00:00.335, after 13",
 		},
 		"no ClickHouse": {change: func(h *checker.History) { h.Rows = nil }},
 	} {
@@ -277,6 +363,28 @@ func publish(h *checker.History, outcome checker.Outcome, node string, start, en
 // unanswered has the broken node not answer for an event.
 func unanswered(h *checker.History, i int) {
 	h.Ops[i].Node, h.Ops[i].Outcome, h.Ops[i].Seq = "n1", checker.Unanswered, 0
+	h.Logs = nil
+}
+
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	h := sound()
+	if n := checker.Missing(h); n != 0 {
+		t.Errorf("%d are missing, where all arrived", n)
+	}
+	h.Receipts, h.Sightings = h.Receipts[1:], h.Sightings[:2]
+	unanswered(h, 1)
+	if n := checker.Missing(h); n != 3 {
+		t.Errorf("%d are missing, want 3", n)
+	}
+	h.Sightings = h.Sightings[:1]
+	if n := checker.Missing(h); n != 3 {
+		t.Errorf("%d are missing, want 3: what was not answered need not arrive", n)
+	}
+	h.Logs = map[string][]checker.Entry{channel: {{EventID: "e2", Seq: 12}}}
+	if n := checker.Missing(h); n != 4 {
+		t.Errorf("%d are missing, want 4: the log has what was not answered", n)
+	}
 }
 
 func TestCounts(t *testing.T) {
@@ -311,7 +419,7 @@ func TestGaps(t *testing.T) {
 func TestFindingsAreBounded(t *testing.T) {
 	t.Parallel()
 	h := sound()
-	h.Receipts, h.Rows = nil, nil
+	h.Receipts, h.Rows, h.Logs = nil, nil, nil
 	for i := range 200 {
 		h.Ops = append(h.Ops, checker.Op{Channel: "other", ID: fmt.Sprint(i), Outcome: checker.Accepted, Seq: uint64(100 + i), Start: at(i), End: at(i)})
 	}

@@ -9,13 +9,13 @@ import (
 
 // linear checks each channel's log for linearizability: there is an order of the appends and reads, within the
 // times of the calls, in which sequences rise and each read ends with the append before it. What lies before a
-// read's end needs no search: it must be all that has those sequences.
+// read's end needs no search: it must be all that has those sequences; what lies before its beginning cannot change.
 func (c *checking) linear() {
 	const timeout = 10 * time.Second
 	history := map[string][]porcupine.Operation{}
 	appended := map[string][]uint64{}
 	for _, op := range c.h.Ops {
-		seq, ok := c.seqs[op.Channel+"\x00"+op.ID]
+		seq, ok := c.seqs[at(op.Channel, op.ID)]
 		if !ok {
 			continue // it did not happen, as far as anybody saw
 		}
@@ -32,13 +32,14 @@ func (c *checking) linear() {
 		slices.Sort(seqs)
 	}
 	for _, r := range c.h.Reads {
-		var last uint64
+		last := r.After
 		if len(r.Seqs) > 0 {
 			last = r.Seqs[len(r.Seqs)-1]
 		}
-		n, _ := slices.BinarySearch(appended[r.Channel], last+1)
-		if want := appended[r.Channel][:n]; !slices.Equal(want, r.Seqs) {
-			c.r.find(&c.r.Wrong, "the history of %s, read at %s, has %d events up to sequence %d, where there are %d", r.Channel, clock(r.End), len(r.Seqs), last, len(want))
+		from, _ := slices.BinarySearch(appended[r.Channel], r.After+1)
+		to, _ := slices.BinarySearch(appended[r.Channel], last+1)
+		if want := appended[r.Channel][from:max(from, to)]; !slices.Equal(want, r.Seqs) {
+			c.r.find(&c.r.Wrong, "the history of %s behind %d, read at %s, has %d events up to sequence %d, where there are %d", r.Channel, r.After, clock(r.End), len(r.Seqs), last, len(want))
 			continue
 		}
 		history[r.Channel] = append(history[r.Channel], porcupine.Operation{
