@@ -46,3 +46,28 @@ func TestOutcome(t *testing.T) {
 		}
 	}
 }
+
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	up := func(name, log string, shards ...int) member { return member{name, "up", log, shards} }
+	for name, c := range map[string]struct {
+		members []member
+		want    roles
+		says    string
+	}{
+		"all there":         {[]member{up("n1", "replica", 1), up("n2", "leader", 2, 3, 4), up("n3", "replica", 5, 6)}, roles{1, 2, 0}, ""},
+		"nobody leads":      {[]member{up("n1", "replica", 1), up("n2", "unknown"), up("n3", "replica", 5, 6)}, roles{}, "no node leads the log"},
+		"one is away":       {[]member{up("n1", "leader"), {"n2", "missing", "offline", nil}, up("n3", "replica", 1)}, roles{}, "2 of 3 nodes are up"},
+		"one is draining":   {[]member{up("n1", "leader"), {"n2", "draining", "replica", nil}, up("n3", "replica", 1)}, roles{}, "2 of 3 nodes are up"},
+		"one was there":     {[]member{up("n1", "replica", 1), up("n2", "replica"), up("n3", "leader"), {"n4", "missing", "offline", nil}}, roles{2, 0, 1}, ""},
+		"another one leads": {[]member{up("n1", "replica"), up("n2", "replica"), up("n3", "replica"), up("n4", "leader")}, roles{}, "no node leads the log"},
+	} {
+		got, err := rolesOf(c.members)
+		if c.says == "" && (err != nil || got != c.want) {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
+		}
+		if c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: %v; want %q", name, err, c.says)
+		}
+	}
+}

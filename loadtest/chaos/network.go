@@ -77,28 +77,47 @@ func (n *network) remove() {
 	_ = command(ctx, "ip", "link", "del", n.bridge())
 }
 
-var namespaces = regexp.MustCompile(`(?m)^ws([0-9a-f]+)n1\b`)
+var (
+	// ours are the names of namespaces, bridges and their ends, as network gives them.
+	ours = regexp.MustCompile(`\bws([0-9a-f]+)(?:n\d|br|v\d|p\d)\b`)
+	// images are those of disks, in the folders that run makes.
+	images = regexp.MustCompile(`wedsync-chaos-([0-9a-f]+)-\d+/n\d+\.img$`)
+)
 
-// sweep takes away what runs that were killed have left. Their nodes have ended with them.
+// sweep takes away what runs that were killed have left, as much as there is of it. Their nodes have ended with them.
 func sweep(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, "ip", "netns", "list").Output()
-	if err != nil {
-		return fmt.Errorf("listing the network namespaces: %w", err)
+	var list []byte
+	for _, args := range [][]string{{"netns", "list"}, {"-o", "link", "show"}} {
+		out, err := exec.CommandContext(ctx, "ip", args...).Output()
+		if err != nil {
+			return fmt.Errorf("listing what other runs have left: ip %s: %w", strings.Join(args, " "), err)
+		}
+		list = append(list, out...)
 	}
-	for _, found := range namespaces.FindAllStringSubmatch(string(out), -1) {
-		pid, err := strconv.ParseInt(found[1], 16, 32)
-		if err == nil && errors.Is(syscall.Kill(int(pid), 0), syscall.ESRCH) {
-			(&network{id: found[1]}).remove()
-			left, err := filepath.Glob(filepath.Join(os.TempDir(), "wedsync-chaos-"+found[1]+"-*", "n?"))
-			if err != nil {
-				return err
-			}
-			for _, dir := range left {
-				(&disk{dir: dir, group: groups + "ws" + found[1] + filepath.Base(dir)}).remove()
-			}
+	swept := map[string]bool{}
+	for _, found := range ours.FindAllStringSubmatch(string(list), -1) {
+		if id := found[1]; !swept[id] && gone(id) {
+			swept[id] = true
+			(&network{id: id}).remove()
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), "wedsync-chaos-*", "n*.img"))
+	if err != nil {
+		return err
+	}
+	for _, image := range left {
+		if found := images.FindStringSubmatch(image); found != nil && gone(found[1]) {
+			dir := strings.TrimSuffix(image, ".img")
+			(&disk{dir: dir, group: groups + "ws" + found[1] + filepath.Base(dir)}).remove()
 		}
 	}
 	return nil
+}
+
+// gone reports whether the run of a process id, in hexadecimal, has ended.
+func gone(id string) bool {
+	pid, err := strconv.ParseInt(id, 16, 32)
+	return err == nil && errors.Is(syscall.Kill(int(pid), 0), syscall.ESRCH)
 }
 
 // filter has a node drop packets as the rules say, one a line, for input and output; none: nothing.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -100,6 +99,16 @@ func (s *stage) close() {
 }
 
 func nodeName(i int) string { return fmt.Sprintf("n%d", i+1) }
+
+// nodeIndex is which of the three nodes has a name; -1: none.
+func nodeIndex(name string) int {
+	for i := range nodes {
+		if nodeName(i) == name {
+			return i
+		}
+	}
+	return -1
+}
 
 // data is a node's data folder.
 func (s *stage) data(i int) string { return filepath.Join(s.dir, nodeName(i)) }
@@ -209,42 +218,4 @@ func (s *stage) received(round string) []checker.Receipt {
 		}
 	}
 	return got
-}
-
-// roles are the nodes by what they do.
-type roles struct{ leader, owner, bystander int }
-
-// roles asks who leads the log and who owns most shards.
-func (s *stage) roles(ctx context.Context) (r roles, err error) {
-	var list struct {
-		Items []struct {
-			Name, Log string
-			Shards    []int
-		}
-	}
-	for i := range nodes {
-		if err = s.clients[i].Call(ctx, http.MethodGet, "/api/cluster/members", nil, &list); err == nil {
-			break
-		}
-	}
-	if err != nil {
-		return r, err
-	}
-	if len(list.Items) < nodes {
-		return r, errors.New("not all nodes are members")
-	}
-	most := -1
-	for _, m := range list.Items {
-		i := int(m.Name[1] - '1')
-		if m.Log == "leader" {
-			r.leader = i
-		}
-	}
-	for _, m := range list.Items {
-		if i := int(m.Name[1] - '1'); i != r.leader && len(m.Shards) > most {
-			most, r.owner = len(m.Shards), i
-		}
-	}
-	r.bystander = nodes - r.leader - r.owner
-	return r, nil
 }
