@@ -102,14 +102,14 @@ func (b *bench) alone(ctx context.Context, events int64) (sustained, error) {
 // idle measures nodes that have nothing to do.
 func (t trio) idle(ctx context.Context) ([]row, error) {
 	const settle, watch = 5 * time.Second, 20 * time.Second
-	if err := pause(ctx, settle); err != nil {
+	if err := nodeproc.Sleep(ctx, settle); err != nil {
 		return nil, err
 	}
 	before, err := allCPU(t)
 	if err != nil {
 		return nil, err
 	}
-	if err := pause(ctx, watch); err != nil {
+	if err := nodeproc.Sleep(ctx, watch); err != nil {
 		return nil, err
 	}
 	after, err := allCPU(t)
@@ -128,15 +128,4 @@ func (t trio) idle(ctx context.Context) ([]row, error) {
 		{"idle cluster node: resident memory, the largest of three", fmt.Sprintf("%.0f MB", most), "< 100 MB"},
 		{"idle cluster node: part of a core, on average", fmt.Sprintf("%.1f %%", 100*(after-before).Seconds()/float64(len(t))/watch.Seconds()), "< 3 %"},
 	}, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

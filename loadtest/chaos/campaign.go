@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wedsync/wedsync/loadtest/checker"
+	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
 
 // campaign is what is to be done.
@@ -73,7 +74,7 @@ func (c *campaign) soaking(ctx context.Context, s *stage) error {
 		if err := c.breaks(ctx, s, c.faults[c.rng.IntN(len(c.faults))]); err != nil {
 			return err
 		}
-		if err := sleep(ctx, time.Until(next)); err != nil {
+		if err := nodeproc.Sleep(ctx, time.Until(next)); err != nil {
 			return err
 		}
 	}
@@ -90,12 +91,12 @@ func (c *campaign) round(ctx context.Context, s *stage, name, what string, broke
 	publishing, stop := context.WithCancel(ctx)
 	defer stop()
 	clients := r.load.publish(publishing)
-	err := sleep(ctx, time.Duration(2000+c.rng.IntN(2000))*time.Millisecond)
+	err := nodeproc.Sleep(ctx, time.Duration(2000+c.rng.IntN(2000))*time.Millisecond)
 	if err == nil {
 		err = broken(ctx, s)
 	}
 	if err == nil {
-		err = sleep(ctx, 6*time.Second)
+		err = nodeproc.Sleep(ctx, 6*time.Second)
 	}
 	stop()
 	clients.Wait()

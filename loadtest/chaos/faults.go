@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
 
 // fault breaks something, and has it whole again when it returns. The nodes that it returns cannot be asked for
@@ -24,7 +26,7 @@ var all = []int{0, 1, 2}
 
 var faults = []fault{
 	{"none", func(ctx context.Context, _ *stage, _ *rand.Rand) ([]int, error) {
-		return nil, sleep(ctx, 3*time.Second)
+		return nil, nodeproc.Sleep(ctx, 3*time.Second)
 	}},
 	{"kill leader", killing(func(r roles) []int { return []int{r.leader} })},
 	{"kill owner", killing(func(r roles) []int { return []int{r.owner} })},
@@ -53,22 +55,11 @@ func rolling(ctx context.Context, s *stage, _ *rand.Rand) ([]int, error) {
 		if err := s.replace(ctx, i); err != nil {
 			return nil, err
 		}
-		if err := sleep(ctx, 2*time.Second); err != nil {
+		if err := nodeproc.Sleep(ctx, 2*time.Second); err != nil {
 			return nil, err
 		}
 	}
 	return nil, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // killing ends nodes with SIGKILL at once, and starts them again some seconds later.
@@ -84,7 +75,7 @@ func killing(whom func(roles) []int) breaking {
 			killed.Go(s.nodes[i].Kill)
 		}
 		killed.Wait()
-		if err := sleep(ctx, time.Duration(1+rng.IntN(10))*time.Second); err != nil {
+		if err := nodeproc.Sleep(ctx, time.Duration(1+rng.IntN(10))*time.Second); err != nil {
 			return nil, err
 		}
 		for _, i := range hit {
@@ -113,7 +104,7 @@ func pausing(whom func(roles) int) breaking {
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 			return nil, err
 		}
-		err = sleep(ctx, time.Duration(4+rng.IntN(12))*time.Second)
+		err = nodeproc.Sleep(ctx, time.Duration(4+rng.IntN(12))*time.Second)
 		return []int{i}, errors.Join(err, syscall.Kill(pid, syscall.SIGCONT))
 	}
 }
@@ -163,7 +154,7 @@ func (s *stage) filtered(ctx context.Context, whom []int, input, output []string
 			return err
 		}
 	}
-	err := sleep(ctx, length)
+	err := nodeproc.Sleep(ctx, length)
 	for _, i := range whom {
 		if err := s.net.filter(context.WithoutCancel(ctx), i, nil, nil); err != nil {
 			return err
@@ -179,7 +170,7 @@ func upgrade(ctx context.Context, s *stage, _ *rand.Rand) ([]int, error) {
 		if err := s.replace(ctx, i); err != nil {
 			return nil, err
 		}
-		if err := sleep(ctx, 4*time.Second); err != nil {
+		if err := nodeproc.Sleep(ctx, 4*time.Second); err != nil {
 			return nil, err
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
 
 // roles are the nodes by what they do.
@@ -31,7 +33,7 @@ func (s *stage) roles(ctx context.Context) (roles, error) {
 		if err == nil {
 			return r, nil
 		}
-		if late := sleep(ctx, 200*time.Millisecond); late != nil {
+		if late := nodeproc.Sleep(ctx, 200*time.Millisecond); late != nil {
 			return r, fmt.Errorf("asking who does what: %w (%w)", err, late)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+
+	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
 
 // delaying has all that the nodes' logs say to each other take 200 ms longer there and back. The kernel may have
@@ -47,7 +49,7 @@ func delaying(ctx context.Context, s *stage, _ *rand.Rand) ([]int, error) {
 	}
 	err := s.filtered(ctx, all, reset, nil, 500*time.Millisecond)
 	if err == nil {
-		err = sleep(ctx, 12*time.Second)
+		err = nodeproc.Sleep(ctx, 12*time.Second)
 	}
 	for i := range nodes {
 		if again := s.net.redirect(context.WithoutCancel(ctx), i, nil); again != nil {
@@ -67,7 +69,7 @@ func slowing(ctx context.Context, s *stage, _ *rand.Rand) ([]int, error) {
 	if err := d.slow(pid, 30); err != nil {
 		return nil, err
 	}
-	err = sleep(ctx, 12*time.Second)
+	err = nodeproc.Sleep(ctx, 12*time.Second)
 	if again := d.slow(pid, 0); again != nil {
 		return nil, again
 	}
@@ -81,7 +83,7 @@ func filling(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
 	if err := s.disks[i].fill(); err != nil {
 		return nil, err
 	}
-	err := sleep(ctx, 10*time.Second)
+	err := nodeproc.Sleep(ctx, 10*time.Second)
 	if again := s.disks[i].unfill(); again != nil {
 		return nil, again
 	}
@@ -95,7 +97,7 @@ func filling(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
 func emptying(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
 	i := rng.IntN(nodes)
 	s.nodes[i].Kill()
-	if err := sleep(ctx, time.Duration(1+rng.IntN(5))*time.Second); err != nil {
+	if err := nodeproc.Sleep(ctx, time.Duration(1+rng.IntN(5))*time.Second); err != nil {
 		return nil, err
 	}
 	if err := s.disks[i].empty(); err != nil {
