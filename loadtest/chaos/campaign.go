@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/wedsync/wedsync/loadtest/checker"
@@ -37,9 +38,9 @@ func (c *campaign) run(ctx context.Context) ([]*result, error) {
 		results = append(results, r)
 		return c.judge(results), err
 	}
-	for n := range c.rounds {
-		for k, f := range c.faults {
-			r, err := c.round(ctx, s, fmt.Sprintf("r%d-%d", n, k), f.name, func(ctx context.Context, s *stage) error {
+	for range c.rounds {
+		for _, f := range c.faults {
+			r, err := c.round(ctx, s, fmt.Sprintf("r%d", len(results)), f.name, func(ctx context.Context, s *stage) error {
 				return c.breaks(ctx, s, f)
 			})
 			results = append(results, r)
@@ -113,7 +114,7 @@ func (c *campaign) round(ctx context.Context, s *stage, name, what string, broke
 // judge checks the rounds, when nothing more can come of any: what comes late in one is seen, too.
 func (c *campaign) judge(results []*result) []*result {
 	for _, r := range results {
-		r.history, r.Strange = r.load.history(c.windows), r.load.strange
+		r.history, r.Strange = r.load.history(c.windows), slices.Concat(r.load.strange, r.load.s.strange)
 		if r.whole {
 			r.Report = checker.Check(r.history)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/wedsync/wedsync/loadtest/checker"
 	"github.com/wedsync/wedsync/loadtest/nodeproc"
+	"github.com/wedsync/wedsync/loadtest/wsclient"
 )
 
 func TestWrongArguments(t *testing.T) {
@@ -39,6 +40,12 @@ func TestOutcome(t *testing.T) {
 		{&nodeproc.StatusError{Status: 503}, checker.Failed},
 		{fmt.Errorf("publishing: %w", &net.OpError{Op: "dial"}), checker.Unsent},
 		{&net.OpError{Op: "read"}, checker.Unanswered},
+		{errNoConnection, checker.Unsent},
+		{fmt.Errorf("publishing: %w", &wsclient.Error{Code: 103}), checker.Refused},
+		{&wsclient.Error{Code: 422}, checker.Refused},
+		{&wsclient.Error{Code: 100, Temporary: true}, checker.Failed},
+		{&wsclient.Error{Code: 503, Temporary: true}, checker.Failed},
+		{wsclient.ErrDisconnected, checker.Unanswered},
 		{context.DeadlineExceeded, checker.Unanswered},
 	} {
 		if got := outcome(c.err); got != c.want {
@@ -68,6 +75,23 @@ func TestRoles(t *testing.T) {
 		}
 		if c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v; want %q", name, err, c.says)
+		}
+	}
+}
+
+func TestMarks(t *testing.T) {
+	t.Parallel()
+	for _, ch := range []int{0, 7, 11} {
+		want := markOf("r12", ch, 345)
+		for _, text := range []string{want, `{"notes":"` + want + `","coupleId":"r12c7"}`, "Notes: " + want + "\r\n"} {
+			if mark, channel := marked([]byte(text)); mark != want || channel != channelName("r12", ch) {
+				t.Errorf("%q is marked %q on %q", text, mark, channel)
+			}
+		}
+	}
+	for _, text := range []string{"", "r12c7", "bar12c7-1", "r12c99999999999999999999-1"} {
+		if mark, channel := marked([]byte(text)); mark != "" || channel != "" {
+			t.Errorf("%q is marked %q on %q", text, mark, channel)
 		}
 	}
 }

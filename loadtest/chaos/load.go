@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -41,7 +40,7 @@ type load struct {
 	clients   []*wsclient.Client
 }
 
-func (l *load) channel(i int) string { return fmt.Sprintf("supplier:dashboard:%sc%d", l.round, i) }
+func (l *load) channel(i int) string { return channelName(l.round, i) }
 
 func watcher(node, k int) string { return fmt.Sprintf("subscriber %d of %s", k+1, nodeName(node)) }
 
@@ -86,93 +85,11 @@ func (l *load) note(format string, args ...any) {
 }
 
 func (l *load) saw(who string, p wsclient.Publication) {
-	e, err := p.Event()
-	if err != nil {
-		l.note("%s: %v", who, err)
-		return
-	}
+	mark, _ := marked(p.Data)
 	l.s.arrival()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sightings = append(l.sightings, checker.Sighting{Subscriber: who, Channel: p.Channel, EventID: e.ID, Seq: p.Offset, At: time.Now()})
-}
-
-// publish has one client a channel publish, one event after the other, until ctx ends.
-func (l *load) publish(ctx context.Context) *sync.WaitGroup {
-	var all sync.WaitGroup
-	for ch := range channels {
-		all.Go(func() {
-			tick := time.NewTicker(pace)
-			defer tick.Stop()
-			node := ch % nodes
-			for n := 0; ; n++ {
-				select {
-				case <-tick.C:
-				case <-ctx.Done():
-					return
-				}
-				op := l.one(ch, n, &node)
-				if op.Outcome != checker.Accepted {
-					node = (node + 1) % nodes
-				}
-				l.mu.Lock()
-				l.ops = append(l.ops, op)
-				l.mu.Unlock()
-			}
-		})
-	}
-	all.Go(func() { l.read(ctx) })
-	return &all
-}
-
-// one publishes an event by a node. As a client with several addresses does, it goes on to the next node when it
-// gets no connection: nothing was sent then.
-func (l *load) one(ch, n int, node *int) checker.Op {
-	op := checker.Op{Channel: l.channel(ch), ID: fmt.Sprintf("%sc%d-%d", l.round, ch, n), Client: ch, Start: time.Now()}
-	body := fmt.Appendf(nil, `{"id":%q,"type":"timeline.updated","payload":{"n":%d}}`, op.ID, n)
-	var answer []byte
-	var err error
-	for range nodes {
-		answer, err = l.client(*node).Send(context.Background(), http.MethodPost, "/api/channels/"+op.Channel+"/publish", body)
-		if !unsent(err) {
-			break
-		}
-		*node = (*node + 1) % nodes
-	}
-	op.End, op.Node = time.Now(), nodeName(*node)
-	var at struct {
-		Seq uint64 `json:"seq"`
-	}
-	if err == nil {
-		err = json.Unmarshal(answer, &at)
-	}
-	op.Outcome, op.Seq = outcome(err), at.Seq
-	if op.Outcome != checker.Accepted {
-		l.note("%s, asked to publish %s, %v: %v", op.Node, op.ID, op.End.Sub(op.Start), err)
-	}
-	return op
-}
-
-// unsent reports whether a request failed for want of a connection.
-func unsent(err error) bool {
-	var refused *net.OpError
-	return errors.As(err, &refused) && refused.Op == "dial"
-}
-
-// outcome is what became of a publish that err came of.
-func outcome(err error) checker.Outcome {
-	var status *nodeproc.StatusError
-	switch {
-	case err == nil:
-		return checker.Accepted
-	case unsent(err):
-		return checker.Unsent
-	case !errors.As(err, &status):
-		return checker.Unanswered
-	case status.Status >= http.StatusInternalServerError:
-		return checker.Failed
-	}
-	return checker.Refused
+	l.sightings = append(l.sightings, checker.Sighting{Subscriber: who, Channel: p.Channel, EventID: mark, Seq: p.Offset, At: time.Now()})
 }
 
 func (l *load) client(node int) *nodeproc.Client {
@@ -222,7 +139,7 @@ func (l *load) behind(ctx context.Context, node int, channel string, after uint6
 	var answer struct {
 		Events []struct {
 			Seq   uint64
-			Event struct{ ID string }
+			Event json.RawMessage
 		}
 		Next uint64
 	}
@@ -232,7 +149,8 @@ func (l *load) behind(ctx context.Context, node int, channel string, after uint6
 		return nil, false, err
 	}
 	for _, e := range answer.Events {
-		entries = append(entries, checker.Entry{EventID: e.Event.ID, Seq: e.Seq})
+		mark, _ := marked(e.Event)
+		entries = append(entries, checker.Entry{EventID: mark, Seq: e.Seq})
 	}
 	return entries, answer.Next != 0, nil
 }
@@ -290,11 +208,11 @@ func (l *load) history(faults []checker.Window) *checker.History {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := &checker.History{
-		Ops: slices.Clone(l.ops), Sightings: slices.Clone(l.sightings), Receipts: l.s.received(l.round), Reads: slices.Clone(l.reads), Logs: l.logs, Faults: faults,
+		Ops: slices.Clone(l.ops), Sightings: slices.Clone(l.sightings), Receipts: l.s.receiptsOf(l.round), Reads: slices.Clone(l.reads), Logs: l.logs, Faults: faults,
 		Routes: map[string][]string{}, Watchers: map[string][]string{},
 	}
 	for ch := range channels {
-		h.Routes[l.channel(ch)] = integrations
+		h.Routes[l.channel(ch)] = routes(ch % 2)
 		for i := range nodes {
 			for k := range subscribers {
 				h.Watchers[l.channel(ch)] = append(h.Watchers[l.channel(ch)], watcher(i, k))

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -15,12 +13,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/loadtest/checker"
 	"github.com/wedsync/wedsync/loadtest/nodeproc"
+	"github.com/wedsync/wedsync/loadtest/vendors"
 )
-
-var integrations = []string{"crm", "venue", "planner"}
 
 // stage is the cluster, and the vendors that it calls.
 type stage struct {
@@ -29,8 +25,7 @@ type stage struct {
 	runs   [nodes]string // the binary of each
 	dir    string
 	key    string // of the cluster
-	sink   *http.Server
-	url    string // of the vendors
+	sims   *vendors.Set
 	// arrived gets something when a vendor or a subscriber did.
 	arrived chan struct{}
 
@@ -39,6 +34,7 @@ type stage struct {
 	nodes    [nodes]*nodeproc.Node
 	clients  [nodes]*nodeproc.Client
 	receipts []checker.Receipt
+	strange  []string // calls that vendors refused, or whose event is not to be seen
 }
 
 func newStage(ctx context.Context, before, binary, dir string, rng *rand.Rand) (_ *stage, err error) {
@@ -59,7 +55,7 @@ func newStage(ctx context.Context, before, binary, dir string, rng *rand.Rand) (
 			s.close()
 		}
 	}()
-	if err := s.openSink(ctx); err != nil {
+	if s.sims, err = vendors.StartAll(ctx, vendors.Config{Host: s.net.host(), Keep: 1, Notify: s.received}); err != nil {
 		return nil, err
 	}
 	for i := range nodes {
@@ -87,8 +83,8 @@ func (s *stage) close() {
 			n.Kill()
 		}
 	}
-	if s.sink != nil {
-		_ = s.sink.Close()
+	if s.sims != nil {
+		_ = s.sims.Close()
 	}
 	for _, d := range s.disks {
 		if d != nil {
@@ -156,66 +152,4 @@ func (s *stage) ready(ctx context.Context, i int) error {
 		s.clients[i] = c
 	}
 	return nil
-}
-
-// connect makes the integrations, each a vendor of its own at the sink.
-func (s *stage) connect(ctx context.Context) error {
-	secret := event.SecretOf("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-	var targets []event.Target
-	for _, id := range integrations {
-		in := event.Integration{ID: id, Vendor: "webhook", Category: event.ProjectManagement, Settings: json.RawMessage(fmt.Sprintf(`{"url":%q}`, s.url+"/"+id))}
-		if err := s.clients[0].Connect(ctx, in, event.Secrets{"signing": {secret}, "webhook": {secret}}); err != nil {
-			return err
-		}
-		targets = append(targets, event.Target{Integration: id})
-	}
-	if err := s.clients[0].Map(ctx, event.Mapping{ID: "all", Pattern: "supplier:dashboard:{supplierId}", Targets: targets}); err != nil {
-		return err
-	}
-	return s.clients[0].Publish(ctx, "chaos:begins", []byte(`{"type":"chaos.begins","payload":{}}`)) // see load.behind
-}
-
-// openSink is where the vendors are. It takes whatever is sent.
-func (s *stage) openSink(ctx context.Context) error {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.net.host()+":0")
-	if err != nil {
-		return err
-	}
-	s.url = "http://" + l.Addr().String()
-	s.sink = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		var sent struct{ ID, Channel string }
-		if err != nil || json.Unmarshal(body, &sent) != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		s.arrival()
-		s.mu.Lock()
-		s.receipts = append(s.receipts, checker.Receipt{
-			Integration: strings.Trim(r.URL.Path, "/"), Channel: sent.Channel, EventID: sent.ID, DeliveryID: r.Header.Get("webhook-id"), At: time.Now(),
-		})
-		s.mu.Unlock()
-	})}
-	go func() { _ = s.sink.Serve(l) }() // until close
-	return nil
-}
-
-func (s *stage) arrival() {
-	select {
-	case s.arrived <- struct{}{}:
-	default:
-	}
-}
-
-// received returns what vendors got on channels of a round.
-func (s *stage) received(round string) []checker.Receipt {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var got []checker.Receipt
-	for _, r := range s.receipts {
-		if strings.HasPrefix(r.Channel, "supplier:dashboard:"+round) {
-			got = append(got, r)
-		}
-	}
-	return got
 }

@@ -69,6 +69,13 @@ func (c *Client) Close() error {
 // Done is closed when the client has closed, by Close or for good; Err says why.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
+// Connected reports whether it has a connection now. Without one, commands wait.
+func (c *Client) Connected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.link != nil
+}
+
 // Err returns ErrClosed after Close, or what ended the client: a terminal *CloseError or an *Error
 // that refused the connection. Nil while it is alive.
 func (c *Client) Err() error {

@@ -24,6 +24,9 @@ func TestPublishSubscribeHistory(t *testing.T) {
 	defer func() { _ = c.Close() }()
 	box := newInbox(t)
 	sub := box.subscribe(c, channel, nil)
+	if !c.Connected() {
+		t.Error("it is not connected")
+	}
 	if got := take(t, box.subscribed); !got.Recoverable || got.WasRecovering || got.Position.Epoch != n.journal.Epoch() || got.Position != sub.Position() {
 		t.Errorf("subscribed %+v at %+v", got, sub.Position())
 	}
@@ -239,6 +242,9 @@ func TestClose(t *testing.T) {
 	}
 	if err := away.Publish(ctx, channel, wsclient.Event{Type: "x", Payload: []byte(`{}`)}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("publish without a server: %v", err)
+	}
+	if away.Connected() {
+		t.Error("it is connected, without a server")
 	}
 	_ = away.Close()
 }
