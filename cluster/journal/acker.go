@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -21,17 +22,19 @@ const (
 // the last one is to be answered, which tells of all before it; a batch without an answer is said again, so
 // that none is lost with the consumer's leader and its message given out once more much later.
 type acker struct {
-	nc  *nats.Conn
-	log zerolog.Logger
+	nc     *nats.Conn
+	log    zerolog.Logger
+	answer time.Duration // ackAnswer
 
 	mu     sync.Mutex
 	said   []said
 	closed bool
 	idle   chan struct{} // closed while nothing is to be said
 
-	wake chan struct{}
-	stop chan struct{}
-	over chan struct{}
+	wake    chan struct{}
+	running context.Context
+	stop    context.CancelFunc
+	over    chan struct{}
 }
 
 type said struct {
@@ -40,10 +43,8 @@ type said struct {
 }
 
 func newAcker(nc *nats.Conn, log zerolog.Logger) *acker {
-	a := &acker{
-		nc: nc, log: log, idle: make(chan struct{}),
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), over: make(chan struct{}),
-	}
+	a := &acker{nc: nc, log: log, answer: ackAnswer, idle: make(chan struct{}), wake: make(chan struct{}, 1), over: make(chan struct{})}
+	a.running, a.stop = context.WithCancel(context.Background())
 	close(a.idle)
 	go a.run()
 	return a
@@ -79,13 +80,13 @@ func (a *acker) run() {
 	for {
 		select {
 		case <-a.wake:
-		case <-a.stop:
+		case <-a.running.Done():
 			return
 		}
 		gather.Reset(ackGather)
 		select {
 		case <-gather.C:
-		case <-a.stop:
+		case <-a.running.Done():
 		}
 		for batch := a.take(); len(batch) > 0; batch = a.take() {
 			if !a.tell(batch) {
@@ -126,13 +127,16 @@ func (a *acker) tell(batch []said) bool {
 			}
 		}
 		if err == nil {
-			_, err = a.nc.Request(ask.reply, ask.what, ackAnswer)
+			err = bounded(a.running, a.answer, func(ctx context.Context) error {
+				_, err := a.nc.RequestWithContext(ctx, ask.reply, ask.what)
+				return err
+			})
 		}
 		if err == nil {
 			return true
 		}
 		select {
-		case <-a.stop:
+		case <-a.running.Done():
 			return false
 		case <-time.After(pullRetry):
 		}
@@ -166,6 +170,6 @@ func (a *acker) close(limit time.Duration) {
 	for _, s := range left {
 		_ = a.nc.Publish(s.reply, s.what)
 	}
-	close(a.stop)
+	a.stop()
 	<-a.over
 }

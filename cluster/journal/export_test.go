@@ -58,6 +58,22 @@ func (p Publisher) Close() { p.p.close() }
 // GiveUp gives up the calls sent before a time, as is done with those that are overdue.
 func (p Publisher) GiveUp(before time.Time) { p.p.giveUp(before) }
 
+// Acker gives the tests an acker without a consumer.
+type Acker struct{ a *acker }
+
+// NewAcker returns one that waits so long for an answer.
+func NewAcker(nc *nats.Conn, answer time.Duration) Acker {
+	a := newAcker(nc, zerolog.Nop())
+	a.answer = answer
+	return Acker{a}
+}
+
+// Say is say.
+func (a Acker) Say(reply string) error { return a.a.say(reply, sayAck) }
+
+// Close is what Shard.Close does to it after a gap.
+func (a Acker) Close() { a.a.close(settleGap) }
+
 // NewServerLog returns what the embedded server logs to.
 func NewServerLog(log zerolog.Logger) server.Logger { return &serverLog{log: log} }
 
