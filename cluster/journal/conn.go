@@ -57,8 +57,21 @@ func (j *Journal) connect() error {
 	}
 	j.line = &line{out: j.writer, patience: j.cfg.Patience, lost: j.lost, metrics: metrics, hurried: make(chan struct{})}
 	j.live = newLive(j.sub, j.line, j.log)
-	return nil
+	if j.cfg.Replicas == 1 {
+		return nil // nobody elects leaders
+	}
+	return j.watchElections()
 }
+
+// watchElections tells who is concerned of new leaders.
+func (j *Journal) watchElections() error {
+	_, err := j.sub.Subscribe(streamElected+"*", func(m *nats.Msg) { j.writer.moved(m.Subject[len(streamElected):]) })
+	return err
+}
+
+// streamElected is where JetStream tells of a new leader; the stream follows (JSAdvisoryStreamLeaderElectedPre in
+// nats-server's jetstream_api.go). What was sent to the leader before may never be answered.
+const streamElected = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED."
 
 func (j *Journal) dial(use string, more ...nats.Option) (*nats.Conn, error) {
 	log := j.log.With().Str("component", "log").Str("connection", use).Logger()

@@ -55,6 +55,12 @@ func (p Publisher) Start(ctx context.Context, subject string) error {
 // Close is what Journal.Close does to it.
 func (p Publisher) Close() { p.p.close() }
 
+// Gather has it gather messages, as for a replicated log.
+func (p Publisher) Gather() { p.p.gathers = make(map[string]*gather) }
+
+// Moved is what is done when a stream has another leader.
+func (p Publisher) Moved(stream string) { p.p.moved(stream) }
+
 // GiveUp gives up the calls sent before a time, as is done with those that are overdue.
 func (p Publisher) GiveUp(before time.Time) { p.p.giveUp(before) }
 

@@ -100,14 +100,26 @@ func (p *publisher) watch() {
 
 // giveUp fails the calls that were sent before a time.
 func (p *publisher) giveUp(before time.Time) {
+	p.drop(fmt.Errorf("%w: no acknowledgement in %v", ErrUnavailable, ackTimeout), func(c *call) bool { return c.sent.Before(before) })
+}
+
+// moved fails the calls that were sent to a stream before it had another leader, who may know nothing of them.
+func (p *publisher) moved(stream string) {
+	p.drop(fmt.Errorf("%w: %s has elected a leader", ErrUnavailable, stream), func(c *call) bool {
+		return c.out && c.gather == p.gathers[stream]
+	})
+}
+
+// drop fails calls that are under way.
+func (p *publisher) drop(why error, which func(*call) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for number, c := range p.waiting {
-		if c.sent.Before(before) {
+		if which(c) {
 			delete(p.waiting, number)
 			<-p.places
 			p.end(c)
-			c.done <- answer{err: fmt.Errorf("%w: no acknowledgement in %v", ErrUnavailable, ackTimeout)}
+			c.done <- answer{err: why}
 		}
 	}
 }

@@ -162,6 +162,36 @@ func TestPublisherGivesUp(t *testing.T) {
 	}
 }
 
+// What a stream's leader was sent before it ceased to be one is tried again; what waits behind it is sent then, and
+// other streams have nothing to do with it.
+func TestPublisherWhenALeaderMoves(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	nc := connect(t, n)
+	events, records := silent(t, nc, "ev.>"), silent(t, nc, "rec")
+	p, err := journal.NewPublisher(connect(t, n))
+	must(t, err)
+	defer p.Close()
+	p.Gather()
+	sent, behind, other := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+	publish := func(subject string, done chan error) { _, err := p.Publish(t.Context(), subject, ""); done <- err }
+	go publish("rec", other)
+	last := receive(t, records)
+	go publish("ev.0.a", sent)
+	receive(t, events)
+	p.Moved("EV")
+	if err := receive(t, sent); !errors.Is(err, journal.ErrUnavailable) {
+		t.Errorf("what was sent to the leader before: %v, want ErrUnavailable", err)
+	}
+	go publish("ev.0.a", behind)
+	for done, m := range map[chan error]*nats.Msg{behind: receive(t, events), other: last} {
+		must(t, m.Respond([]byte(`{"stream":"S","seq":4}`)))
+		if err := receive(t, done); err != nil {
+			t.Errorf("%s: %v", m.Subject, err)
+		}
+	}
+}
+
 func TestPublisherLosesItsConnection(t *testing.T) {
 	t.Parallel()
 	n, p, asked := publisherTo(t)
