@@ -65,7 +65,10 @@ func (j *Journal) connect() error {
 
 // watchElections tells who is concerned of new leaders.
 func (j *Journal) watchElections() error {
-	_, err := j.sub.Subscribe(streamElected+"*", func(m *nats.Msg) { j.writer.moved(m.Subject[len(streamElected):]) })
+	_, err := j.sub.Subscribe(streamElected+"*", func(m *nats.Msg) {
+		j.writer.moved(m.Subject[len(streamElected):])
+		j.elected.notify()
+	})
 	return err
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // handOverTimeout bounds how long others are asked to lead before this node's server ends.
@@ -27,7 +26,7 @@ func (j *Journal) handOver() {
 			next = p.Name
 		}
 	}
-	j.eachLed(ctx, func(leader, stepDown string) {
+	j.eachLed(func(leader, stepDown string) {
 		if leader == j.cfg.Node {
 			j.stepDown(ctx, j.query, stepDown, next)
 		}
@@ -40,25 +39,26 @@ func (j *Journal) handOver() {
 	}
 }
 
-// eachLed calls fn for each stream and consumer with the name of the node that leads it, and the subject by which
-// that is asked to have another one lead.
-func (j *Journal) eachLed(ctx context.Context, fn func(leader, stepDown string)) {
-	tell := func(c *jetstream.ClusterInfo, stepDown string) {
-		if c != nil && c.Leader != "" {
-			fn(c.Leader, stepDown)
-		}
+// eachLed calls fn for each replicated stream and consumer here with the name of the node that leads it, as far as
+// this one knows, and the subject by which that is asked to have another one lead.
+func (j *Journal) eachLed(fn func(leader, stepDown string)) {
+	here, err := j.server.JszAccount(&server.JSzOptions{Account: globalAccount, Streams: true, Consumer: true})
+	if err != nil {
+		return // the log has stopped itself
 	}
-	streams := j.js.ListStreams(ctx)
-	for s := range streams.Info() {
-		if s.Config.Name == streamWork { // those of others are in one server's memory
-			consumers := j.streams[streamWork].ListConsumers(ctx)
-			for c := range consumers.Info() {
-				tell(c.Cluster, "$JS.API.CONSUMER.LEADER.STEPDOWN."+streamWork+"."+c.Name)
+	for _, s := range here.Streams {
+		for _, c := range s.Consumer {
+			if s.Name == streamWork && c.Cluster != nil && c.Cluster.RaftGroup != "" { // others are in one server's memory
+				fn(c.Cluster.Leader, "$JS.API.CONSUMER.LEADER.STEPDOWN."+s.Name+"."+c.Name)
 			}
 		}
-		tell(s.Cluster, "$JS.API.STREAM.LEADER.STEPDOWN."+s.Config.Name)
+		if s.Cluster != nil && s.Cluster.RaftGroup != "" {
+			fn(s.Cluster.Leader, "$JS.API.STREAM.LEADER.STEPDOWN."+s.Name)
+		}
 	}
 }
+
+const globalAccount = "$G" // where everything is
 
 // stepDown has somebody else lead, the preferred node if one is named. It is a wish.
 func (j *Journal) stepDown(ctx context.Context, nc *nats.Conn, subject, preferred string) {
@@ -66,27 +66,45 @@ func (j *Journal) stepDown(ctx context.Context, nc *nats.Conn, subject, preferre
 	if preferred != "" {
 		body = []byte(`{"placement":{"preferred":"` + preferred + `"}}`)
 	}
-	if _, err := nc.RequestWithContext(ctx, subject, body); err != nil {
+	err := bounded(ctx, tryTimeout, func(ctx context.Context) error {
+		_, err := nc.RequestWithContext(ctx, subject, body)
+		return err
+	})
+	if err != nil {
 		j.log.Debug().Err(err).Str("subject", subject).Msg("asking for another leader was not answered")
 	}
 }
 
 const (
-	// gatherEvery is how often the node that leads the event log looks for what others lead; every node that has
-	// just opened the log, sooner.
-	gatherEvery = 5 * time.Second
-	gatherSoon  = time.Second
+	gatherPause = 100 * time.Millisecond // between looks, until one node leads all
+	// gatherEvery is how often the node that leads the event log looks for what others lead, if nobody is elected;
 	// gatherTimeout bounds one look, with what is asked for.
+	gatherEvery   = 30 * time.Second
 	gatherTimeout = 10 * time.Second
 )
 
-// gatherLeads has the node that leads the event log lead all other streams and consumers too, until the log is
-// closed. So only its end has the others elect leaders, which takes seconds; that of any other node stops nothing.
+// awaitGathered waits, as long as events would for a leader, until the node that leads the event log leads all of
+// it: later, whoever reads and writes would stand while a leader moves.
+func (j *Journal) awaitGathered(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, j.cfg.Patience)
+	defer cancel()
+	for !j.gather(ctx) && ctx.Err() == nil {
+		wait(ctx, gatherPause)
+	}
+}
+
+// gatherLeads gathers after each election, until the log is closed. So only the end of the node that leads all has
+// the others elect leaders, which takes seconds; that of any other node stops nothing.
 func (j *Journal) gatherLeads() {
-	look := time.NewTimer(gatherSoon)
+	elected := j.elected.wait()
+	look := time.NewTimer(0)
 	defer look.Stop()
 	for {
 		select {
+		case <-elected:
+			elected = j.elected.wait()
+			look.Reset(gatherPause) // they come in numbers
+			continue
 		case <-look.C:
 			look.Reset(gatherEvery)
 		case <-j.closed:
@@ -103,13 +121,21 @@ func (j *Journal) gatherLeads() {
 			case <-ctx.Done():
 			}
 		})
-		j.eachLed(ctx, func(leader, stepDown string) {
-			if leader != j.cfg.Node {
-				j.stepDown(ctx, j.query, stepDown, j.cfg.Node)
-			}
-		})
+		j.gather(ctx)
 		cancel()
 	}
 }
 
-const globalAccount = "$G" // where everything is
+// gather has this node lead all streams and consumers, if it leads the event log, and reports whether one node leads
+// all of them already.
+func (j *Journal) gather(ctx context.Context) bool {
+	here := j.server.JetStreamIsStreamLeader(globalAccount, streamEvents)
+	leads := map[string]bool{}
+	j.eachLed(func(leader, stepDown string) {
+		leads[leader] = true
+		if here && leader != "" && leader != j.cfg.Node {
+			j.stepDown(ctx, j.query, stepDown, j.cfg.Node)
+		}
+	})
+	return len(leads) == 1 && !leads[""]
+}

@@ -49,6 +49,7 @@ type Journal struct {
 
 	undecodable atomic.Uint64
 	recorded    signal        // something was put into the record log here
+	elected     signal        // a stream or a consumer has a new leader
 	resumed     signal        // the receiving connection was lost and is back
 	resumes     atomic.Uint64 // how often
 
@@ -88,6 +89,7 @@ func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
 		return nil, err
 	}
 	if j.cfg.Cluster != nil && j.server != nil {
+		j.awaitGathered(ctx)
 		j.leading.Go(j.gatherLeads)
 	}
 	return j, nil
