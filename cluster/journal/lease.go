@@ -112,24 +112,19 @@ func (l *Leases) Claim(ctx context.Context, name string) (*Lease, error) {
 	defer l.claims(name, -1)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for looked := true; ; {
+	for {
 		if err := cmp.Or(ctx.Err(), l.j.alive()); err != nil {
 			return nil, fmt.Errorf("claiming the lease %s: %w", name, err)
-		}
-		if !looked { // the watch may be cut off without knowing it
-			l.look(ctx, name)
 		}
 		changed := l.changed.wait()
 		lease, again := l.try(ctx, name)
 		if lease != nil {
 			return lease, nil
 		}
-		looked = true
 		timer.Reset(again)
 		select {
 		case <-changed:
 		case <-timer.C:
-			looked = again < l.ttl/2
 		case <-ctx.Done():
 		case <-l.j.closed:
 		}
@@ -148,7 +143,7 @@ func (l *Leases) claims(name string, n int) {
 
 // try claims a lease, or returns when to try again unless something changes before.
 func (l *Leases) try(ctx context.Context, name string) (lease *Lease, again time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, l.ttl)
+	ctx, cancel := context.WithTimeout(ctx, l.ttl/2) // as of a renewal: an answer may be lost with a leader
 	defer cancel()
 	l.mu.Lock()
 	old, session, ready := l.view.claims[name], l.session, l.view.ready
@@ -161,7 +156,7 @@ func (l *Leases) try(ctx context.Context, name string) (lease *Lease, again time
 		if wait := ends - l.now(); wait > 0 {
 			return nil, wait
 		}
-		return nil, l.end(ctx, old)
+		return nil, l.end(ctx, name, old)
 	}
 	next := claim{V: event.Version, Holder: l.node, Session: session, Epoch: old.Epoch + 1}
 	revision, err := l.write(ctx, name, next, old.revision)
@@ -178,8 +173,8 @@ func (l *Leases) try(ctx context.Context, name string) (lease *Lease, again time
 	return lease, 0
 }
 
-// end ends the session under which a claim is held, and returns when to try again.
-func (l *Leases) end(ctx context.Context, c claim) (again time.Duration) {
+// end ends the session under which a lease is claimed, and returns when to try again.
+func (l *Leases) end(ctx context.Context, name string, c claim) (again time.Duration) {
 	l.ending.Lock() // whoever waits here finds it ended
 	defer l.ending.Unlock()
 	l.mu.Lock()
@@ -192,7 +187,14 @@ func (l *Leases) end(ctx context.Context, c claim) (again time.Duration) {
 	key := sessionPrefix + c.Holder
 	next := session{V: event.Version, Number: max(s.Number, c.Session) + 1, TTL: event.Duration(l.ttl)}
 	if _, err := l.write(ctx, key, next, s.revision); err != nil {
-		return l.failed(ctx, key, err)
+		again = l.failed(ctx, key, err)
+		l.mu.Lock()
+		over = l.view.free(c, l.node)
+		l.mu.Unlock()
+		if !over { // it was renewed, and the watch is cut off: the lease may have been given back
+			l.look(ctx, name)
+		}
+		return again
 	}
 	l.log.Info().Str("holder", c.Holder).Dur("unchanged", l.now()-s.seen).Msg("a node does not renew its leases: they are free")
 	return 0
@@ -221,11 +223,16 @@ func (l *Leases) failed(ctx context.Context, key string, err error) (again time.
 	return l.ttl / 16
 }
 
-// look reads what a key has now. What it fails to see is seen later.
+// look reads what a key has now. What it fails to see is seen later: whichever node is asked may be stopped, and
+// nobody is to wait for it.
 func (l *Leases) look(ctx context.Context, key string) {
-	if v, err := l.bucket.Get(ctx, key); err == nil {
-		l.saw(Change{Value: v})
-	}
+	_ = bounded(ctx, l.ttl/8, func(ctx context.Context) error {
+		v, err := l.bucket.Get(ctx, key)
+		if err == nil {
+			l.saw(Change{Value: v})
+		}
+		return err
+	})
 }
 
 // saw takes note of what a key has.

@@ -244,6 +244,41 @@ func TestLeaseIsNotTakenByWhoIsCutOff(t *testing.T) {
 	receive(t, waiting)
 }
 
+// What was given back is claimed even by whom the watch does not tell of it.
+func TestLeaseIsClaimedWithoutTheWatch(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	a, _ := comrade(t, n, "a")
+	b, way := comrade(t, n, "b")
+	l := mustClaim(t, a, "0")
+	mustClaim(t, a, "1") // a's session goes on
+	mustClaim(t, b, "2")
+	waiting := claims(t, b, "0")
+	way.Suppress("MSG $KV.shards.")
+	if err := l.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, waiting)
+}
+
+// A node that holds a copy of the leases may be stopped, and asked for them all the same: what is free is claimed
+// without its answer.
+func TestLeaseIsClaimedWithoutLooking(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	a, way := comrade(t, n, "a")
+	b, theirs := comrade(t, n, "b")
+	mustClaim(t, a, "0")
+	mustClaim(t, b, "2")
+	theirs.Suppress("Nats-Stream: KV_shards")
+	way.Hold(true, true)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // a question is given up after ten
+	defer cancel()
+	if _, err := b.Leases().Claim(ctx, "0"); err != nil {
+		t.Error(err)
+	}
+}
+
 // What the log has as a node's and nobody there wants is given back: whoever claimed it, or gave it back, did not
 // wait for the answer.
 func TestLeaseThatNobodyWantsIsGivenBack(t *testing.T) {
