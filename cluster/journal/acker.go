@@ -14,8 +14,10 @@ const (
 	// ackGather is how long acknowledgements are gathered: in a replicated log each costs little beside
 	// others, and much alone. Nothing waits for them.
 	ackGather = 5 * time.Millisecond
-	// ackAnswer is how long the log may take to say that it has dealt with some, before they are said again.
-	ackAnswer = 2 * time.Second
+	// ackAnswer is how long the log may take to say that it has dealt with some, before they are said again: twice as
+	// long each time, up to ackAnswerMax. Those that were lost with a leader hold up whoever hands the shard over.
+	ackAnswer    = 500 * time.Millisecond
+	ackAnswerMax = 4 * time.Second
 )
 
 // acker tells a consumer what became of the messages that it gave out, in order and in batches. Of a batch
@@ -115,7 +117,7 @@ func (a *acker) take() []said {
 // tell says a batch until it is answered; false after close.
 func (a *acker) tell(batch []said) bool {
 	last := batch[len(batch)-1]
-	for tries := 0; ; tries++ {
+	for tries, answer := 0, a.answer; ; tries, answer = tries+1, min(2*answer, ackAnswerMax) {
 		before, ask := batch[:len(batch)-1], last
 		if tries > 0 { // the last one may be done with, and is not answered then; this always is
 			before, ask = batch, said{last.reply, sayProgress}
@@ -127,7 +129,7 @@ func (a *acker) tell(batch []said) bool {
 			}
 		}
 		if err == nil {
-			err = bounded(a.running, a.answer, func(ctx context.Context) error {
+			err = bounded(a.running, answer, func(ctx context.Context) error {
 				_, err := a.nc.RequestWithContext(ctx, ask.reply, ask.what)
 				return err
 			})
