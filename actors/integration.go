@@ -14,10 +14,6 @@ import (
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
-// keepAlive is how often the log is told that what is held is still being worked on; well under the
-// ten minutes after which it would hand it out again.
-const keepAlive = 3 * time.Minute
-
 // integration owns everything about one integration: lanes, breaker, limits, park, health.
 // What arrives goes through intake.go, is started by pump.go, tried by attempt.go and ended by settle.go; probe.go
 // asks the vendor how it is.
@@ -58,7 +54,6 @@ type integration struct {
 	timer      *time.Timer
 	generation uint64
 	wakeTime   time.Time
-	nextAlive  time.Time
 	nextExpiry time.Time
 
 	probing   bool // a worker asks the vendor whether it is there
@@ -184,7 +179,6 @@ func (in *integration) start() {
 		t.quiet = false // it was counted by the actor before
 		in.countQuiet(t, in.sys.cfg.Now())
 	}
-	in.nextAlive = in.sys.cfg.Now().Add(keepAlive)
 	in.proceed()
 }
 
@@ -195,7 +189,9 @@ func (in *integration) proceed() {
 	in.pump()
 	in.load()
 	in.probe()
-	in.stayAlive()
+	if len(in.bag.tasks)+len(in.bag.arrived) > 0 {
+		in.wakeAt(in.nextExpiry)
+	}
 	in.announce()
 }
 
@@ -304,37 +300,4 @@ func (in *integration) stopTimer() {
 	if in.timer != nil {
 		in.timer.Stop()
 	}
-}
-
-// stayAlive tells the log now and then that what is held is still held.
-func (in *integration) stayAlive() {
-	if len(in.bag.tasks)+len(in.bag.arrived) == 0 {
-		return
-	}
-	now := in.sys.cfg.Now()
-	if !now.Before(in.nextAlive) {
-		if err := in.tellAlive(); err != nil {
-			in.log.Warn().Err(err).Msg("the log was not told that a delivery is still held; it may be handed out twice")
-		}
-		in.nextAlive = now.Add(keepAlive)
-	}
-	in.wakeAt(in.nextAlive)
-	in.wakeAt(in.nextExpiry)
-}
-
-func (in *integration) tellAlive() error {
-	for _, t := range in.bag.tasks {
-		if t.work == nil {
-			continue
-		}
-		if err := t.work.InProgress(); err != nil {
-			return err
-		}
-	}
-	for _, w := range in.bag.arrived {
-		if err := w.InProgress(); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -130,7 +130,7 @@ func feed[T any](t *tenure, c credit, next func(context.Context, int) ([]T, erro
 			return
 		}
 		c.give(n - len(items))
-		if errors.Is(err, journal.ErrGap) {
+		if errors.Is(err, journal.ErrTaken) {
 			t.spoil()
 			return
 		}

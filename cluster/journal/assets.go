@@ -29,7 +29,6 @@ const (
 	bucketMarker  = "wedsync" // of a log that nodes share
 
 	dedupWindow = 10 * time.Minute
-	ackWait     = 10 * time.Minute
 	deadAge     = 30 * 24 * time.Hour
 	seenAge     = 8 * 24 * time.Hour
 	answerAge   = 24 * time.Hour
@@ -50,7 +49,7 @@ func streamConfigs(cfg Config, s sizes) []jetstream.StreamConfig {
 	events.RePublish = &jetstream.RePublish{Source: "ev.*.>", Destination: "live.>"}
 
 	work.Name, work.Subjects = streamWork, []string{"dl.*.*", "park.*.*", "wait.*.*.*.*.*.*"}
-	work.Retention, work.MaxBytes, work.AllowAtomicPublish = jetstream.WorkQueuePolicy, s.work, true
+	work.MaxBytes, work.AllowAtomicPublish = s.work, true
 
 	dead.Name, dead.Subjects = streamDead, []string{"dead.*"}
 	dead.MaxAge, dead.MaxBytes = deadAge, s.dead
@@ -80,8 +79,8 @@ func bucketConfigs(cfg Config, s sizes) []jetstream.KeyValueConfig {
 	return buckets
 }
 
-func eventsOf(shard int) string        { return "ev." + strconv.Itoa(shard) + ".>" }
-func deliverConsumer(shard int) string { return "deliver_" + strconv.Itoa(shard) }
+func eventsOf(shard int) string { return "ev." + strconv.Itoa(shard) + ".>" }
+func workOf(shard int) string   { return "dl." + strconv.Itoa(shard) + ".*" }
 
 // ensureAssets makes what is missing and brings the rest to its configuration.
 func (j *Journal) ensureAssets(ctx context.Context, s sizes) error {
@@ -102,11 +101,6 @@ func (j *Journal) ensureAssets(ctx context.Context, s sizes) error {
 	}
 	if err := j.useOverwritten(ctx); err != nil {
 		return err
-	}
-	for shard := range j.cfg.Shards {
-		if err := j.ensureConsumer(ctx, shard); err != nil {
-			return j.storeError(err)
-		}
 	}
 	if j.mode == modeCluster {
 		return j.noteAssets(ctx)
@@ -154,6 +148,8 @@ func (j *Journal) ensureStream(ctx context.Context, c jetstream.StreamConfig) er
 			}
 		}
 		s, err = j.js.CreateStream(ctx, c)
+	case err == nil && s.CachedInfo().Config.Retention != c.Retention:
+		s, err = j.remakeStream(ctx, c, s.CachedInfo())
 	case err == nil:
 		if c.Name == streamEvents {
 			c.Metadata[epochKey] = cmp.Or(s.CachedInfo().Config.Metadata[epochKey], j.marker.Epoch, c.Metadata[epochKey])
@@ -166,6 +162,17 @@ func (j *Journal) ensureStream(ctx context.Context, c jetstream.StreamConfig) er
 	}
 	j.use(s)
 	return nil
+}
+
+// remakeStream replaces a stream of an earlier release, which JetStream cannot turn into what this one needs.
+func (j *Journal) remakeStream(ctx context.Context, c jetstream.StreamConfig, old *jetstream.StreamInfo) (jetstream.Stream, error) {
+	if old.State.Msgs > 0 {
+		return nil, fmt.Errorf("%w: an earlier release has left %d deliveries in it; have that deliver them, or restore a backup of the log into an empty data folder", ErrForeign, old.State.Msgs)
+	}
+	if err := j.js.DeleteStream(ctx, c.Name); err != nil {
+		return nil, err
+	}
+	return j.js.CreateStream(ctx, c)
 }
 
 // use takes a stream for what it is from now on.
@@ -198,17 +205,6 @@ func (j *Journal) ensureBucket(ctx context.Context, c jetstream.KeyValueConfig) 
 		return err
 	}
 	j.buckets[c.Bucket] = &Bucket{j: j, kv: kv}
-	return nil
-}
-
-func (j *Journal) ensureConsumer(ctx context.Context, shard int) error {
-	c := jetstream.ConsumerConfig{
-		Durable: deliverConsumer(shard), FilterSubject: "dl." + strconv.Itoa(shard) + ".*", AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: ackWait, MaxDeliver: -1, MaxAckPending: -1, DeliverPolicy: jetstream.DeliverAllPolicy,
-	}
-	if _, err := j.js.CreateOrUpdateConsumer(ctx, streamWork, c); err != nil {
-		return fmt.Errorf("consumer %s: %w", c.Durable, err)
-	}
 	return nil
 }
 

@@ -262,10 +262,10 @@ func TestClusterGathersLeads(t *testing.T) {
 	must(t, err)
 	t.Cleanup(nc.Close)
 	elected := make(chan *nats.Msg, 64)
-	_, err = nc.ChanSubscribe("$JS.EVENT.ADVISORY.CONSUMER.LEADER_ELECTED.DL.deliver_0", elected)
+	_, err = nc.ChanSubscribe("$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.DEAD", elected)
 	must(t, err)
 	other := n.cfgs[(leader+1)%3].Node
-	_, err = nc.Request("$JS.API.CONSUMER.LEADER.STEPDOWN.DL.deliver_0", []byte(`{"placement":{"preferred":"`+other+`"}}`), within)
+	_, err = nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.DEAD", []byte(`{"placement":{"preferred":"`+other+`"}}`), within)
 	must(t, err)
 	for by := ""; by != n.cfgs[leader].Node; { // the other one, then again the one who leads all
 		var said struct{ Leader string }

@@ -12,7 +12,7 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 )
 
-// MaxShards is the largest number of shards a log can have: each costs two consumers.
+// MaxShards is the largest number of shards a log can have: each costs two consumers, in memory.
 const MaxShards = 256
 
 // defaultPatience is longer than the log takes to elect a leader (4.6 to 8.2 s were measured).

@@ -21,18 +21,23 @@ func (j *Journal) lacking(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer nc.Close()
-	states, err := j.statesOf(ctx, nc)
-	if err != nil {
-		return "", err
-	}
-	for _, name := range append(backedUp(), streamOf(bucketShards)) {
+	names := append(backedUp(), streamOf(bucketShards))
+	last := map[string]uint64{} // asked for first: a copy that goes on has this, too
+	for _, name := range names {
 		s, err := j.js.Stream(ctx, name)
 		if err != nil {
 			return "", err
 		}
-		copies, whole := 0, s.CachedInfo().State
+		last[name] = s.CachedInfo().State.LastSeq
+	}
+	states, err := j.statesOf(ctx, nc)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		copies := 0
 		for _, server := range states {
-			if has, ok := server[name]; ok && has.Msgs == whole.Msgs && has.FirstSeq == whole.FirstSeq && has.LastSeq == whole.LastSeq {
+			if has, ok := server[name]; ok && has.LastSeq >= last[name] { // they are filled in order
 				copies++
 			}
 		}
@@ -84,7 +89,7 @@ func (j *Journal) statesOf(ctx context.Context, nc *nats.Conn) ([]map[string]ser
 	return all, nil
 }
 
-// awaitCopies waits until every node that is to have a copy of a stream has all of it. Nobody may write meanwhile.
+// awaitCopies waits until every node that is to have a copy of a stream has all of it.
 func (j *Journal) awaitCopies(ctx context.Context) error {
 	if j.mode != modeCluster {
 		return nil

@@ -22,7 +22,7 @@ var (
 	ErrNotFound    = errors.New("not found in the log")
 	ErrConflict    = errors.New("changed by somebody else in the meantime")
 	ErrLost        = errors.New("the lease is over: another node may have it")
-	ErrGap         = errors.New("work of the shard went elsewhere: take it over again")
+	ErrTaken       = errors.New("somebody else has worked on the shard: take it over again")
 	ErrTooLarge    = errors.New("too large for the log")
 	ErrRestoring   = errors.New("a backup is being restored into the log, or that was cut short")
 	ErrNotEmpty    = errors.New("there is a log already")

@@ -64,22 +64,6 @@ func (p Publisher) Moved(stream string) { p.p.moved(stream) }
 // GiveUp gives up the calls sent before a time, as is done with those that are overdue.
 func (p Publisher) GiveUp(before time.Time) { p.p.giveUp(before) }
 
-// Acker gives the tests an acker without a consumer.
-type Acker struct{ a *acker }
-
-// NewAcker returns one that waits so long for an answer.
-func NewAcker(nc *nats.Conn, answer time.Duration) Acker {
-	a := newAcker(nc, zerolog.Nop())
-	a.answer = answer
-	return Acker{a}
-}
-
-// Say is say.
-func (a Acker) Say(reply string) error { return a.a.say(reply, sayAck) }
-
-// Close is what Shard.Close does to it after a gap.
-func (a Acker) Close() { a.a.close(settleGap) }
-
 // NewServerLog returns what the embedded server logs to.
 func NewServerLog(log zerolog.Logger) server.Logger { return &serverLog{log: log} }
 

@@ -3,7 +3,6 @@ package journal_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -183,27 +182,6 @@ func TestExternalServerRestarts(t *testing.T) {
 	i := slices.IndexFunc(all, func(h journal.Entry) bool { return h.Seq == e.Seq })
 	if i < 1 || all[0].Seq != held.Seq || all[1].Seq != next.Seq || e.Prev != all[i-1].Seq || e.Seq > last.Seq {
 		t.Errorf("after the restart the first entry is %d after %d; want what the history has before it", e.Seq, e.Prev)
-	}
-}
-
-// A consumer of deliveries that somebody has deleted is made again at the next take-over, and whoever pulls from
-// it meanwhile waits without spinning.
-func TestExternalConsumerLost(t *testing.T) {
-	t.Parallel()
-	n := startNATS(t)
-	j := openWith(t, journal.Config{URL: n.url(), Logger: logger(t).Level(5)})
-	shard := j.ShardOf("crm")
-	s := mustShard(t, j, shard)
-	nothing(t, s.NextDeliveries)
-	if err := n.jetStream().DeleteConsumer(t.Context(), "DL", fmt.Sprint("deliver_", shard)); err != nil {
-		t.Fatal(err)
-	}
-	if err := j.Enqueue(t.Context(), newDelivery(1, "crm")); err != nil {
-		t.Fatal(err)
-	}
-	nothing(t, s.NextDeliveries)
-	if w := deliveries(t, mustShard(t, j, shard), 1)[0]; w.Delivery.EventSeq != 1 {
-		t.Errorf("delivery %d comes, want 1", w.Delivery.EventSeq)
 	}
 }
 

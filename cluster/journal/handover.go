@@ -39,19 +39,14 @@ func (j *Journal) handOver() {
 	}
 }
 
-// eachLed calls fn for each replicated stream and consumer here with the name of the node that leads it, as far as
+// eachLed calls fn for each replicated stream here with the name of the node that leads it, as far as
 // this one knows, and the subject by which that is asked to have another one lead.
 func (j *Journal) eachLed(fn func(leader, stepDown string)) {
-	here, err := j.server.JszAccount(&server.JSzOptions{Account: globalAccount, Streams: true, Consumer: true})
+	here, err := j.server.JszAccount(&server.JSzOptions{Account: globalAccount, Streams: true})
 	if err != nil {
 		return // the log has stopped itself
 	}
 	for _, s := range here.Streams {
-		for _, c := range s.Consumer {
-			if s.Name == streamWork && c.Cluster != nil && c.Cluster.RaftGroup != "" { // others are in one server's memory
-				fn(c.Cluster.Leader, "$JS.API.CONSUMER.LEADER.STEPDOWN."+s.Name+"."+c.Name)
-			}
-		}
 		if s.Cluster != nil && s.Cluster.RaftGroup != "" {
 			fn(s.Cluster.Leader, "$JS.API.STREAM.LEADER.STEPDOWN."+s.Name)
 		}
@@ -126,7 +121,7 @@ func (j *Journal) gatherLeads() {
 	}
 }
 
-// gather has this node lead all streams and consumers, if it leads the event log, and reports whether one node leads
+// gather has this node lead all streams, if it leads the event log, and reports whether one node leads
 // all of them already.
 func (j *Journal) gather(ctx context.Context) bool {
 	here := j.server.JetStreamIsStreamLeader(globalAccount, streamEvents)

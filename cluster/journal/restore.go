@@ -143,6 +143,7 @@ func (j *Journal) refill(ctx context.Context, size sizes, m Manifest, from Resto
 	for _, s := range m.Streams {
 		c := s.Config
 		c.Replicas, c.MaxBytes, c.Placement = j.cfg.Replicas, max(bounds[s.Name], int64(s.State.Bytes)), nil
+		c.Retention = server.LimitsPolicy // an earlier release had others
 		var leap uint64
 		if s.Name == streamEvents && (from.UsedSince || m.Online) {
 			c.Metadata, leap = map[string]string{epochKey: uuid.NewString()}, epochLeap

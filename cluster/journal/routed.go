@@ -1,12 +1,10 @@
 package journal
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -19,7 +17,7 @@ import (
 const (
 	// routedEvery is how long what was routed is gathered before it is noted: what is not noted when a node is
 	// killed is routed again, to no effect.
-	routedEvery = 10 * time.Millisecond
+	routedEvery = 100 * time.Millisecond
 	// routedAnswer bounds one try to note it.
 	routedAnswer = 2 * time.Second
 )
@@ -56,10 +54,8 @@ type routed struct {
 	key string
 
 	mu    sync.Mutex
-	next  uint64   // above all that was given out
 	again []uint64 // given out before the take-over and not routed: they come again
-	hand  []handed // given out since, ascending
-	gone  int      // of these, how many are routed
+	hand  handout  // what was given out since
 	dirty bool
 
 	revision uint64 // of what was written last
@@ -68,11 +64,6 @@ type routed struct {
 	stop     chan struct{}
 	over     chan struct{}
 	cancel   context.CancelFunc
-}
-
-type handed struct {
-	seq    uint64
-	routed bool
 }
 
 // openRouted reads how far the shard was routed and takes over the right to say so.
@@ -94,7 +85,7 @@ func (j *Journal) openRouted(ctx context.Context, s *Shard) (*routed, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.next, r.again = m.Next, m.Open
+		r.hand.next, r.again = m.Next, m.Open
 		r.revision, err = bucket.Update(ctx, r.key, r.encode(), v.Revision)
 		if err == nil {
 			break
@@ -129,7 +120,7 @@ func (r *routed) from() uint64 {
 	if len(r.again) > 0 {
 		return r.again[0]
 	}
-	return r.next
+	return r.hand.next
 }
 
 // give notes that the event is given out, unless it is routed or in hand already. Events come ascending.
@@ -144,12 +135,10 @@ func (r *routed) give(seq uint64) bool {
 	switch {
 	case len(r.again) > 0 && r.again[0] == seq:
 		r.again = r.again[1:]
-	case seq < r.next:
+	case seq < r.hand.next:
 		return false
-	default:
-		r.next = seq + 1
 	}
-	r.hand = append(r.hand, handed{seq: seq})
+	r.hand.give(seq)
 	return true
 }
 
@@ -157,17 +146,10 @@ func (r *routed) give(seq uint64) bool {
 func (r *routed) done(seq uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	i, found := slices.BinarySearchFunc(r.hand, seq, func(h handed, seq uint64) int { return cmp.Compare(h.seq, seq) })
-	if !found || r.hand[i].routed {
+	if !r.hand.done(seq) {
 		return
 	}
-	r.hand[i].routed, r.dirty = true, true
-	for r.gone++; len(r.hand) > 0 && r.hand[0].routed; r.gone-- {
-		r.hand = r.hand[1:]
-	}
-	if r.gone > len(r.hand)/2 { // behind one that takes long
-		r.hand, r.gone = slices.DeleteFunc(r.hand, func(h handed) bool { return h.routed }), 0
-	}
+	r.dirty = true
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -176,13 +158,7 @@ func (r *routed) done(seq uint64) {
 
 // encode returns how far the shard is routed. The caller holds mu, or is alone.
 func (r *routed) encode() []byte {
-	m := mark{V: event.Version, Epoch: r.epoch, Next: r.next}
-	for _, h := range r.hand {
-		if !h.routed {
-			m.Open = append(m.Open, h.seq)
-		}
-	}
-	m.Open = append(m.Open, r.again...)
+	m := mark{V: event.Version, Epoch: r.epoch, Next: r.hand.next, Open: append(r.hand.open(), r.again...)}
 	data, _ := json.Marshal(m) // numbers always can be
 	return data
 }
@@ -246,7 +222,7 @@ func (r *routed) write(ctx context.Context, data []byte) bool {
 			return true
 		case errors.Is(err, ErrLost):
 			r.s.j.log.Warn().Int("shard", r.s.number).Msg("another node notes how far the shard is routed: it has taken the shard over")
-			r.s.end(ErrGap)
+			r.s.end(ErrTaken)
 			return false
 		case tries == 1:
 			r.s.j.log.Warn().Err(err).Int("shard", r.s.number).Msg("how far the shard is routed could not be noted; trying again")
@@ -260,12 +236,7 @@ func (r *routed) write(ctx context.Context, data []byte) bool {
 // close notes what is left, for a while, and ends.
 func (r *routed) close(limit time.Duration) {
 	close(r.stop)
-	t := time.NewTimer(limit)
-	defer t.Stop()
-	select {
-	case <-r.over:
-	case <-t.C:
-	}
+	within(limit, r.over)
 	r.cancel()
 	<-r.over
 }
@@ -280,6 +251,12 @@ func (j *Journal) routeLag(ctx context.Context, shard int) (uint64, error) {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return 0, err
 	}
-	n, last, err := j.page(ctx, streamEvents, eventsOf(shard), m.Next-1, 1, func(*jetstream.RawStreamMsg) {})
-	return uint64(len(m.Open)+n) + last.pending, err
+	n, err := j.countFrom(ctx, streamEvents, eventsOf(shard), m.Next)
+	return n + uint64(len(m.Open)), err
+}
+
+// countFrom is how many messages of a subject there are, from a sequence on.
+func (j *Journal) countFrom(ctx context.Context, stream, subject string, from uint64) (uint64, error) {
+	n, last, err := j.page(ctx, stream, subject, from-1, 1, func(*jetstream.RawStreamMsg) {})
+	return uint64(n) + last.pending, err
 }

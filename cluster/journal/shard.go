@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/wedsync/wedsync/actors/event"
 )
@@ -23,8 +21,8 @@ type Shard struct {
 	lease  *Lease
 	routed *routed
 	events *reader
-	work   *puller
-	acks   *acker // of work
+	done   *remover
+	work   *reader
 
 	life    context.Context // ends when nothing is given out any more
 	stop    context.CancelFunc
@@ -50,6 +48,9 @@ func (p *place) close() {
 		p.shard.Close()
 	}
 }
+
+// settleTimeout bounds the wait for what was done to be noted; what was not comes again.
+const settleTimeout = 2 * time.Second
 
 // takeOverTry is how long the log may take to answer when a shard is taken over, before it is asked again: while
 // it elects a leader, it answers nothing that was asked before.
@@ -86,41 +87,19 @@ func (j *Journal) Shard(ctx context.Context, n int, lease *Lease) (*Shard, error
 }
 
 func (j *Journal) takeOver(ctx context.Context, n int, lease *Lease) (_ *Shard, err error) {
-	if err := j.resetConsumer(ctx, n); err != nil {
-		return nil, err
-	}
 	s := &Shard{number: n, j: j, lease: lease}
 	s.life, s.stop = context.WithCancel(context.Background())
-	s.events, s.acks = &reader{s: s}, newAcker(j.pub, j.log)
 	if s.routed, err = j.openRouted(ctx, s); err != nil {
-		s.acks.close(0)
 		return nil, err
 	}
-	if s.work, err = newPuller(s, streamWork, deliverConsumer(n), false); err == nil {
-		if err = s.watchHeld(); err == nil {
-			return s, nil
-		}
-		s.work.close()
+	if err := s.watchHeld(); err != nil {
+		s.routed.close(0)
+		return nil, err
 	}
-	s.routed.close(0)
-	s.acks.close(0)
-	return nil, err
-}
-
-// resetConsumer brings back what the consumer of a shard's deliveries gave out, or makes it where it is missing: a
-// reset of it would go unanswered.
-func (j *Journal) resetConsumer(ctx context.Context, shard int) error {
-	name := deliverConsumer(shard)
-	_, err := j.js.Consumer(ctx, streamWork, name)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		j.log.Warn().Str("consumer", name).Msg("a consumer of the log was missing: all that the log holds for it comes again")
-		return j.ensureConsumer(ctx, shard)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = j.js.ResetConsumer(ctx, streamWork, name)
-	return err
+	s.done = newRemover(s)
+	s.events = &reader{s: s, stream: streamEvents, filter: eventsOf(n), from: s.routed.from}
+	s.work = &reader{s: s, stream: streamWork, filter: workOf(n), from: s.done.from}
+	return s, nil
 }
 
 // Close stops giving out work. What was not acknowledged comes again when the shard is taken over.
@@ -132,19 +111,11 @@ func (s *Shard) Close() {
 		s.work.close()
 		_ = s.held.Unsubscribe()
 		settle := settleTimeout
-		switch {
-		case !s.lease.Valid(): // the next owner does not wait for it
+		if !s.lease.Valid() { // the next owner does not wait for it
 			settle = 0
-		case errors.Is(s.why, ErrGap):
-			settle = settleGap
-		}
-		if settle > 0 {
-			// The next reset goes over another connection: it must not overtake the end of these, nor
-			// what was acknowledged.
-			_ = s.j.sub.FlushTimeout(time.Second)
 		}
 		s.routed.close(settle)
-		s.acks.close(settle)
+		s.done.close(settle)
 	})
 }
 
@@ -196,12 +167,16 @@ func (e *RoutedEvent) Ack() { e.of.done(e.Event.Seq) }
 type Work struct {
 	Seq      uint64 // position in the work queue
 	Delivery *event.Delivery
-	token
+	of       *remover
 }
+
+// Ack says that the delivery is done. It does not wait until the log knows: after a crash it may come again. After
+// the shard was given up it takes it out of the log, where that answers.
+func (w *Work) Ack() error { return w.of.finish(w.Seq) }
 
 // NextEvents waits for events to route and returns 1 to limit of them. While the log does not answer, or the
 // lease is not valid, it waits. It fails with the context's error, ErrClosed, ErrLost when the lease is, or
-// ErrGap: somebody else has worked on the shard.
+// ErrTaken.
 func (s *Shard) NextEvents(ctx context.Context, limit int) ([]*RoutedEvent, error) {
 	for {
 		msgs, err := s.events.next(ctx, limit)
@@ -239,51 +214,20 @@ func (s *Shard) NextDeliveries(ctx context.Context, limit int) ([]*Work, error) 
 		}
 		works := make([]*Work, 0, len(msgs))
 		for _, m := range msgs {
-			t := token{to: s.acks, reply: m.Reply}
 			seq, _ := sequences(m.Reply)
+			if !s.done.give(seq) {
+				continue
+			}
 			d, err := decodeDelivery(m.Data)
 			if err != nil {
 				s.j.bad(streamWork, seq, m.Subject, err)
-				if err := t.say(sayTerm); err != nil {
-					return nil, err
-				}
+				_ = s.done.finish(seq)
 				continue
 			}
-			works = append(works, &Work{seq, d, t})
+			works = append(works, &Work{seq, d, s.done})
 		}
 		if len(works) > 0 {
 			return works, nil
 		}
 	}
-}
-
-var (
-	sayAck      = []byte("+ACK")
-	sayTerm     = []byte("+TERM")
-	sayProgress = []byte("+WPI")
-)
-
-// token answers for one item given out. An answer may come late: when the shard was taken over since, and the
-// item given out again, or not yet. The log goes by the item's place in the stream then, and
-//
-//   - +ACK takes the item away, or changes nothing if it has not been given out again. Who says so has done the
-//     work: the next owner may do it once more, under the same id, and has nothing to acknowledge.
-//   - +TERM is said only of what nobody can read, and so would the next owner.
-//   - +WPI leaves the next owner ten more minutes, from now on, for what that owner has.
-//
-// There is no -NAK: a late one would give the item out a second time to an owner who has it in hand.
-type token struct {
-	to    *acker
-	reply string
-}
-
-// Ack says that the item is done. It does not wait until the log knows: after a crash the item may
-// come again.
-func (t token) Ack() error { return t.say(sayAck) }
-
-// InProgress keeps the item from coming again for another ten minutes.
-func (t token) InProgress() error { return t.say(sayProgress) }
-
-func (t token) say(what []byte) error {
-	return wrap("acknowledging", t.to.say(t.reply, what))
 }

@@ -52,28 +52,6 @@ func TestEventsAreRoutedByTheirShard(t *testing.T) {
 	})
 }
 
-func TestAnswers(t *testing.T) {
-	t.Parallel()
-	j := open(t)
-	s := mustShard(t, j, j.ShardOf("crm"))
-	for i := range 2 {
-		if err := j.Enqueue(t.Context(), newDelivery(uint64(i+1), "crm")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	works := deliveries(t, s, 2)
-	if err := works[0].Ack(); err != nil {
-		t.Fatal(err)
-	}
-	if err := works[1].InProgress(); err != nil {
-		t.Fatal(err)
-	}
-	nothing(t, s.NextDeliveries)
-	if n := stream(t, j, "DL").Messages; n != 1 {
-		t.Errorf("%d deliveries are in the log, want the one that is not done", n)
-	}
-}
-
 // What an owner held when it went away comes to the next one at once and in order, and nothing that
 // was done comes with it.
 func TestTakeOver(t *testing.T) {

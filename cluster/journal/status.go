@@ -60,16 +60,12 @@ func (j *Journal) Status(ctx context.Context) (Status, error) {
 	for i := range s.Shards {
 		s.Shards[i].Shard = i
 	}
-	consumers := j.streams[streamWork].ListConsumers(ctx)
-	for c := range consumers.Info() {
-		s.addLag(c)
-	}
-	if err := consumers.Err(); err != nil {
-		return Status{}, j.fail("reading the log's status", err)
-	}
 	for i := range s.Shards {
 		var err error
-		if s.Shards[i].RouteLag, err = j.routeLag(ctx, i); err != nil {
+		if s.Shards[i].RouteLag, err = j.routeLag(ctx, i); err == nil {
+			s.Shards[i].DeliveryLag, err = j.countFrom(ctx, streamWork, workOf(i), 1)
+		}
+		if err != nil {
 			return Status{}, j.fail("reading the log's status", err)
 		}
 	}
@@ -85,14 +81,5 @@ func streamStatus(info *jetstream.StreamInfo) StreamStatus {
 	return StreamStatus{
 		Name: info.Config.Name, Messages: info.State.Msgs, Bytes: info.State.Bytes,
 		MaxBytes: uint64(max(info.Config.MaxBytes, 0)), FirstSeq: info.State.FirstSeq, LastSeq: info.State.LastSeq,
-	}
-}
-
-func (s *Status) addLag(c *jetstream.ConsumerInfo) {
-	lag := c.NumPending + uint64(c.NumAckPending)
-	for i := range s.Shards {
-		if c.Name == deliverConsumer(i) {
-			s.Shards[i].DeliveryLag = lag
-		}
 	}
 }
