@@ -127,7 +127,7 @@ cover: deps ## Run every test and print the statement coverage over all packages
 bench: build ## Measure a node against its targets and print a table (ARGS="-only latency")
 	@exec go run ./loadtest/bench -binary $(BIN) $(ARGS)
 
-chaos: build deps-net ## Break a cluster of three nodes on purpose and check what arrives (ARGS='-faults "kill leader"'; see docs/chaos.md)
+chaos: build deps-net deps-clickhouse ## Break a cluster of three nodes on purpose and check what arrives (ARGS='-faults "kill leader"'; see docs/chaos.md)
 	@exec go run ./loadtest/chaos -binary $(BIN) $(ARGS)
 
 microbench: deps-go ## Run the Go benchmarks of the packages (BENCH=regexp, PKG=./package)

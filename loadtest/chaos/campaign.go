@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -32,11 +33,15 @@ func (c *campaign) run(ctx context.Context) ([]*result, error) {
 		return nil, err
 	}
 	defer s.close()
-	var results []*result
+	results, err := c.play(ctx, s)
+	return results, errors.Join(err, c.judge(ctx, s, results, err == nil))
+}
+
+// play does the rounds.
+func (c *campaign) play(ctx context.Context, s *stage) (results []*result, err error) {
 	if c.soak > 0 {
 		r, err := c.round(ctx, s, "r0", "soak", c.soaking)
-		results = append(results, r)
-		return c.judge(results), err
+		return []*result{r}, err
 	}
 	for range c.rounds {
 		for _, f := range c.faults {
@@ -45,11 +50,11 @@ func (c *campaign) run(ctx context.Context) ([]*result, error) {
 			})
 			results = append(results, r)
 			if err != nil {
-				return c.judge(results), err
+				return results, err
 			}
 		}
 	}
-	return c.judge(results), nil
+	return results, nil
 }
 
 // breaks runs a fault and notes when that was.
@@ -111,13 +116,24 @@ func (c *campaign) round(ctx context.Context, s *stage, name, what string, broke
 	return r, err
 }
 
-// judge checks the rounds, when nothing more can come of any: what comes late in one is seen, too.
-func (c *campaign) judge(results []*result) []*result {
+// judge checks the rounds, when nothing more can come of any: what comes late in one is seen, too. ClickHouse is
+// held against them when all was finished.
+func (c *campaign) judge(ctx context.Context, s *stage, results []*result, finished bool) (err error) {
+	var rows map[string][]checker.Row
+	if finished {
+		rows, err = s.database.rows(ctx, s.deliveries())
+	}
 	for _, r := range results {
-		r.history, r.Strange = r.load.history(c.windows), slices.Concat(r.load.strange, r.load.s.strange)
+		r.history, r.Strange = r.load.history(c.windows), slices.Concat(r.load.strange, s.strange)
+		if rows != nil {
+			r.history.Rows = []checker.Row{}
+			for ch := range channels {
+				r.history.Rows = append(r.history.Rows, rows[r.load.channel(ch)]...)
+			}
+		}
 		if r.whole {
 			r.Report = checker.Check(r.history)
 		}
 	}
-	return results
+	return err
 }

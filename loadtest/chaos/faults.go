@@ -42,6 +42,7 @@ var faults = []fault{
 	{"slow disk", slowing},
 	{"full disk", filling},
 	{"empty disk", emptying},
+	{"ClickHouse away", databaseAway},
 	{"upgrade", upgrade},
 	{"drain one", func(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
 		return nil, s.replace(ctx, rng.IntN(nodes))

@@ -14,10 +14,23 @@ import (
 	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
 
+func newProxies() *toxiproxy.ApiServer {
+	return toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+}
+
+// startProxy starts one before an address, on a free port of a host.
+func startProxy(server *toxiproxy.ApiServer, target, host string) (*toxiproxy.Proxy, error) {
+	p := toxiproxy.NewProxy(server, target, host+":0", target)
+	if err := p.Start(); err != nil {
+		return nil, fmt.Errorf("starting a proxy before %s: %w", target, err)
+	}
+	return p, nil
+}
+
 // delaying has all that the nodes' logs say to each other take 200 ms longer there and back. The kernel may have
 // no netem: their connections are redirected through proxies, one before each node.
 func delaying(ctx context.Context, s *stage, _ *rand.Rand) ([]int, error) {
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+	server := newProxies()
 	elsewhere := map[string]string{}
 	var proxies []*toxiproxy.Proxy
 	defer func() {
@@ -27,9 +40,9 @@ func delaying(ctx context.Context, s *stage, _ *rand.Rand) ([]int, error) {
 	}()
 	for i := range nodes {
 		target := s.net.addr(i) + ":7947"
-		p := toxiproxy.NewProxy(server, target, s.net.host()+":0", target)
-		if err := p.Start(); err != nil {
-			return nil, fmt.Errorf("starting a proxy: %w", err)
+		p, err := startProxy(server, target, s.net.host())
+		if err != nil {
+			return nil, err
 		}
 		proxies = append(proxies, p)
 		for _, stream := range []string{"upstream", "downstream"} {

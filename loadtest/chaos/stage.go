@@ -26,6 +26,8 @@ type stage struct {
 	dir    string
 	key    string // of the cluster
 	sims   *vendors.Set
+
+	database *database
 	// arrived gets something when a vendor or a subscriber did.
 	arrived chan struct{}
 
@@ -58,6 +60,9 @@ func newStage(ctx context.Context, before, binary, dir string, rng *rand.Rand) (
 	if s.sims, err = vendors.StartAll(ctx, vendors.Config{Host: s.net.host(), Keep: 1, Notify: s.received}); err != nil {
 		return nil, err
 	}
+	if s.database, err = openDatabase(ctx, dir, s.net.host()); err != nil {
+		return nil, err
+	}
 	for i := range nodes {
 		if s.disks[i], err = newDisk(ctx, s.data(i), s.net.namespace(i)); err != nil {
 			return nil, err
@@ -85,6 +90,9 @@ func (s *stage) close() {
 	}
 	if s.sims != nil {
 		_ = s.sims.Close()
+	}
+	if s.database != nil {
+		s.database.close()
 	}
 	for _, d := range s.disks {
 		if d != nil {
@@ -124,7 +132,7 @@ func (s *stage) start(i int) error {
 		Dir: s.data(i), Addr: s.net.addr(i) + ":8080", Stderr: log,
 		Flags: []string{
 			"--name", nodeName(i), "--bind", seeds[i], "--join", strings.Join(seeds, ","), "--cluster-key", s.key,
-			"--allow-public", "--insecure", "--clickhouse", "off", "--log-format", "json",
+			"--allow-public", "--insecure", "--clickhouse", s.database.dsn, "--log-format", "json",
 			"--set", fmt.Sprintf("delivery.allowPrivate=10.77.%d.0/24", s.net.subnet),
 		},
 	})

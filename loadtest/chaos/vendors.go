@@ -107,3 +107,14 @@ func (s *stage) receiptsOf(round string) []checker.Receipt {
 	}
 	return got
 }
+
+// deliveries counts the different ones that vendors got.
+func (s *stage) deliveries() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := map[string]bool{}
+	for _, r := range s.receipts {
+		ids[r.DeliveryID] = true
+	}
+	return len(ids)
+}
