@@ -44,6 +44,7 @@ var faults = []fault{
 	{"empty disk", emptying},
 	{"ClickHouse away", databaseAway},
 	{"upgrade", upgrade},
+	{"join", joining},
 	{"drain one", func(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
 		return nil, s.replace(ctx, rng.IntN(nodes))
 	}},

@@ -13,9 +13,12 @@ import (
 	"syscall"
 )
 
-const nodes = 3
+const (
+	nodes  = 3
+	places = nodes + 1 // one is for a node that joins and leaves
+)
 
-// network is a bridge and a namespace for each node, of this run alone.
+// network is a bridge and a namespace for each place of a node, of this run alone.
 type network struct {
 	id     string // the run's process id, hexadecimal
 	subnet int    // 10.77.<subnet>.0/24
@@ -40,7 +43,7 @@ func newNetwork(ctx context.Context) (*network, error) {
 		fmt.Sprintf("addr add %s/24 dev %s", n.host(), n.bridge()),
 		"link set " + n.bridge() + " up",
 	}
-	for i := range nodes {
+	for i := range places {
 		ns, outer, inner := n.namespace(i), fmt.Sprintf("ws%sv%d", n.id, i), fmt.Sprintf("ws%sp%d", n.id, i)
 		lines = append(lines,
 			"netns add "+ns,
@@ -70,7 +73,7 @@ func (n *network) addr(i int) string      { return fmt.Sprintf("10.77.%d.%d", n.
 // remove takes away what was made, as far as it was.
 func (n *network) remove() {
 	ctx := context.Background()
-	for i := range nodes {
+	for i := range places {
 		_ = command(ctx, "ip", "netns", "del", n.namespace(i))
 		_ = command(ctx, "ip", "link", "del", fmt.Sprintf("ws%sv%d", n.id, i))
 	}

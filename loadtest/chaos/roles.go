@@ -19,16 +19,22 @@ type member struct {
 	Shards           []int
 }
 
+// members asks a node for all of them.
+func (s *stage) members(ctx context.Context, i int) ([]member, error) {
+	var list struct{ Items []member }
+	err := s.clients[i].Call(ctx, http.MethodGet, "/api/cluster/members", nil, &list)
+	return list.Items, err
+}
+
 // roles asks who leads the log and who owns most shards, until a node knows.
 func (s *stage) roles(ctx context.Context) (roles, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for n := 0; ; n++ {
-		var list struct{ Items []member }
-		err := s.clients[n%nodes].Call(ctx, http.MethodGet, "/api/cluster/members", nil, &list)
+		list, err := s.members(ctx, n%nodes)
 		var r roles
 		if err == nil {
-			r, err = rolesOf(list.Items)
+			r, err = rolesOf(list)
 		}
 		if err == nil {
 			return r, nil

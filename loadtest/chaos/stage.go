@@ -32,6 +32,7 @@ type stage struct {
 	arrived chan struct{}
 
 	mu       sync.Mutex
+	guests   int // that have joined so far
 	disks    [nodes]*disk
 	nodes    [nodes]*nodeproc.Node
 	clients  [nodes]*nodeproc.Client
@@ -119,26 +120,31 @@ func (s *stage) data(i int) string { return filepath.Join(s.dir, nodeName(i)) }
 
 // start starts a node on the data that it has.
 func (s *stage) start(i int) error {
+	n, err := s.launch(i, nodeName(i), s.runs[i])
+	s.nodes[i] = n
+	return err
+}
+
+// launch starts a node at a place of the network.
+func (s *stage) launch(place int, name, binary string) (*nodeproc.Node, error) {
 	var seeds []string
 	for k := range nodes {
 		seeds = append(seeds, s.net.addr(k)+":7946")
 	}
-	log, err := os.OpenFile(filepath.Join(s.dir, nodeName(i)+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(s.dir, name+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	n, err := nodeproc.Start(nodeproc.Config{
-		Prefix: []string{"ip", "netns", "exec", s.net.namespace(i)}, Binary: s.runs[i],
-		Dir: s.data(i), Addr: s.net.addr(i) + ":8080", Stderr: log,
+	defer func() { _ = log.Close() }() // the process has its own
+	return nodeproc.Start(nodeproc.Config{
+		Prefix: []string{"ip", "netns", "exec", s.net.namespace(place)}, Binary: binary,
+		Dir: filepath.Join(s.dir, name), Addr: s.net.addr(place) + ":8080", Stderr: log,
 		Flags: []string{
-			"--name", nodeName(i), "--bind", seeds[i], "--join", strings.Join(seeds, ","), "--cluster-key", s.key,
+			"--name", name, "--bind", s.net.addr(place) + ":7946", "--join", strings.Join(seeds, ","), "--cluster-key", s.key,
 			"--allow-public", "--insecure", "--clickhouse", s.database.dsn, "--log-format", "json",
 			"--set", fmt.Sprintf("delivery.allowPrivate=10.77.%d.0/24", s.net.subnet),
 		},
 	})
-	_ = log.Close() // the process has its own
-	s.nodes[i] = n
-	return err
 }
 
 func (s *stage) ready(ctx context.Context, i int) error {
