@@ -111,9 +111,10 @@ func (l *load) read(ctx context.Context) {
 			return
 		}
 		ch := n % channels
-		r := checker.Read{Channel: l.channel(ch), Client: channels, After: after[ch], Start: time.Now()}
+		node := n / channels % nodes
+		r := checker.Read{Channel: l.channel(ch), Node: nodeName(node), Client: channels, After: after[ch], Start: time.Now()}
 		asked, cancel := context.WithTimeout(ctx, time.Second)
-		entries, more, err := l.behind(asked, n/channels%nodes, r.Channel, r.After)
+		entries, more, err := l.behind(asked, node, r.Channel, r.After)
 		cancel()
 		if err != nil {
 			continue

@@ -31,12 +31,12 @@ func writeJSON(out io.Writer, results []*result) error {
 
 func writeTable(out io.Writer, results []*result) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "fault\taccepted\trefused\tfailed\tunanswered\tslowest\tnot allowed\tlost\treordered\tduplicates\twrong\taccept gap\tdelivery gap\tlive gap")
+	fmt.Fprintln(w, "fault\taccepted\trefused\tfailed\tunanswered\tslowest\tnot allowed\tlost\treordered\tduplicates\tstale\twrong\taccept gap\tdelivery gap\tlive gap")
 	for _, r := range results {
 		if p := r.Report; p != nil {
-			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%.1f s\t%d\t%d\t%d\t%d\t%d\t%.1f s\t%.1f s\t%.1f s\n", r.Fault,
+			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%.1f s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f s\t%.1f s\t%.1f s\n", r.Fault,
 				p.Accepted, p.Refused, p.Failed, p.Unanswered, p.Slowest.Seconds(), p.NotAllowed,
-				p.Lost, p.Reordered, p.Duplicates, p.Wrong, p.AcceptGap.Seconds(), p.DeliveryGap.Seconds(), p.LiveGap.Seconds())
+				p.Lost, p.Reordered, p.Duplicates, p.Stale, p.Wrong, p.AcceptGap.Seconds(), p.DeliveryGap.Seconds(), p.LiveGap.Seconds())
 		}
 	}
 	err := w.Flush()

@@ -49,6 +49,7 @@ type Sighting struct {
 // Read is one answer of a channel's history, all of it behind a sequence.
 type Read struct {
 	Channel    string
+	Node       string // that was asked
 	Client     int    // reads one after the other, and is no client of an Op
 	After      uint64 // 0: from the beginning
 	Seqs       []uint64
@@ -74,6 +75,7 @@ type Window struct {
 	Fault    string
 	From, To time.Time
 	// Nodes may fail publishes, leave them unanswered or let them wait for longer than Patience meanwhile.
+	// They may take themselves for the log's leader, until Grace after it, and answer reads from what they have.
 	Nodes []string
 }
 
@@ -107,6 +109,7 @@ type Report struct {
 	Lost       int `json:"lost"`
 	Reordered  int `json:"reordered"`
 	Duplicates int `json:"duplicates"` // with the same delivery id, around a fault
+	Stale      int `json:"stale"`      // reads that missed what was accepted before, at a node that a fault excuses
 	Wrong      int `json:"wrong"`      // other duplicates, what nobody published, histories that cannot be explained
 
 	AcceptGap   time.Duration `json:"acceptGap"`   // longest time without an accepted publish

@@ -24,7 +24,7 @@ func sound() *checker.History {
 		Faults:   []checker.Window{{Fault: "kill", From: at(0), To: at(500), Nodes: []string{"n1"}}},
 		Grace:    time.Second,
 		Logs:     map[string][]checker.Entry{},
-		Reads:    []checker.Read{{Channel: channel, Client: 9, Seqs: []uint64{11, 12}, Start: at(250), End: at(260)}},
+		Reads:    []checker.Read{{Channel: channel, Node: "n2", Client: 9, Seqs: []uint64{11, 12}, Start: at(250), End: at(260)}},
 	}
 	for i := range 4 {
 		id, seq, ms := fmt.Sprintf("e%d", i+1), uint64(11+i), 100*(i+1)
@@ -42,6 +42,7 @@ func TestCheck(t *testing.T) {
 	for name, c := range map[string]struct {
 		change                                         func(h *checker.History)
 		lost, reordered, duplicates, wrong, notAllowed int
+		stale                                          int
 		says                                           string // a finding
 	}{
 		"all well": {change: func(*checker.History) {}},
@@ -237,6 +238,23 @@ func TestCheck(t *testing.T) {
 			change: func(h *checker.History) { h.Reads[0].Seqs = []uint64{11} },
 			wrong:  1, says: "cannot have happened one after the other",
 		},
+		"a read at a broken node that misses what was appended before": {
+			change: func(h *checker.History) { h.Reads[0].Node, h.Reads[0].Seqs = "n1", []uint64{11} },
+			stale:  1,
+		},
+		"a read at a broken node that misses nothing": {
+			change: func(h *checker.History) { h.Reads[0].Node = "n1" },
+		},
+		"a read at a broken node with a hole": {
+			change: func(h *checker.History) { h.Reads[0].Node, h.Reads[0].Seqs = "n1", []uint64{12} },
+			wrong:  1, says: "has 1 events up to sequence 12, where there are 2",
+		},
+		"a read that misses something at a node that was broken a while ago": {
+			change: func(h *checker.History) {
+				h.Reads[0] = checker.Read{Channel: channel, Node: "n1", Client: 9, Seqs: []uint64{11}, Start: at(1500), End: at(1510)}
+			},
+			wrong: 1, says: "cannot have happened one after the other",
+		},
 		"a read of what comes later": {
 			change: func(h *checker.History) { h.Reads[0].Seqs = []uint64{11, 12, 13} },
 			wrong:  1, says: "cannot have happened one after the other",
@@ -253,7 +271,7 @@ func TestCheck(t *testing.T) {
 		},
 		"a read behind a sequence with a hole": {
 			change: func(h *checker.History) {
-				h.Reads[0] = checker.Read{Channel: channel, Client: 9, After: 11, Seqs: []uint64{13}, Start: at(350), End: at(360)}
+				h.Reads[0] = checker.Read{Channel: channel, Node: "n2", Client: 9, After: 11, Seqs: []uint64{13}, Start: at(350), End: at(360)}
 			},
 			wrong: 1, says: "behind 11, read at 15:00:00.360, has 1 events up to sequence 13, where there are 2",
 		},
@@ -337,6 +355,9 @@ func TestCheck(t *testing.T) {
 			if r.Lost != c.lost || r.Reordered != c.reordered || r.Duplicates != c.duplicates || r.Wrong != c.wrong || r.NotAllowed != c.notAllowed {
 				t.Errorf("lost %d, reordered %d, duplicates %d, wrong %d, not allowed %d; want %d, %d, %d, %d, %d",
 					r.Lost, r.Reordered, r.Duplicates, r.Wrong, r.NotAllowed, c.lost, c.reordered, c.duplicates, c.wrong, c.notAllowed)
+			}
+			if r.Stale != c.stale {
+				t.Errorf("%d stale reads, want %d", r.Stale, c.stale)
 			}
 			if found := strings.Join(r.Findings, "\n"); !strings.Contains(found, c.says) || (c.says == "" && found != "") {
 				t.Errorf("the findings are\n%s\nand should say %q", found, c.says)

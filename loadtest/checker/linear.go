@@ -42,6 +42,12 @@ func (c *checking) linear() {
 			c.r.find(&c.r.Wrong, "the history of %s behind %d, read at %s, has %d events up to sequence %d, where there are %d", r.Channel, r.After, clock(r.End), len(r.Seqs), last, len(want))
 			continue
 		}
+		if c.mayBeStale(&r) {
+			if c.stale(&r, last) {
+				c.r.Stale++
+			}
+			continue
+		}
 		history[r.Channel] = append(history[r.Channel], porcupine.Operation{
 			ClientId: r.Client, Call: r.Start.UnixNano(), Return: r.End.UnixNano(), Output: entry{seq: last, read: true},
 		})
@@ -54,6 +60,20 @@ func (c *checking) linear() {
 			c.r.find(&c.r.Wrong, "the appends to %s and the reads of it could not be put in an order within %v", channel, timeout)
 		}
 	}
+}
+
+// mayBeStale reports whether a fault had a grip on the node that was read from, or had until a moment ago.
+func (c *checking) mayBeStale(r *Read) bool {
+	return slices.ContainsFunc(c.h.Faults, func(w Window) bool {
+		return r.Start.Before(w.To.Add(c.h.Grace)) && r.End.After(w.From) && slices.Contains(w.Nodes, r.Node)
+	})
+}
+
+// stale reports whether a read that ends with a sequence misses what had been accepted when it began.
+func (c *checking) stale(r *Read, last uint64) bool {
+	return slices.ContainsFunc(c.h.Ops, func(op Op) bool {
+		return op.Channel == r.Channel && op.Outcome == Accepted && op.End.Before(r.Start) && c.seqs[at(op.Channel, op.ID)] > last
+	})
 }
 
 // entry is what an operation on a log came to: the sequence of what was appended, or of the last that was read.
