@@ -60,7 +60,7 @@ func (c *campaign) play(ctx context.Context, s *stage) (results []*result, err e
 // breaks runs a fault and notes when that was.
 func (c *campaign) breaks(ctx context.Context, s *stage, f fault) error {
 	fmt.Fprintf(c.progress, "%s %s ...\n", time.Now().Format(time.TimeOnly), f.name)
-	w := checker.Window{Fault: f.name, From: time.Now()}
+	w := checker.Window{Fault: f.name, InOrder: f.inOrder, From: time.Now()}
 	hit, err := f.run(ctx, s, c.rng)
 	w.To = time.Now()
 	for _, i := range hit {

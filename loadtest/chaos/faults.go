@@ -14,10 +14,12 @@ import (
 )
 
 // fault breaks something, and has it whole again when it returns. The nodes that it returns cannot be asked for
-// answers meanwhile; the others must accept all that they are given.
+// answers meanwhile, or, where it stops them in order, may break connections; the others must accept all that they
+// are given.
 type fault struct {
-	name string
-	run  breaking
+	name    string
+	run     breaking
+	inOrder bool
 }
 
 type breaking func(ctx context.Context, s *stage, rng *rand.Rand) (hit []int, err error)
@@ -25,30 +27,36 @@ type breaking func(ctx context.Context, s *stage, rng *rand.Rand) (hit []int, er
 var all = []int{0, 1, 2}
 
 var faults = []fault{
-	{"none", func(ctx context.Context, _ *stage, _ *rand.Rand) ([]int, error) {
-		return nil, nodeproc.Sleep(ctx, 3*time.Second)
-	}},
-	{"kill leader", killing(func(r roles) []int { return []int{r.leader} })},
-	{"kill owner", killing(func(r roles) []int { return []int{r.owner} })},
-	{"kill bystander", killing(func(r roles) []int { return []int{r.bystander} })},
-	{"kill all", killing(func(roles) []int { return all })},
-	{"pause leader", pausing(func(r roles) int { return r.leader })},
-	{"pause owner", pausing(func(r roles) int { return r.owner })},
-	{"cut off one", cutting(true, true)},
-	{"cut one way", cutting(true, false)},
-	{"lose 30 %", losing},
-	{"cut a route", routeCut},
-	{"delay 200 ms", delaying},
-	{"slow disk", slowing},
-	{"full disk", filling},
-	{"empty disk", emptying},
-	{"ClickHouse away", databaseAway},
-	{"upgrade", upgrade},
-	{"join", joining},
-	{"drain one", func(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
-		return nil, s.replace(ctx, rng.IntN(nodes))
-	}},
-	{"roll all", rolling},
+	{name: "none", run: nothing},
+	{name: "kill leader", run: killing(func(r roles) []int { return []int{r.leader} })},
+	{name: "kill owner", run: killing(func(r roles) []int { return []int{r.owner} })},
+	{name: "kill bystander", run: killing(func(r roles) []int { return []int{r.bystander} })},
+	{name: "kill all", run: killing(func(roles) []int { return all })},
+	{name: "pause leader", run: pausing(func(r roles) int { return r.leader })},
+	{name: "pause owner", run: pausing(func(r roles) int { return r.owner })},
+	{name: "cut off one", run: cutting(true, true)},
+	{name: "cut one way", run: cutting(true, false)},
+	{name: "lose 30 %", run: losing},
+	{name: "cut a route", run: routeCut},
+	{name: "delay 200 ms", run: delaying},
+	{name: "slow disk", run: slowing},
+	{name: "full disk", run: filling},
+	{name: "empty disk", run: emptying},
+	{name: "ClickHouse away", run: databaseAway},
+	{name: "upgrade", run: upgrade, inOrder: true},
+	{name: "join", run: joining},
+	{name: "drain one", run: draining, inOrder: true},
+	{name: "roll all", run: rolling, inOrder: true},
+}
+
+func nothing(ctx context.Context, _ *stage, _ *rand.Rand) ([]int, error) {
+	return nil, nodeproc.Sleep(ctx, 3*time.Second)
+}
+
+// draining replaces one node.
+func draining(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
+	i := rng.IntN(nodes)
+	return []int{i}, s.replace(ctx, i)
 }
 
 // rolling replaces all nodes, one after the other.
@@ -61,7 +69,7 @@ func rolling(ctx context.Context, s *stage, _ *rand.Rand) ([]int, error) {
 			return nil, err
 		}
 	}
-	return nil, nil
+	return all, nil
 }
 
 // killing ends nodes with SIGKILL at once, and starts them again some seconds later.
@@ -176,7 +184,7 @@ func upgrade(ctx context.Context, s *stage, _ *rand.Rand) ([]int, error) {
 			return nil, err
 		}
 	}
-	return nil, nil
+	return all, nil
 }
 
 // replace stops a node in order and starts it again.

@@ -34,6 +34,7 @@ func (c *checking) answers() {
 // excused reports whether a fault had a grip on the node meanwhile.
 func (c *checking) excused(op *Op) bool {
 	return slices.ContainsFunc(c.h.Faults, func(w Window) bool {
-		return op.Start.Before(w.To) && op.End.After(w.From) && slices.Contains(w.Nodes, op.Node)
+		return op.Start.Before(w.To) && op.End.After(w.From) && slices.Contains(w.Nodes, op.Node) &&
+			(!w.InOrder || op.Outcome == Unanswered && op.End.Sub(op.Start) <= c.h.Patience)
 	})
 }

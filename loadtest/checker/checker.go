@@ -77,6 +77,8 @@ type Window struct {
 	// Nodes may fail publishes, leave them unanswered or let them wait for longer than Patience meanwhile.
 	// They may take themselves for the log's leader, until Grace after it, and answer reads from what they have.
 	Nodes []string
+	// InOrder says that they were stopped in order: a connection may break, and that is all.
+	InOrder bool
 }
 
 // History is all that was recorded of a run.

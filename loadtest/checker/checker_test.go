@@ -112,6 +112,33 @@ func TestCheck(t *testing.T) {
 			},
 			wrong: 2, says: "crm got event e2 of supplier:dashboard:42, sequence 12, which was refused at 15:00:00.210",
 		},
+		"a connection breaks at a node that is stopped in order": {
+			change: func(h *checker.History) {
+				h.Faults[0].InOrder = true
+				publish(h, checker.Unanswered, "n1", at(400), at(510))
+			},
+		},
+		"no answer for long of a node that is stopped in order": {
+			change: func(h *checker.History) {
+				h.Faults[0].InOrder = true
+				publish(h, checker.Unanswered, "n1", at(400), at(15_401))
+			},
+			notAllowed: 1, says: "was not answered after 15.001s",
+		},
+		"failed at a node that is stopped in order": {
+			change: func(h *checker.History) {
+				h.Faults[0].InOrder = true
+				publish(h, checker.Failed, "n1", at(400), at(510))
+			},
+			notAllowed: 1, says: "was failed after 110ms",
+		},
+		"a node that is stopped in order waits for long": {
+			change: func(h *checker.History) {
+				h.Faults[0].InOrder = true
+				h.Ops[3].Start, h.Ops[3].Node = at(410-15_001), "n1"
+			},
+			notAllowed: 1, says: "was answered after 15.001s",
+		},
 		"refused, and it did not happen": {
 			change:     func(h *checker.History) { publish(h, checker.Refused, "n1", at(400), at(510)) },
 			notAllowed: 1, says: "was refused after 110ms",
@@ -241,6 +268,13 @@ func TestCheck(t *testing.T) {
 		"a read at a broken node that misses what was appended before": {
 			change: func(h *checker.History) { h.Reads[0].Node, h.Reads[0].Seqs = "n1", []uint64{11} },
 			stale:  1,
+		},
+		"a read at a node that is stopped in order, which misses something": {
+			change: func(h *checker.History) {
+				h.Faults[0].InOrder = true
+				h.Reads[0].Node, h.Reads[0].Seqs = "n1", []uint64{11}
+			},
+			wrong: 1, says: "cannot have happened one after the other",
 		},
 		"a read at a broken node that misses nothing": {
 			change: func(h *checker.History) { h.Reads[0].Node = "n1" },

@@ -65,7 +65,7 @@ func (c *checking) linear() {
 // mayBeStale reports whether a fault had a grip on the node that was read from, or had until a moment ago.
 func (c *checking) mayBeStale(r *Read) bool {
 	return slices.ContainsFunc(c.h.Faults, func(w Window) bool {
-		return r.Start.Before(w.To.Add(c.h.Grace)) && r.End.After(w.From) && slices.Contains(w.Nodes, r.Node)
+		return !w.InOrder && r.Start.Before(w.To.Add(c.h.Grace)) && r.End.After(w.From) && slices.Contains(w.Nodes, r.Node)
 	})
 }
 
