@@ -3,6 +3,7 @@ package cluster
 import (
 	"io"
 
+	"github.com/hashicorp/memberlist"
 	"github.com/rs/zerolog"
 )
 
@@ -20,6 +21,15 @@ func Yields(mine, theirs []byte) (bool, error) {
 	}
 	b, err := decodeMeta(theirs)
 	return a.yieldsTo(b), err
+}
+
+// Told returns the members after memberlist has told of nodes, one after the other.
+func Told(nodes ...*memberlist.Node) []Member {
+	r := newRoster("self", zerolog.Nop())
+	for _, n := range nodes {
+		r.NotifyUpdate(n)
+	}
+	return r.members()
 }
 
 // GossipLog returns what memberlist writes its log to.

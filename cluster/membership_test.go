@@ -49,6 +49,40 @@ func TestSecondNodeOfANameIsRefused(t *testing.T) {
 	awaitAll(t, []string{"a", "b"}, a, b)
 }
 
+// A start that waits for a name ends when it is given up.
+func TestStartIsGivenUp(t *testing.T) {
+	t.Parallel()
+	key := cluster.GenerateKey()
+	a := gossip(t, seat(t, "a", key))
+	b := gossip(t, seat(t, "b", key, a.Addr()))
+	a.SetState(cluster.Up)
+	b.SetState(cluster.Up)
+	awaitAll(t, []string{"a", "b"}, a, b)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := cluster.StartGossip(ctx, seat(t, "b", key, a.Addr())); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a second b: %v, want the end of the context", err)
+	}
+}
+
+// A node whose time is over leaves at once, and the others find that it is gone.
+func TestLeavingWithoutTime(t *testing.T) {
+	t.Parallel()
+	key := cluster.GenerateKey()
+	a := gossip(t, seat(t, "a", key))
+	b := gossip(t, seat(t, "b", key, a.Addr()))
+	a.SetState(cluster.Up)
+	b.SetState(cluster.Up)
+	awaitAll(t, []string{"a", "b"}, a, b)
+	ctx, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	b.Leave(ctx)
+	if err := b.Wait(); err != nil {
+		t.Error(err)
+	}
+	awaitAll(t, []string{"a"}, a)
+}
+
 func TestEightNodesConverge(t *testing.T) {
 	t.Parallel()
 	const starts = 20
@@ -96,6 +130,9 @@ func ownersOf(g *cluster.Gossip) (owners [64]string) {
 func TestOnlyNecessaryShardsMove(t *testing.T) {
 	t.Parallel()
 	list := seats(t, 4, cluster.GenerateKey())
+	for i := range list {
+		list[i].ProbeInterval = time.Second // nobody is taken for dead since the machine is busy
+	}
 	nodes := together(t, list[:3])
 	three := namesOf(list[:3])
 	awaitAll(t, three, nodes...)
@@ -253,6 +290,7 @@ func TestRestartedNodeGetsIn(t *testing.T) {
 func TestNodeWaitsForItsSeeds(t *testing.T) {
 	t.Parallel()
 	list := seats(t, 2, cluster.GenerateKey())
+	list[0].Join = append(list[0].Join, "no.invalid:7946")
 	first := gossip(t, list[0]) // nobody is there yet
 	first.SetState(cluster.Up)
 	awaitAll(t, []string{"node-1"}, first)

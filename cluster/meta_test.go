@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/memberlist"
+
 	"github.com/wedsync/wedsync/cluster"
 )
 
@@ -28,6 +30,16 @@ func TestNodesReadWhatNewerOnesSay(t *testing.T) {
 		if m, err := cluster.ReadMeta([]byte(garbage), "n", "h:1"); err == nil {
 			t.Errorf("%q is read as %+v", garbage, m)
 		}
+	}
+}
+
+// A node that says what nobody can read is no member, whatever it said before.
+func TestNodeThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	node := func(name, meta string) *memberlist.Node { return &memberlist.Node{Name: name, Meta: []byte(meta)} }
+	got := cluster.Told(node("a", `{"r":1,"s":1}`), node("b", `{"r":1,"s":1}`), node("a", `{"r":"core"}`), node("c", ""))
+	if len(got) != 1 || got[0].Name != "b" {
+		t.Errorf("the members are %+v, want b alone", got)
 	}
 }
 

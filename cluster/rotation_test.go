@@ -134,6 +134,21 @@ func TestRotationOverAllNodes(t *testing.T) {
 	step("remove again", all(two), err, cluster.ErrNoKey, "")
 }
 
+// What a node is asked to do and cannot is refused, without a word of what may be a key.
+func TestRotationRefuses(t *testing.T) {
+	t.Parallel()
+	key := cluster.GenerateKey()
+	r := rotating(t, key, "a")
+	for _, body := range []string{`{"add":"c2VjcmV0`, `{"add":"c2VjcmV0"}`, `{"use":"c2VjcmV0"}`, `{"remove":"` + key.ID() + `"}`, `[]`} {
+		if answer, err := r.nodes["a"].Serve(t.Context(), "b", []byte(body)); err == nil || strings.Contains(body, "add") && strings.Contains(err.Error(), "c2VjcmV0") {
+			t.Errorf("%s: %s, %v", body, answer, err)
+		}
+	}
+	if got := r.rings(); got != "a "+key.ID() {
+		t.Errorf("the keys are %s", got)
+	}
+}
+
 func TestKeyStaysWhileItSealsWhatIsKept(t *testing.T) {
 	t.Parallel()
 	one, two := cluster.GenerateKey(), cluster.GenerateKey()
