@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/wedsync/wedsync/cluster"
+	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
 
 // limit is how long a test waits for what should come at once or within seconds.
@@ -107,16 +108,15 @@ func seats(tb testing.TB, n int, key cluster.Key) []cluster.GossipConfig {
 // freeAddrs returns addresses that nodes which join each other can know before they are there.
 func freeAddrs(tb testing.TB, n int) []string {
 	tb.Helper()
-	addrs, taken := make([]string, n), make([]net.Listener, n)
-	for i := range addrs {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+	var addrs []string
+	for len(addrs) < n {
+		addr, err := nodeproc.FreeAddress()
 		if err != nil {
 			tb.Fatal(err)
 		}
-		addrs[i], taken[i] = ln.Addr().String(), ln
-	}
-	for _, ln := range taken {
-		_ = ln.Close()
+		if !slices.Contains(addrs, addr) {
+			addrs = append(addrs, addr)
+		}
 	}
 	return addrs
 }
