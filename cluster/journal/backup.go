@@ -190,5 +190,5 @@ func (j *Journal) readSharedInto(ctx context.Context, shared map[string][]byte) 
 		}
 		shared[key] = v.Data
 	}
-	return nil
+	return ctx.Err() // the list ends without a word then
 }

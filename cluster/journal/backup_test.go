@@ -319,7 +319,47 @@ func TestRestoreCutShort(t *testing.T) {
 		t.Fatalf("%v, want what the file says", err)
 	}
 	refused(t, cfg, journal.ErrRestoring, "restore again")
+	err = backup.restore(t, cfg, func(r *journal.Restore) {
+		r.Finish = func(context.Context, *journal.Journal) error { return broken }
+	})
+	if !errors.Is(err, broken) {
+		t.Fatalf("%v, want what Finish says", err)
+	}
+	refused(t, cfg, journal.ErrRestoring, "restore again")
 	must(t, backup.restore(t, cfg))
+	u.check(t, openWith(t, cfg))
+}
+
+// full is a file on a disk that is.
+type full struct{ err error }
+
+func (f full) Write([]byte) (int, error) { return 0, f.err }
+
+// A backup that cannot be written has no manifest, and what it was made of can be backed up again.
+func TestBackupThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	j := open(t)
+	u := use(t, j)
+	broken := errors.New("no space left on device")
+	for _, file := range []string{"EV.snapshot", journal.ManifestFile} {
+		for name, fail := range map[string]func() (io.Writer, error){
+			"created": func() (io.Writer, error) { return nil, broken },
+			"written": func() (io.Writer, error) { return full{broken}, nil },
+		} {
+			f := folder{}
+			err := j.Backup(t.Context(), true, func(name string) (io.Writer, error) {
+				if name == file {
+					return fail()
+				}
+				return f.create(name)
+			}, nil)
+			if !errors.Is(err, broken) || f[journal.ManifestFile] != nil {
+				t.Errorf("%s cannot be %s: %v, with a manifest: %t", file, name, err, f[journal.ManifestFile] != nil)
+			}
+		}
+	}
+	cfg := journal.Config{Dir: t.TempDir(), Logger: logger(t)}
+	must(t, backUp(t, j, false).restore(t, cfg))
 	u.check(t, openWith(t, cfg))
 }
 
