@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -141,7 +140,7 @@ func (c keysRevokeCmd) Run(ctx context.Context, p printer) error {
 		if _, err := node.call(ctx, http.MethodDelete, keyPath(id), nil, nil); err != nil {
 			return err
 		}
-		if err := done(p, "key "+id+" is revoked", json.RawMessage(fmt.Sprintf(`{"id":%q}`, id))); err != nil {
+		if err := done(p, "key "+id+" is revoked", map[string]string{"id": id}); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -146,14 +145,10 @@ func act(ctx context.Context, p printer, f nodeFlags, method, id, action string,
 	if err != nil {
 		return err
 	}
-	if !p.json {
-		p.say("%s %s", id, said)
-		return nil
-	}
 	if len(text) == 0 {
-		text = json.RawMessage(fmt.Sprintf(`{"id":%q}`, id))
+		return p.told(map[string]string{"id": id}, "%s %s", id, said)
 	}
-	return p.object(text)
+	return p.told(text, "%s %s", id, said)
 }
 
 type integrationsDeleteCmd struct {

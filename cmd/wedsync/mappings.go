@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -97,7 +96,7 @@ func (c mappingsDeleteCmd) Run(ctx context.Context, p printer) error {
 	if _, err := node.call(ctx, http.MethodDelete, mappingPath(c.ID), nil, nil); err != nil {
 		return err
 	}
-	return done(p, "mapping "+c.ID+" is deleted", json.RawMessage(fmt.Sprintf(`{"id":%q}`, c.ID)))
+	return done(p, "mapping "+c.ID+" is deleted", map[string]string{"id": c.ID})
 }
 
 // mappingFlags change a mapping; what is left out stays.

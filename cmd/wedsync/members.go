@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -83,7 +81,7 @@ func (c membersRemoveCmd) Run(ctx context.Context, p printer) error {
 	if _, err := node.call(ctx, http.MethodDelete, "/api/cluster/members/"+url.PathEscape(c.Name), nil, nil); err != nil {
 		return err
 	}
-	return done(p, "node "+c.Name+" is removed", json.RawMessage(fmt.Sprintf(`{"name":%q}`, c.Name)))
+	return done(p, "node "+c.Name+" is removed", map[string]string{"name": c.Name})
 }
 
 type drainCmd struct{ nodeFlags }
@@ -105,5 +103,5 @@ func (c drainCmd) Run(ctx context.Context, p printer) error {
 	if _, err := node.call(ctx, http.MethodPost, "/api/cluster/drain", nil, nil); err != nil {
 		return err
 	}
-	return done(p, "the node at "+c.Addr+" holds no shard any more", json.RawMessage(fmt.Sprintf(`{"addr":%q}`, c.Addr)))
+	return done(p, "the node at "+c.Addr+" holds no shard any more", map[string]string{"addr": c.Addr})
 }

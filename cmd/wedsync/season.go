@@ -140,7 +140,7 @@ func (s *season) check() error {
 }
 
 // done says what was done, for programs with the answer, one line each.
-func done(p printer, said string, answer json.RawMessage) error {
+func done(p printer, said string, answer any) error {
 	if p.json {
 		return p.line(answer)
 	}
