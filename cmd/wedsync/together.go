@@ -106,16 +106,20 @@ func openKeyring(cfg Config) (*cluster.Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := cluster.ParseKeys(string(text))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return cluster.NewKeyring(func(text string) error {
+	keep := func(text string) error {
 		if err := os.MkdirAll(cfg.Data, 0o750); err != nil {
 			return err
 		}
 		return writeWhole(path, []byte(text), os.Rename)
-	}, keys...)
+	}
+	keys, err := cluster.ParseKeys(string(text))
+	if err == nil {
+		var ring *cluster.Keyring
+		if ring, err = cluster.NewKeyring(keep, keys...); err == nil {
+			return ring, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: %w; copy it from another node, or remove it to go by cluster.key", path, err)
 }
 
 // logCluster is this node's part of the log that the cluster holds.

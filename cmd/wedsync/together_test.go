@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
@@ -64,6 +66,84 @@ func (a *apart) do(args ...string) string {
 		a.t.Fatalf("wedsync %s: %+v", strings.Join(args, " "), got)
 	}
 	return got.out
+}
+
+// A keyring that was changed counts from then on, and the configured key no more.
+func TestKeyringIsKept(t *testing.T) {
+	t.Parallel()
+	one, two := cluster.GenerateKey(), cluster.GenerateKey()
+	cfg := Config{Data: filepath.Join(t.TempDir(), "data"), Cluster: ClusterConfig{Key: event.SecretOf(one.Reveal())}}
+	path := filepath.Join(cfg.Data, clusterKeysFile)
+	ring, err := openKeyring(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("it is kept before it is changed: %v", err)
+	}
+	if err := errors.Join(ring.Add(two), ring.Use(two.ID())); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openKeyring(cfg)
+	if err != nil || !slices.Equal(again.List(), ring.List()) || again.List()[0].ID != two.ID() {
+		t.Fatalf("%+v, %v; want %+v", again.List(), err, ring.List())
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("others can read it: %v, %v", info.Mode(), err)
+	}
+	for says, text := range map[string]string{
+		"line 2: the cluster key, of 6 characters": one.Reveal() + "\nbroken\n",
+		"needs a cluster key":                      "# none\n",
+		"twice":                                    one.Reveal() + "\n" + one.Reveal() + "\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openKeyring(cfg); err == nil || !strings.HasPrefix(err.Error(), path+": ") || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want an error that names the file and says %q", err, says)
+		}
+	}
+}
+
+// A node takes the keys that it lacks, keeps those that it has, and says which are others than the cluster's.
+func TestSharedKeysAreTaken(t *testing.T) {
+	t.Parallel()
+	first, dir := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(first, apiKeyFile), []byte("of the first\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := generateShared(first)
+	if err != nil || keys[apiKeyFile] != "of the first" || len(keys) != len(keyMakers) || keys[masterKeyFile] == "" {
+		t.Fatalf("%d keys, %v", len(keys), err)
+	}
+	keys["later.key"] = "of a newer release"
+	if err := os.WriteFile(filepath.Join(dir, tokenKeyFile), []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var others []string
+		if err := keys.keep(dir, func(name string) { others = append(others, name) }); err != nil || !slices.Equal(others, []string{tokenKeyFile}) {
+			t.Errorf("others than the cluster's are %v, %v; want %s", others, err, tokenKeyFile)
+		}
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != len(keyMakers) {
+		t.Errorf("there are %v, %v", files, err)
+	}
+	for _, name := range []string{apiKeyFile, masterKeyFile} {
+		if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || strings.TrimSpace(string(text)) != keys[name] {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, tokenKeyFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.keep(dir, func(string) {}); err == nil || !strings.Contains(err.Error(), "is empty; remove it") {
+		t.Errorf("an empty file: %v", err)
+	}
+	if _, err := generateShared(filepath.Join(dir, apiKeyFile)); err == nil {
+		t.Error("keys are read from a folder that is none")
+	}
 }
 
 func TestClusterKeyIsReplacedWhileNodesRun(t *testing.T) {
