@@ -25,7 +25,7 @@ type Peers interface {
 var _ Peers = (*peers.Peers)(nil)
 
 // PeerErrors are the errors that must survive the way between nodes, by code.
-var PeerErrors = map[string]error{"not_owned": ErrNotOwned, "unknown_integration": ErrUnknown}
+var PeerErrors = map[string]error{"not_owned": ErrNotOwned}
 
 // The kinds of requests.
 const (

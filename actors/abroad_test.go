@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -121,5 +122,52 @@ func TestCommandsReachTheOwner(t *testing.T) {
 	}
 	if _, _, err := first.Erase(t.Context(), actors.Erase{Wedding: "w1"}); !errors.Is(err, peers.ErrUnreachable) {
 		t.Errorf("erasing while a node cannot be told: %v, want ErrUnreachable", err)
+	}
+}
+
+// What the actors of another node know is told in pages, and none is left out.
+func TestHealthsOfManyAreToldByOtherNodes(t *testing.T) {
+	t.Parallel()
+	c := newNodes(t)
+	c.owners("n1")
+	x := &exchange{handlers: map[string]peers.Handler{}, cut: map[string]bool{}}
+	with := func(name string) *node {
+		return c.join(name, func(cfg *actors.Config) { cfg.Peers = end{x, name} })
+	}
+	first, second := with("n1"), with("n2")
+	waitFor(t, holds(first))
+	const many = 1001 // one more than a page has
+	for i := range many {
+		in := event.Integration{ID: fmt.Sprint("i", i), Vendor: "studiocloud", Settings: json.RawMessage(`{"url":"https://crm.example.com/"}`)}
+		if _, err := first.registry.Put(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		first.health(in.ID, func(h event.Health) bool { return h.State != event.Idle }) // it has an actor now
+	}
+	waitFor(t, func() bool { return len(second.registry.Integrations()) == many })
+	for _, h := range second.Healths(t.Context()) {
+		if h.State == event.Idle || h.State == event.Unknown {
+			t.Errorf("%s is %s", h.Integration, h.State)
+		}
+	}
+}
+
+// A node of another release asks what this one does not know, or cannot read.
+func TestRequestsOfOtherReleases(t *testing.T) {
+	t.Parallel()
+	c := newNodes(t)
+	c.owners("n1")
+	x := &exchange{handlers: map[string]peers.Handler{}, cut: map[string]bool{}}
+	n := c.join("n1", func(cfg *actors.Config) { cfg.Peers = end{x, "n1"} })
+	n.connect("studio", newSink(t))
+	waitFor(t, holds(n))
+	ask := end{x, "n2"}.Ask
+	if _, err := ask(t.Context(), "n1", "actors.integration", []byte(`{"integration":"studio","do":"dance"}`)); !errors.Is(err, peers.ErrUnsupported) {
+		t.Errorf("an unknown command: %v, want ErrUnsupported", err)
+	}
+	for _, kind := range []string{"actors.integration", "actors.healths", "actors.erase"} {
+		if _, err := ask(t.Context(), "n1", kind, []byte("[")); err == nil {
+			t.Errorf("%s takes what is no JSON", kind)
+		}
 	}
 }
