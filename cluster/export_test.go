@@ -23,6 +23,12 @@ func Yields(mine, theirs []byte) (bool, error) {
 	return a.yieldsTo(b), err
 }
 
+// Board holds a view.
+type Board struct{ board }
+
+// Show is show.
+func (b *Board) Show(v *View) { b.show(v) }
+
 // Told returns the members after memberlist has told of nodes, one after the other.
 func Told(nodes ...*memberlist.Node) []Member {
 	r := newRoster("self", zerolog.Nop())
