@@ -29,14 +29,21 @@ func TestNodesSeeEachOther(t *testing.T) {
 	}
 }
 
-func TestSecondNodeOfANameIsRefused(t *testing.T) {
-	t.Parallel()
-	key := cluster.GenerateKey()
-	a := gossip(t, seat(t, "a", key))
-	b := gossip(t, seat(t, "b", key, a.Addr()))
+// couple starts the nodes a and b, which see each other up.
+func couple(t *testing.T, key cluster.Key) (a, b *cluster.Gossip) {
+	t.Helper()
+	a = gossip(t, seat(t, "a", key))
+	b = gossip(t, seat(t, "b", key, a.Addr()))
 	a.SetState(cluster.Up)
 	b.SetState(cluster.Up)
 	awaitAll(t, []string{"a", "b"}, a, b)
+	return a, b
+}
+
+func TestSecondNodeOfANameIsRefused(t *testing.T) {
+	t.Parallel()
+	key := cluster.GenerateKey()
+	a, b := couple(t, key)
 	for _, join := range [][]string{{a.Addr()}, {b.Addr()}, {a.Addr(), b.Addr()}} {
 		cfg := seat(t, "b", key, join...)
 		cfg.NameWait = time.Second
@@ -53,11 +60,7 @@ func TestSecondNodeOfANameIsRefused(t *testing.T) {
 func TestStartIsGivenUp(t *testing.T) {
 	t.Parallel()
 	key := cluster.GenerateKey()
-	a := gossip(t, seat(t, "a", key))
-	b := gossip(t, seat(t, "b", key, a.Addr()))
-	a.SetState(cluster.Up)
-	b.SetState(cluster.Up)
-	awaitAll(t, []string{"a", "b"}, a, b)
+	a, _ := couple(t, key)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if _, err := cluster.StartGossip(ctx, seat(t, "b", key, a.Addr())); !errors.Is(err, context.DeadlineExceeded) {
@@ -68,12 +71,7 @@ func TestStartIsGivenUp(t *testing.T) {
 // A node whose time is over leaves at once, and the others find that it is gone.
 func TestLeavingWithoutTime(t *testing.T) {
 	t.Parallel()
-	key := cluster.GenerateKey()
-	a := gossip(t, seat(t, "a", key))
-	b := gossip(t, seat(t, "b", key, a.Addr()))
-	a.SetState(cluster.Up)
-	b.SetState(cluster.Up)
-	awaitAll(t, []string{"a", "b"}, a, b)
+	a, b := couple(t, cluster.GenerateKey())
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	b.Leave(ctx)

@@ -60,7 +60,13 @@ func get(t *testing.T, url string) (int, string) {
 // waitReady asks until the node is ready, or degraded; holding its shards takes it a moment.
 func waitReady(t *testing.T, url string) edge.Readiness {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	return waitReadiness(t, url, func(edge.Readiness) bool { return true })
+}
+
+// waitReadiness asks until the node is ready and says what is wanted of it.
+func waitReadiness(t *testing.T, url string, is func(edge.Readiness) bool) edge.Readiness {
+	t.Helper()
+	deadline := time.After(within)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -69,13 +75,13 @@ func waitReady(t *testing.T, url string) edge.Readiness {
 		if err := json.Unmarshal([]byte(body), &r); err != nil {
 			t.Fatalf("%s: %v", body, err)
 		}
-		if status == http.StatusOK {
+		if status == http.StatusOK && is(r) {
 			return r
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("not ready: %s", body)
+			t.Fatalf("not as wanted: %s", body)
 		}
 	}
 }

@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -218,11 +217,15 @@ func TestNodesTellThatOneIsAway(t *testing.T) {
 	t.Parallel()
 	all := cores(t)
 	nodes := startAll(t, all[:]...)
-	newTrouble(t, nodes[0], func(text string) bool { return text == "" })
+	copies := func(is func(string) bool) string {
+		r := waitReadiness(t, nodes[0].URL(), func(r edge.Readiness) bool { return is(r.Components["copies"].Detail) })
+		return r.Components["copies"].Detail
+	}
+	copies(func(text string) bool { return text == "" })
 	if err := nodes[2].Stop(); err != nil {
 		t.Fatal(err)
 	}
-	last := newTrouble(t, nodes[0], func(text string) bool { return strings.Contains(text, "n3 is away") })
+	last := copies(func(text string) bool { return strings.Contains(text, "n3 is away") })
 	if !strings.HasPrefix(last, "2 of 3 copies of the log are whole; ") {
 		t.Errorf("it says %q", last)
 	}
@@ -230,29 +233,5 @@ func TestNodesTellThatOneIsAway(t *testing.T) {
 	waitMetric(t, nodes[1].URL(), `wedsync_log_peer_online{peer="n1"} 1`)
 	if _, body := get(t, nodes[1].URL()+"/metrics"); strings.Count(body, "\nwedsync_log_peer_leader{") != 3 || strings.Count(body, "\nwedsync_log_peer_lag{") != 3 {
 		t.Errorf("the metrics have not all peers: %s", body)
-	}
-}
-
-// newTrouble waits until a node says so of its copies.
-func newTrouble(t *testing.T, n *node, is func(string) bool) string {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var r edge.Readiness
-		status, body := get(t, n.URL()+"/readyz")
-		if err := json.Unmarshal([]byte(body), &r); err != nil {
-			t.Fatalf("%s: %v", body, err)
-		}
-		c := r.Components["copies"]
-		if is(c.Detail) && (status == http.StatusOK || c.Status == "ok") {
-			return c.Detail
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("it says %q", c.Detail)
-		}
 	}
 }

@@ -1,7 +1,6 @@
 package ws_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/centrifugal/protocol"
-	"github.com/rs/zerolog"
 
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/problem"
@@ -30,16 +28,7 @@ func startFar(t *testing.T, checkInterval, patience time.Duration) *far {
 	log := natstest.Serve(t)
 	relay := natstest.Between(t, log.Addr())
 	open := func(url string) *journal.Journal {
-		j, err := journal.Open(t.Context(), journal.Config{URL: url, Logger: zerolog.Nop(), Patience: patience})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := j.Close(context.Background()); err != nil {
-				t.Error(err)
-			}
-		})
-		return j
+		return openJournal(t, func(cfg *journal.Config) { cfg.Dir, cfg.URL, cfg.Patience = "", url, patience })
 	}
 	return &far{startNode(t, open(relay.URL()), func(c *ws.Config) { c.CheckInterval = checkInterval }), open(log.URL()), relay}
 }
