@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -211,7 +212,7 @@ func (r *routed) write(ctx context.Context, data []byte) bool {
 				return err
 			case v.Revision <= r.revision:
 				return fmt.Errorf("%w: a copy is behind", ErrUnavailable)
-			case string(v.Data) == string(data):
+			case bytes.Equal(v.Data, data):
 				r.revision = v.Revision
 				return nil
 			}
