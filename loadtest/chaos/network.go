@@ -109,7 +109,7 @@ func sweep(ctx context.Context) error {
 		return err
 	}
 	for _, image := range left {
-		if found := images.FindStringSubmatch(image); found != nil && gone(found[1]) {
+		if found := images.FindStringSubmatch(image); len(found) > 1 && gone(found[1]) {
 			dir := strings.TrimSuffix(image, ".img")
 			(&disk{dir: dir, group: groups + "ws" + found[1] + filepath.Base(dir)}).remove()
 		}

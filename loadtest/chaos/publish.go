@@ -144,7 +144,7 @@ const wsInternal = 100
 func outcome(err error) checker.Outcome {
 	var status *nodeproc.StatusError
 	var reply *wsclient.Error
-	code := 0
+	var code int
 	switch {
 	case err == nil:
 		return checker.Accepted
