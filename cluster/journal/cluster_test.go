@@ -94,6 +94,15 @@ func (n *trio) leader() int {
 	return -1
 }
 
+// client is a connection to a node's part of the log.
+func (n *trio) client(i int) *nats.Conn {
+	n.tb.Helper()
+	nc, err := nats.Connect("nats://" + n.cfgs[i].Cluster.Clients)
+	must(n.tb, err)
+	n.tb.Cleanup(nc.Close)
+	return nc
+}
+
 // freeAddr is a loopback address that nobody listens on, outside of the range from which connections get theirs.
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
@@ -258,11 +267,9 @@ func TestClusterGathersLeads(t *testing.T) {
 		}
 	}
 	leader := n.leader()
-	nc, err := nats.Connect("nats://" + n.cfgs[leader].Cluster.Clients)
-	must(t, err)
-	t.Cleanup(nc.Close)
+	nc := n.client(leader)
 	elected := make(chan *nats.Msg, 64)
-	_, err = nc.ChanSubscribe("$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.DEAD", elected)
+	_, err := nc.ChanSubscribe("$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.DEAD", elected)
 	must(t, err)
 	other := n.cfgs[(leader+1)%3].Node
 	_, err = nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.DEAD", []byte(`{"placement":{"preferred":"`+other+`"}}`), within)
@@ -271,5 +278,36 @@ func TestClusterGathersLeads(t *testing.T) {
 		var said struct{ Leader string }
 		must(t, json.Unmarshal(receive(t, elected).Data, &said))
 		by = said.Leader
+	}
+}
+
+// What a stream's leader has not answered when it ceases to lead is not waited for any longer, on any node.
+func TestClusterLeaderMoves(t *testing.T) {
+	t.Parallel()
+	n := startTrio(t)
+	leader := n.leader()
+	nc := n.client(leader)
+	asked := silent(t, nc, "ev.unanswered") // no event's subject, but it belongs to their stream
+	failed := make(chan error, len(n.nodes))
+	for _, j := range n.nodes {
+		go func() {
+			for { // until it is known on that node that somebody listens
+				err := journal.Publish(t.Context(), j, "ev.unanswered")
+				if !errors.Is(err, nats.ErrNoResponders) {
+					failed <- err
+					return
+				}
+			}
+		}()
+	}
+	for range n.nodes {
+		receive(t, asked)
+	}
+	_, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN.EV", nil, within)
+	must(t, err)
+	for range n.nodes {
+		if err := receive(t, failed); !errors.Is(err, journal.ErrUnavailable) || !strings.Contains(err.Error(), "elected") {
+			t.Errorf("%v, want ErrUnavailable since a leader was elected", err)
+		}
 	}
 }

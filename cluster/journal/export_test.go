@@ -108,6 +108,12 @@ func (j *Journal) DeleteEvent(ctx context.Context, seq uint64) error {
 	return j.remove(ctx, streamEvents, seq)
 }
 
+// Publish stores a message past the line.
+func Publish(ctx context.Context, j *Journal, subject string) error {
+	_, err := j.writer.publish(ctx, subject, "", nil)
+	return err
+}
+
 // Leads are the names of the nodes that lead a stream or a consumer.
 func Leads(j *Journal) map[string]bool {
 	leads := map[string]bool{}

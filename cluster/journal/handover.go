@@ -70,6 +70,30 @@ func (j *Journal) stepDown(ctx context.Context, nc *nats.Conn, subject, preferre
 	}
 }
 
+// watchLeads notices, until the log is closed, when this node does not lead a stream any more: if it was paused or
+// cut off, others have elected a leader, and told of it, before.
+func (j *Journal) watchLeads() {
+	look := time.NewTicker(leadsEvery)
+	defer look.Stop()
+	led := map[string]bool{}
+	for {
+		select {
+		case <-look.C:
+		case <-j.closed:
+			return
+		}
+		for _, stream := range []string{streamEvents, streamWork, streamDead, streamRecords} {
+			leads := j.server.JetStreamIsStreamLeader(globalAccount, stream)
+			if led[stream] && !leads {
+				j.writer.moved(stream)
+			}
+			led[stream] = leads
+		}
+	}
+}
+
+const leadsEvery = 100 * time.Millisecond
+
 const (
 	gatherPause = 100 * time.Millisecond // between looks, until one node leads all
 	// gatherEvery is how often the node that leads the event log looks for what others lead, if nobody is elected;

@@ -57,7 +57,7 @@ type Journal struct {
 	leases  *Leases // nil: not asked for
 	shards  []place
 	closed  chan struct{}
-	leading sync.WaitGroup // gatherLeads
+	leading sync.WaitGroup // gatherLeads and watchLeads
 	once    sync.Once
 }
 
@@ -91,6 +91,7 @@ func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
 	if j.cfg.Cluster != nil && j.server != nil {
 		j.awaitGathered(ctx)
 		j.leading.Go(j.gatherLeads)
+		j.leading.Go(j.watchLeads)
 	}
 	return j, nil
 }
