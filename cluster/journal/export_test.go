@@ -117,7 +117,9 @@ func Publish(ctx context.Context, j *Journal, subject string) error {
 // Leads are the names of the nodes that lead a stream or a consumer.
 func Leads(j *Journal) map[string]bool {
 	leads := map[string]bool{}
-	j.eachLed(func(leader, _ string) { leads[leader] = true })
+	for _, l := range j.eachLed() {
+		leads[l.leader] = true
+	}
 	return leads
 }
 

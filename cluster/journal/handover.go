@@ -26,11 +26,11 @@ func (j *Journal) handOver() {
 			next = p.Name
 		}
 	}
-	j.eachLed(func(leader, stepDown string) {
-		if leader == j.cfg.Node {
-			j.stepDown(ctx, j.query, stepDown, next)
+	for _, l := range j.eachLed() {
+		if l.leader == j.cfg.Node {
+			j.stepDown(ctx, j.query, l.stepDown, next)
 		}
-	})
+	}
 	if j.server.JetStreamIsLeader() {
 		if nc, err := j.dial("manage", nats.UserInfo(systemUser, "")); err == nil {
 			j.stepDown(ctx, nc, server.JSApiLeaderStepDown, "")
@@ -39,18 +39,22 @@ func (j *Journal) handOver() {
 	}
 }
 
-// eachLed calls fn for each replicated stream here with the name of the node that leads it, as far as
-// this one knows, and the subject by which that is asked to have another one lead.
-func (j *Journal) eachLed(fn func(leader, stepDown string)) {
+// led is a replicated stream: which node leads it as far as this one knows, and the subject by which that is asked
+// to have another one lead.
+type led struct{ stream, leader, stepDown string }
+
+// eachLed returns all that this node has a copy of.
+func (j *Journal) eachLed() (all []led) {
 	here, err := j.server.JszAccount(&server.JSzOptions{Account: globalAccount, Streams: true})
 	if err != nil {
-		return // the log has stopped itself
+		return nil // the log has stopped itself
 	}
 	for _, s := range here.Streams {
 		if s.Cluster != nil && s.Cluster.RaftGroup != "" {
-			fn(s.Cluster.Leader, "$JS.API.STREAM.LEADER.STEPDOWN."+s.Name)
+			all = append(all, led{s.Name, s.Cluster.Leader, "$JS.API.STREAM.LEADER.STEPDOWN." + s.Name})
 		}
 	}
+	return all
 }
 
 const globalAccount = "$G" // where everything is
@@ -95,17 +99,21 @@ func (j *Journal) watchLeads() {
 const leadsEvery = 100 * time.Millisecond
 
 const (
-	gatherPause = 100 * time.Millisecond // between looks, until one node leads all
-	// gatherEvery is how often the node that leads the event log looks for what others lead, if nobody is elected;
-	// gatherTimeout bounds one look, with what is asked for.
+	// gatherWait bounds how long a node that opens the log waits until one node leads all of it, and gatherPause is
+	// the time between looks.
+	gatherWait  = 5 * time.Second
+	gatherPause = 100 * time.Millisecond
+	// The node that leads the event log looks for what others lead gatherQuiet after the last of some elections, and
+	// every gatherEvery; gatherTimeout bounds one look, with what is asked for.
+	gatherQuiet   = time.Second
 	gatherEvery   = 30 * time.Second
 	gatherTimeout = 10 * time.Second
 )
 
-// awaitGathered waits, as long as events would for a leader, until the node that leads the event log leads all of
-// it: later, whoever reads and writes would stand while a leader moves.
+// awaitGathered waits, for a while, until the node that leads the event log leads all of it: later, whoever reads
+// and writes would stand while a leader moves.
 func (j *Journal) awaitGathered(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, j.cfg.Patience)
+	ctx, cancel := context.WithTimeout(ctx, gatherWait)
 	defer cancel()
 	for !j.gather(ctx) && ctx.Err() == nil {
 		wait(ctx, gatherPause)
@@ -122,7 +130,7 @@ func (j *Journal) gatherLeads() {
 		select {
 		case <-elected:
 			elected = j.elected.wait()
-			look.Reset(gatherPause) // they come in numbers
+			look.Reset(gatherQuiet)
 			continue
 		case <-look.C:
 			look.Reset(gatherEvery)
@@ -146,15 +154,20 @@ func (j *Journal) gatherLeads() {
 }
 
 // gather has this node lead all streams, if it leads the event log, and reports whether one node leads
-// all of them already.
+// all of them already. What it is not ready to lead it leaves where it is, and what it was not given it asks for
+// again only after a while: an election that fails leaves nobody to lead for seconds.
 func (j *Journal) gather(ctx context.Context) bool {
 	here := j.server.JetStreamIsStreamLeader(globalAccount, streamEvents)
 	leads := map[string]bool{}
-	j.eachLed(func(leader, stepDown string) {
-		leads[leader] = true
-		if here && leader != "" && leader != j.cfg.Node {
-			j.stepDown(ctx, j.query, stepDown, j.cfg.Node)
+	for _, l := range j.eachLed() {
+		leads[l.leader] = true
+		if !here || l.leader == "" || l.leader == j.cfg.Node || !j.server.JetStreamIsStreamCurrent(globalAccount, l.stream) {
+			continue
 		}
-	})
+		if last, ok := j.asked[l.stepDown]; !ok || time.Since(last) > gatherEvery {
+			j.asked[l.stepDown] = time.Now()
+			j.stepDown(ctx, j.query, l.stepDown, j.cfg.Node)
+		}
+	}
 	return len(leads) == 1 && !leads[""]
 }

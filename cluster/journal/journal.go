@@ -57,7 +57,8 @@ type Journal struct {
 	leases  *Leases // nil: not asked for
 	shards  []place
 	closed  chan struct{}
-	leading sync.WaitGroup // gatherLeads and watchLeads
+	leading sync.WaitGroup       // gatherLeads and watchLeads
+	asked   map[string]time.Time // gather's: when a leader was asked to let this node lead
 	once    sync.Once
 }
 
@@ -104,7 +105,7 @@ func newJournal(cfg Config) (*Journal, error) {
 	return &Journal{
 		cfg: cfg, log: cfg.Logger, id: uuid.NewString(), path: redact(cfg.URL),
 		streams: make(map[string]jetstream.Stream), buckets: make(map[string]*Bucket),
-		shards: make([]place, cfg.Shards), closed: make(chan struct{}),
+		shards: make([]place, cfg.Shards), closed: make(chan struct{}), asked: make(map[string]time.Time),
 	}, nil
 }
 
