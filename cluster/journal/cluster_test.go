@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/wedsync/wedsync/cluster/journal"
 )
@@ -313,6 +314,34 @@ func TestClusterLeaderMoves(t *testing.T) {
 	for range n.nodes {
 		if err := receive(t, failed); !errors.Is(err, journal.ErrUnavailable) || !strings.Contains(err.Error(), "elected") {
 			t.Errorf("%v, want ErrUnavailable since a leader was elected", err)
+		}
+	}
+}
+
+// What gives out a shard's work reads the copy that is never behind, whatever node works on the shard.
+func TestClusterReadsTheLeadersCopy(t *testing.T) {
+	t.Parallel()
+	n := startTrio(t)
+	leader := n.leader()
+	for shard := range 6 {
+		s := mustShard(t, n.nodes[shard%3], shard)
+		nothing(t, s.NextEvents)
+		nothing(t, s.NextDeliveries)
+	}
+	js, err := jetstream.New(n.client(leader))
+	must(t, err)
+	for _, name := range []string{"EV", "DL"} {
+		stream, err := js.Stream(t.Context(), name)
+		must(t, err)
+		count := 0
+		consumers := stream.ListConsumers(t.Context())
+		for c := range consumers.Info() {
+			if count++; c.Cluster.Leader != n.cfgs[leader].Node {
+				t.Errorf("a consumer of %s is on %s, want %s", name, c.Cluster.Leader, n.cfgs[leader].Node)
+			}
+		}
+		if must(t, consumers.Err()); count != 6 {
+			t.Errorf("%s has %d consumers, want 6", name, count)
 		}
 	}
 }

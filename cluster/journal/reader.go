@@ -73,19 +73,45 @@ func (r *reader) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 	}
 }
 
-// begin makes a consumer.
+// placeTries is how often a consumer is made to have it where it should be; of three servers it takes three on average.
+const placeTries = 16
+
+// begin makes a consumer, on the server that leads the stream. A copy elsewhere may be behind: then what the owner
+// before has done would still be there, or what is to be done not yet. JetStream chooses a server at random.
 func (r *reader) begin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, takeOverTry)
 	defer cancel()
 	defer context.AfterFunc(r.s.life, cancel)()
-	c, err := r.s.j.js.CreateConsumer(ctx, r.stream, jetstream.ConsumerConfig{
-		FilterSubject: r.filter, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.from(),
-		AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: readerAway,
-	})
-	if err == nil {
-		r.p, err = newPuller(r.s, r.stream, c.CachedInfo().Name)
+	leader, err := r.leader(ctx)
+	for tries := 1; err == nil; tries++ {
+		var c jetstream.Consumer
+		c, err = r.s.j.js.CreateConsumer(ctx, r.stream, jetstream.ConsumerConfig{
+			FilterSubject: r.filter, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.from(),
+			AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: readerAway,
+		})
+		if err != nil {
+			break
+		}
+		info := c.CachedInfo()
+		if leader == "" || info.Cluster != nil && info.Cluster.Leader == leader || tries == placeTries {
+			r.p, err = newPuller(r.s, r.stream, info.Name)
+			return err
+		}
+		err = r.s.j.js.DeleteConsumer(ctx, r.stream, info.Name)
 	}
 	return err
+}
+
+// leader is the server that leads the stream; "" where there is one only.
+func (r *reader) leader(ctx context.Context) (string, error) {
+	if !r.s.j.replicated() {
+		return "", nil
+	}
+	info, err := r.s.j.streams[r.stream].Info(ctx)
+	if err != nil || info.Cluster == nil {
+		return "", err
+	}
+	return info.Cluster.Leader, nil
 }
 
 func (r *reader) close() {
