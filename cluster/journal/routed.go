@@ -75,30 +75,40 @@ func (j *Journal) openRouted(ctx context.Context, s *Shard) (*routed, error) {
 	}
 	bucket := j.buckets[bucketRouted]
 	for {
-		v, err := bucket.Get(ctx, r.key)
+		v, err := j.noted(ctx, s.number)
+		if err != nil {
+			return nil, err
+		}
 		var m mark
-		switch {
-		case errors.Is(err, ErrNotFound):
-			m.Next, err = j.routedBefore(ctx, s.number)
-		case err == nil:
+		if v.Seq > 0 {
 			m, err = decodeMark(v.Data)
+		} else {
+			m.Next, err = j.routedBefore(ctx, s.number)
 		}
 		if err != nil {
 			return nil, err
 		}
 		r.hand.next, r.again = m.Next, m.Open
-		r.revision, err = bucket.Update(ctx, r.key, r.encode(), v.Revision)
+		r.revision, err = bucket.Update(ctx, r.key, r.encode(), v.Seq)
 		if err == nil {
 			break
 		}
-		// A copy that is behind may have answered, or what the owner before wrote has just arrived.
-		if wait(ctx, minLag); !errors.Is(err, ErrConflict) || ctx.Err() != nil {
+		if !errors.Is(err, ErrConflict) { // else what the owner before wrote has just arrived
 			return nil, err
 		}
 	}
 	ctx, r.cancel = context.WithCancel(context.Background())
 	go r.run(ctx)
 	return r, nil
+}
+
+// noted reads how far a shard is routed from the copy that leads; the sequence is 0 where nothing is noted.
+func (j *Journal) noted(ctx context.Context, shard int) (stored, error) {
+	v, err := j.leaders(ctx, streamOf(bucketRouted), fmt.Sprintf(`"last_by_subj":"$KV.%s.%d"`, bucketRouted, shard))
+	if errors.Is(kindOf(err), ErrNotFound) {
+		return stored{}, nil
+	}
+	return v, err
 }
 
 // routedBefore is where to begin with a shard of which nothing is noted: behind what an earlier release has had
@@ -206,17 +216,15 @@ func (r *routed) write(ctx context.Context, data []byte) bool {
 				return err
 			}
 			// An earlier try may have been taken, and its answer lost.
-			v, err := bucket.Get(ctx, r.key)
-			switch {
-			case err != nil:
+			v, err := r.s.j.noted(ctx, r.s.number)
+			if err != nil {
 				return err
-			case v.Revision <= r.revision:
-				return fmt.Errorf("%w: a copy is behind", ErrUnavailable)
-			case bytes.Equal(v.Data, data):
-				r.revision = v.Revision
-				return nil
 			}
-			return ErrLost
+			if !bytes.Equal(v.Data, data) {
+				return ErrLost
+			}
+			r.revision = v.Seq
+			return nil
 		})
 		switch {
 		case err == nil:
@@ -245,11 +253,11 @@ func (r *routed) close(limit time.Duration) {
 // routeLag is how many events of a shard are not routed.
 func (j *Journal) routeLag(ctx context.Context, shard int) (uint64, error) {
 	m := mark{Next: 1}
-	v, err := j.buckets[bucketRouted].Get(ctx, strconv.Itoa(shard))
-	if err == nil {
+	v, err := j.noted(ctx, shard)
+	if err == nil && v.Seq > 0 {
 		m, err = decodeMark(v.Data)
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil {
 		return 0, err
 	}
 	n, err := j.countFrom(ctx, streamEvents, eventsOf(shard), m.Next)
