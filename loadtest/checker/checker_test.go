@@ -210,6 +210,20 @@ func TestCheck(t *testing.T) {
 			},
 			wrong: 1, says: "which no fault explains",
 		},
+		"a duplicate at the next fault of what was under way at one": {
+			change: func(h *checker.History) {
+				h.Faults = append(h.Faults, checker.Window{Fault: "drain", From: at(9000), To: at(9100)})
+				again(h, 0, at(9001), "d-e1")
+			},
+			duplicates: 1,
+		},
+		"a duplicate at a fault of what was done long before": {
+			change: func(h *checker.History) {
+				h.Under, h.Faults = time.Second, []checker.Window{{Fault: "drain", From: at(9000), To: at(9100)}}
+				again(h, 0, at(9001), "d-e1")
+			},
+			wrong: 1, says: "which no fault explains",
+		},
 		"a duplicate between two faults that explain it no more and not yet": {
 			change: func(h *checker.History) {
 				h.Faults = append(h.Faults, checker.Window{Fault: "drain", From: at(1700), To: at(1800)})
