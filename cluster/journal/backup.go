@@ -66,25 +66,29 @@ func (j *Journal) backUp(ctx context.Context, name string, create func(string) (
 	if err != nil {
 		return BackedUpStream{}, err
 	}
-	t := &tally{file: snapshotFile(name), told: told}
+	t := NewTally(snapshotFile(name), told)
 	sum := sha256.New()
 	s, err := j.snapshot(ctx, name, io.MultiWriter(w, sum, t))
 	if err != nil {
 		return s, err
 	}
-	t.done()
+	t.Done()
 	s.Bytes, s.SHA256 = t.bytes, hex.EncodeToString(sum.Sum(nil))
 	return s, nil
 }
 
-// tally counts the bytes of a file and tells of them.
-type tally struct {
+// Tally counts the bytes of a file, which are written to it, and tells of them.
+type Tally struct {
 	file  string
 	bytes int64
 	told  func(Progress)
 }
 
-func (t *tally) Write(p []byte) (int, error) {
+// NewTally begins a file; told may be nil.
+func NewTally(file string, told func(Progress)) *Tally { return &Tally{file: file, told: told} }
+
+// Write counts and never fails.
+func (t *Tally) Write(p []byte) (int, error) {
 	t.bytes += int64(len(p))
 	if t.told != nil {
 		t.told(Progress{File: t.file, Bytes: t.bytes})
@@ -92,7 +96,8 @@ func (t *tally) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tally) done() {
+// Done tells that this is all of the file.
+func (t *Tally) Done() {
 	if t.told != nil {
 		t.told(Progress{File: t.file, Bytes: t.bytes, Done: true})
 	}

@@ -194,7 +194,7 @@ func (j *Journal) restoreStream(ctx context.Context, s BackedUpStream, c server.
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	t := &tally{file: s.File(), told: from.Told}
+	t := NewTally(s.File(), from.Told)
 	in := io.TeeReader(file, t)
 	if leap > 0 {
 		r := leaping(in, leap)
@@ -221,7 +221,7 @@ func (j *Journal) restoreStream(ctx context.Context, s BackedUpStream, c server.
 		case n == 0 && got.StreamInfo == nil:
 			return fmt.Errorf("%w: the server does not say what came of it", ErrUnavailable)
 		case n == 0:
-			t.done()
+			t.Done()
 			return nil
 		}
 	}

@@ -164,25 +164,12 @@ func (f *backupFolder) take(name string, from io.Reader, told func(journal.Progr
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(io.MultiWriter(w, counter{name, told, new(int64)}), from)
-	if err != nil {
-		return fmt.Errorf("the node sends no more: %w", err)
+	t := journal.NewTally(name, told)
+	if _, err := io.Copy(io.MultiWriter(w, t), from); err != nil {
+		return fmt.Errorf("%s did not arrive whole: %w", name, err) // what the node sends ends, or the disk is full
 	}
-	told(journal.Progress{File: name, Bytes: n, Done: true})
+	t.Done()
 	return nil
-}
-
-// counter tells of what is written.
-type counter struct {
-	file string
-	told func(journal.Progress)
-	sum  *int64
-}
-
-func (c counter) Write(p []byte) (int, error) {
-	*c.sum += int64(len(p))
-	c.told(journal.Progress{File: c.file, Bytes: *c.sum})
-	return len(p), nil
 }
 
 // finish checks what was written, and makes a backup of it by writing the manifest.
@@ -191,6 +178,9 @@ func (f *backupFolder) finish(err error) (journal.Manifest, error) {
 		return journal.Manifest{}, err
 	}
 	text := f.manifest.String()
+	if text == "" {
+		return journal.Manifest{}, errors.New("it ends without a manifest, so it is not all; back up again")
+	}
 	m, err := journal.ParseManifest([]byte(text))
 	if err != nil {
 		return m, err

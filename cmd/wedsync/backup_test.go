@@ -82,13 +82,14 @@ func TestBackupThatDoesNotArrive(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, c := range map[string]struct{ kind, body string }{
-		"sends no backup":         {"application/json", "{}"},
-		"the log is away":         {"multipart/mixed; boundary=x", part("EV.snapshot", "a") + part("problem.json", `{"detail":"the log is away"}`) + "--x--\r\n"},
-		"sends no more":           {"multipart/mixed; boundary=x", part("EV.snapshot", "a")},
-		"no more: unexpected EOF": {"multipart/mixed; boundary=x", strings.TrimSuffix(part("EV.snapshot", "a"), "\r\n")},
-		"none of a backup":        {"multipart/mixed; boundary=x", part("api.key", "a") + "--x--\r\n"},
-		"no manifest":             {"multipart/mixed; boundary=x", part("EV.snapshot", "a") + "--x--\r\n"},
-		"did not arrive":          {"multipart/mixed; boundary=x", part("EV.snapshot", "a") + part(journal.ManifestFile, string(manifest)) + "--x--\r\n"},
+		"sends no backup":              {"application/json", "{}"},
+		"the log is away":              {"multipart/mixed; boundary=x", part("EV.snapshot", "a") + part("problem.json", `{"detail":"the log is away"}`) + "--x--\r\n"},
+		"sends no more":                {"multipart/mixed; boundary=x", part("EV.snapshot", "a") + "--x\r\nno header\r\n\r\n"},
+		"whole: unexpected EOF":        {"multipart/mixed; boundary=x", strings.TrimSuffix(part("EV.snapshot", "a"), "\r\n")},
+		"none of a backup":             {"multipart/mixed; boundary=x", part("api.key", "a") + "--x--\r\n"},
+		"without a manifest":           {"multipart/mixed; boundary=x", part("EV.snapshot", "a") + "--x--\r\n"},
+		"a manifest, so it is not all": {"multipart/mixed; boundary=x", part("EV.snapshot", "a") + "--x\r\n"},
+		"did not arrive":               {"multipart/mixed; boundary=x", part("EV.snapshot", "a") + part(journal.ManifestFile, string(manifest)) + "--x--\r\n"},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
