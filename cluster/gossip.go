@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/netip"
 	"slices"
-	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,21 +127,15 @@ func (g *Gossip) listen(ctx context.Context) (*memberlist.Memberlist, error) {
 
 // ipPort looks up the first address of a host:port; no host is all addresses.
 func ipPort(ctx context.Context, hostPort string) (ip string, port int, err error) {
-	host, p, err := net.SplitHostPort(hostPort)
+	if strings.HasPrefix(hostPort, ":") {
+		hostPort = "0.0.0.0" + hostPort
+	}
+	addrs, err := lookUp(ctx, hostPort)
 	if err != nil {
 		return "", 0, err
 	}
-	if port, err = strconv.Atoi(p); err != nil {
-		return "", 0, err
-	}
-	if host == "" {
-		return "0.0.0.0", port, nil
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return "", 0, err
-	}
-	return addrs[0].Unmap().String(), port, nil
+	at, err := netip.ParseAddrPort(addrs[0])
+	return at.Addr().String(), int(at.Port()), err
 }
 
 // Addr returns where others reach this node's gossip.
