@@ -24,7 +24,7 @@ type Cluster struct {
 	// Routes is the host:port at which the log's servers of other nodes connect to this one's; "": this
 	// node holds nothing of the log.
 	Routes string
-	// Peers are the Routes of the core nodes that make the log: one, three or five. All of them must be
+	// Peers are the Routes of the core nodes that make the log: three or five. All of them must be
 	// there when it is made, and more than half of them ever after. A node that replaces one of them need
 	// not be among them.
 	Peers []string
@@ -43,8 +43,8 @@ func (c *Cluster) validate(bad func(format string, args ...any)) {
 	addresses := map[string][]string{"Cluster.Servers": c.Servers}
 	if c.Routes != "" {
 		addresses = map[string][]string{"Cluster.Peers": c.Peers, "Cluster.Routes": {c.Routes}, "Cluster.Clients": {c.Clients}}
-		if n := len(c.Peers); n != 1 && n != 3 && n != 5 {
-			bad("Cluster.Peers has %d core nodes; 1, 3 or 5 can agree on a log", n)
+		if n := len(c.Peers); n != 3 && n != 5 {
+			bad("Cluster.Peers has %d core nodes; 3 or 5 can agree on a log", n)
 		}
 	} else if len(c.Servers) == 0 {
 		bad("Cluster.Servers is empty: a node without a log connects to the core nodes'")

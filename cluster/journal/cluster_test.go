@@ -182,7 +182,7 @@ func TestClusterRefusesOtherStores(t *testing.T) {
 	dir := t.TempDir()
 	closeJournal(t, openWith(t, journal.Config{Dir: dir, Logger: logger(t)}))
 	addr := freeAddr(t)
-	refused(t, journal.Config{Dir: dir, Cluster: &journal.Cluster{Routes: addr, Peers: []string{addr}, Clients: freeAddr(t)}},
+	refused(t, journal.Config{Dir: dir, Cluster: &journal.Cluster{Routes: addr, Peers: []string{addr, freeAddr(t), freeAddr(t)}, Clients: freeAddr(t)}},
 		journal.ErrForeign, `"standalone"`, `"cluster"`)
 }
 
@@ -193,7 +193,8 @@ func TestClusterConfig(t *testing.T) {
 		want    string
 	}{
 		"two cores":     {journal.Cluster{Routes: "a:1", Peers: []string{"a:1", "b:1"}, Clients: "a:2"}, "2 core nodes"},
-		"no port":       {journal.Cluster{Routes: "a:1", Peers: []string{"a:1"}, Clients: "a"}, "no host:port"},
+		"one core":      {journal.Cluster{Routes: "a:1", Peers: []string{"a:1"}, Clients: "a:2"}, "1 core nodes"},
+		"no port":       {journal.Cluster{Routes: "a:1", Peers: []string{"a:1", "b:1", "c:1"}, Clients: "a"}, "no host:port"},
 		"nobody to ask": {journal.Cluster{}, "Servers is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {

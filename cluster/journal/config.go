@@ -29,8 +29,7 @@ type Config struct {
 	URL  string // external NATS server with JetStream; "": embedded in this process
 
 	Cluster *Cluster // the nodes that hold the log together with this one; nil: it is this node's alone, or URL's
-	// Replicas is how many copies there are of every stream. Default: 3 in a cluster, or as many as there
-	// are core nodes if these are fewer, else 1.
+	// Replicas is how many copies there are of every stream. Default: 3 in a cluster, else 1.
 	Replicas int
 
 	// Shards is fixed when the log is created; default 8.
@@ -70,7 +69,7 @@ func (c Config) WithDefaults() Config {
 	if c.Replicas == 0 {
 		c.Replicas = 1
 		if c.Cluster != nil {
-			c.Replicas = min(max(len(c.Cluster.Peers), 1), 3)
+			c.Replicas = 3
 		}
 	}
 	if c.EventAge == 0 {

@@ -268,6 +268,14 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 			file: "log: { url: localhost }\n",
 			want: `FILE:1: log.url: "localhost" is no NATS address; write it like nats://host:4222`,
 		},
+		"a cluster of one core node": {
+			file: "cluster: { bind: 'a:7946', join: ['a:7946'], key: " + key + " }\n",
+			want: `FILE:1: cluster.join: [a:7946] names one core node, and one cannot agree on a log: name all of them, 3 or 5; for a node that is alone, leave out cluster.bind and cluster.join`,
+		},
+		"a cluster of two core nodes": {
+			file: "cluster: { bind: 'a:7946', join: ['a:7946', 'b:7946'], key: " + key + " }\n",
+			want: `FILE:1: cluster.join: [a:7946 b:7946] names 2 core nodes; 3 or 5 can agree on a log`,
+		},
 		"a bad name": {
 			flags: []flagValue{{"node.name", "n 1", "--name"}},
 			want:  `--name: node.name: "n 1" is no name; use 1 to 64 of A-Z a-z 0-9 _ and -`,

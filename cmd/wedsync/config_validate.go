@@ -82,8 +82,12 @@ func (c ClusterConfig) validate(v *validator) {
 			}
 		}
 	}
-	if n := len(c.Join); n != 1 && n != 3 && n != 5 {
-		v.wrong("cluster.join", c.Join, fmt.Sprintf("names %d core nodes; 1, 3 or 5 can agree on a log", n))
+	switch n := len(c.Join); {
+	case n == 3, n == 5, n == 1 && !slices.Contains(c.Roles, "core"):
+	case n == 1:
+		v.wrong("cluster.join", c.Join, "names one core node, and one cannot agree on a log: name all of them, 3 or 5; for a node that is alone, leave out cluster.bind and cluster.join")
+	default:
+		v.wrong("cluster.join", c.Join, fmt.Sprintf("names %d core nodes; 3 or 5 can agree on a log", n))
 	}
 	if _, err := cluster.ParseKey(c.Key.Reveal()); err != nil {
 		v.wrong("cluster.key", c.Key, "is no key of a cluster: "+err.Error()+`; make one with "wedsync cluster-keys new"`)

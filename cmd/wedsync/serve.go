@@ -14,7 +14,7 @@ type serveCmd struct {
 	Data        *string  `help:"Folder of the node's data (data, ./data)." placeholder:"DIR"`
 	Name        *string  `help:"The node's name (node.name, the host's)." placeholder:"NAME"`
 	Bind        *string  `help:"Address at which other nodes of a cluster find this one; it and the two ports after it are taken (cluster.bind)." placeholder:"HOST:PORT"`
-	Join        *string  `help:"The core nodes of the cluster, by their --bind: 1, 3 or 5 (cluster.join)." placeholder:"HOST:PORT,..."`
+	Join        *string  `help:"The core nodes of the cluster, by their --bind: 3 or 5 (cluster.join)." placeholder:"HOST:PORT,..."`
 	ClusterKey  *string  `help:"Key that the cluster's nodes share (cluster.key); better given as WEDSYNC_CLUSTER_KEY." placeholder:"KEY"`
 	Roles       *string  `help:"What the node does in a cluster: core, edge or both (cluster.roles, core,edge)." placeholder:"ROLES"`
 	ClickHouse  *string  `name:"clickhouse" help:"Where records go: auto, embedded, off or an address (clickhouse.dsn, auto)." placeholder:"DSN"`
