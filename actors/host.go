@@ -69,6 +69,8 @@ func (h *host) reconcile(self *actor.PID) {
 		case t != nil && t.over():
 			h.log.Warn().Int("shard", shard).Bool("lost", t.lease.Lost()).Msg("the shard's actors are stopped; it is taken over again if it is still this node's")
 			h.end(self, t, time.Now().Add(faultGrace))
+		case t != nil && !mine && h.sys.cfg.Journal.Failed() != nil: // nothing can be finished here
+			h.end(self, t, time.Now().Add(faultGrace))
 		case t != nil && !mine:
 			h.end(self, t, h.deadline)
 		}

@@ -171,6 +171,11 @@ func (g *Gossip) SetState(s State) {
 	_ = g.change(func(m *meta) { m.State = s }) // no longer than before: it fits
 }
 
+// SetFailed says whether this node's part of the log does not work, as SetState does.
+func (g *Gossip) SetFailed(failed bool) error {
+	return g.change(func(m *meta) { m.Failed = failed })
+}
+
 // SetEndpoints changes where this node is reached, as SetState does. It fails if they are too long.
 func (g *Gossip) SetEndpoints(e Endpoints) error {
 	return g.change(func(m *meta) { m.setEndpoints(e) })

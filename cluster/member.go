@@ -70,4 +70,5 @@ type Member struct {
 	Endpoints   Endpoints
 	Version     string // release of the node
 	Empty       bool   // was started with nothing of the log on its disk
+	Failed      bool   // its part of the log does not work: it takes no shards
 }

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -26,6 +27,33 @@ func TestNodesSeeEachOther(t *testing.T) {
 	got, _ := a.View().Member("b")
 	if got.Addr != b.Addr() || got.Roles != cluster.Edge || got.Endpoints != cfg.Endpoints || got.Version != "1.2.3" || got.Incarnation == 0 {
 		t.Errorf("a sees b as %+v", got)
+	}
+}
+
+// A node whose part of the log does not work keeps its place among the members, and owns nothing.
+func TestFailedNodeOwnsNothing(t *testing.T) {
+	t.Parallel()
+	key := cluster.GenerateKey()
+	a, b := couple(t, key)
+	for _, failed := range []bool{true, false} {
+		if err := a.SetFailed(failed); err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range []*cluster.Gossip{a, b} {
+			await(t, g, fmt.Sprintf("a, failed %t", failed), func(v *cluster.View) bool {
+				m, ok := v.Member("a")
+				return ok && m.State == cluster.Up && m.Failed == failed
+			})
+			owned := 0
+			for shard := range 8 {
+				if g.View().Owner(shard) == "a" {
+					owned++
+				}
+			}
+			if failed != (owned == 0) {
+				t.Errorf("failed %t, and it owns %d of 8 shards", failed, owned)
+			}
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ type meta struct {
 	Started    uint64 `json:"t"`            // its incarnation
 	In         bool   `json:"in,omitempty"` // others know it: the name is its own
 	Empty      bool   `json:"e,omitempty"`
+	Failed     bool   `json:"f,omitempty"`
 	Log        string `json:"l,omitempty"`
 	LogClients string `json:"c,omitempty"`
 	Peers      string `json:"p,omitempty"`
@@ -47,7 +48,7 @@ func (m *meta) setEndpoints(e Endpoints) {
 func (m meta) member(name, addr string) Member {
 	return Member{
 		Name: name, Addr: addr, Roles: m.Roles, State: m.State, Incarnation: m.Started,
-		Endpoints: m.endpoints(), Version: m.Version, Empty: m.Empty,
+		Endpoints: m.endpoints(), Version: m.Version, Empty: m.Empty, Failed: m.Failed,
 	}
 }
 

@@ -28,7 +28,7 @@ func NewView(members ...Member) *View {
 	})
 	v := &View{members: slices.CompactFunc(sorted, func(a, b Member) bool { return a.Name == b.Name })}
 	for _, m := range v.members {
-		if m.State == Up && m.Roles.Has(Core) {
+		if m.State == Up && m.Roles.Has(Core) && !m.Failed {
 			v.owners = append(v.owners, candidate{m.Name, xxhash.Sum64String(m.Name)})
 		}
 	}
@@ -47,8 +47,8 @@ func (v *View) Member(name string) (Member, bool) {
 	return v.members[i], true
 }
 
-// Owner returns the name of the member that should own a shard: of the core members that are up, the
-// one with the highest weight for it. It returns "" when there is none.
+// Owner returns the name of the member that should own a shard: of the core members that are up and whose part of
+// the log works, the one with the highest weight for it. It returns "" when there is none.
 func (v *View) Owner(shard int) string {
 	var best candidate
 	var most uint64

@@ -73,6 +73,12 @@ func (j *Journal) SetDiskFree(free *atomic.Int64) {
 	j.disk.next.Store(0)
 }
 
+// Examine looks once whether this node's part of the log works.
+func (j *Journal) Examine() { j.examine() }
+
+// Disable has the embedded server stop the log, as it does on a full disk.
+func (j *Journal) Disable() error { return j.server.DisableJetStream() }
+
 // DiskReserve returns what the log keeps free.
 func (j *Journal) DiskReserve() int64 { return j.disk.reserve }
 

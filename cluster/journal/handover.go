@@ -74,10 +74,11 @@ func (j *Journal) stepDown(ctx context.Context, nc *nats.Conn, subject, preferre
 	}
 }
 
-// watchLeads notices, until the log is closed, when this node does not lead a stream any more: if it was paused or
-// cut off, others have elected a leader, and told of it, before.
-func (j *Journal) watchLeads() {
-	look := time.NewTicker(leadsEvery)
+// watchServer notices, until the log is closed, what this node's server tells nobody: when it does not work any more,
+// or again, and when it does not lead a stream any more. If it was paused or cut off, others have elected a leader, and
+// told of it, before.
+func (j *Journal) watchServer() {
+	look := time.NewTicker(serverLook)
 	defer look.Stop()
 	led := map[string]bool{}
 	for {
@@ -86,6 +87,7 @@ func (j *Journal) watchLeads() {
 		case <-j.closed:
 			return
 		}
+		j.examine()
 		for _, stream := range []string{streamEvents, streamWork, streamDead, streamRecords} {
 			leads := j.server.JetStreamIsStreamLeader(globalAccount, stream)
 			if led[stream] && !leads {
@@ -96,7 +98,7 @@ func (j *Journal) watchLeads() {
 	}
 }
 
-const leadsEvery = 100 * time.Millisecond
+const serverLook = 100 * time.Millisecond
 
 const (
 	// gatherWait bounds how long a node that opens the log waits until one node leads all of it, and gatherPause is

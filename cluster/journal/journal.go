@@ -49,6 +49,8 @@ type Journal struct {
 
 	undecodable atomic.Uint64
 	recorded    signal        // something was put into the record log here
+	failed      atomic.Bool   // this node's part of the log does not work; of a cluster
+	healed      signal        // failed has changed
 	elected     signal        // a stream or a consumer has a new leader
 	resumed     signal        // the receiving connection was lost and is back
 	resumes     atomic.Uint64 // how often
@@ -57,7 +59,7 @@ type Journal struct {
 	leases  *Leases // nil: not asked for
 	shards  []place
 	closed  chan struct{}
-	leading sync.WaitGroup       // gatherLeads and watchLeads
+	leading sync.WaitGroup       // gatherLeads and watchServer
 	asked   map[string]time.Time // gather's: when a leader was asked to let this node lead
 	once    sync.Once
 }
@@ -92,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
 	if j.cfg.Cluster != nil && j.server != nil {
 		j.awaitGathered(ctx)
 		j.leading.Go(j.gatherLeads)
-		j.leading.Go(j.watchLeads)
+		j.leading.Go(j.watchServer)
 	}
 	return j, nil
 }
@@ -252,7 +254,7 @@ func (j *Journal) fail(doing string, err error) error {
 	}
 	err = wrap(doing, err)
 	if errors.Is(err, ErrUnavailable) && j.lost() {
-		return fmt.Errorf("%w; the log stopped itself, most often because the disk is full: free disk space and restart", err)
+		return fmt.Errorf("%w; %w", err, ErrStopped)
 	}
 	return err
 }

@@ -36,8 +36,8 @@ type member struct {
 type membersListCmd struct{ nodeFlags }
 
 func (membersListCmd) Help() string {
-	return `A node is joining, up or draining; "missing" is one that the log counts on and nobody sees. It should own so many
-shards. Its part of the log is led by it, a replica, behind by so many entries, or offline.
+	return `A node is joining, up or draining; "missing" is one that the log counts on and nobody sees, "failed" one whose part
+of the log does not work, as with a full disk: it has no shards, and its /readyz says why. A node should own so many shards. Its part of the log is led by it, a replica, behind by so many entries, or offline.
 
 Examples:
 

@@ -158,6 +158,8 @@ func (n *node) addParts() {
 	n.addWaiting("actors", n.system.Stop)
 	n.records.addTo(&n.group)
 	if n.gossip != nil {
+		ended := make(chan struct{})
+		n.group.Add(func() error { n.followLog(ended); return nil }, func(error) { close(ended) })
 		n.group.Add(n.gossip.Wait, func(error) { n.gossip.Leave(n.deadline()) })
 	}
 }
@@ -409,7 +411,11 @@ const otherConns = 2000
 func (n *node) checks() []edge.Check {
 	checks := []edge.Check{
 		{Name: "log", Vital: true, State: func(ctx context.Context) string {
-			if _, _, err := n.journal.Bounds(ctx); err != nil {
+			err := n.journal.Failed()
+			if err == nil {
+				_, _, err = n.journal.Bounds(ctx)
+			}
+			if err != nil {
 				return err.Error()
 			}
 			return ""

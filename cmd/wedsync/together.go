@@ -168,6 +168,28 @@ func (n *node) join() error {
 	return nil
 }
 
+// followLog tells the other nodes when this one's part of the log does not work, so that they take its shards over,
+// until it is told to end.
+func (n *node) followLog(end <-chan struct{}) {
+	for {
+		changed := n.journal.FailedChanged()
+		why := n.journal.Failed()
+		if was, _ := n.members.View().Member(n.cfg.Node.Name); was.Failed != (why != nil) {
+			if why != nil {
+				n.log.Error().Err(why).Msg("this node's part of the log does not work: it gives its shards to others")
+			} else {
+				n.log.Info().Msg("this node's part of the log works again")
+			}
+			n.warn("gossip", n.gossip.SetFailed(why != nil))
+		}
+		select {
+		case <-changed:
+		case <-end:
+			return
+		}
+	}
+}
+
 // drain tells the other nodes to take this one's shards over.
 func (n *node) drain() {
 	if n.gossip != nil {

@@ -24,6 +24,9 @@ const logWait = 2 * time.Second
 // drainWait is how long a request waits for shards to be handed over.
 const drainWait = 20 * time.Second
 
+// stateFailed is a member whose part of the log does not work: it has no shards.
+const stateFailed = "failed"
+
 // stateMissing is a node that the log counts on and that is no member.
 const stateMissing = "missing"
 
@@ -41,7 +44,7 @@ const (
 type member struct {
 	Name      string           `json:"name"`
 	Roles     []string         `json:"roles" nullable:"false" doc:"core: holds the log and owns shards; edge: serves clients."`
-	State     string           `json:"state" doc:"joining, up or draining; missing: the log counts on it, and it is no member."`
+	State     string           `json:"state" doc:"joining, up or draining; failed: its part of the log does not work, as with a full disk; missing: the log counts on it, and it is no member."`
 	Shards    []int            `json:"shards" nullable:"false" doc:"Those that it should own."`
 	Log       string           `json:"log" doc:"leader, replica, behind, offline, alone, none, or unknown where the log did not answer."`
 	Lag       uint64           `json:"lag" doc:"Entries of the event log that it has yet to take over."`
@@ -122,6 +125,9 @@ func (a *API) listMembers(ctx context.Context, _ *struct{}) (*body[page[member]]
 func memberOf(m cluster.Member) *member {
 	out := &member{
 		Name: m.Name, Roles: []string{}, State: m.State.String(), Shards: []int{}, Log: logNone, Version: m.Version,
+	}
+	if m.Failed {
+		out.State = stateFailed
 	}
 	if roles := m.Roles.String(); roles != "" {
 		out.Roles = strings.Split(roles, ",")

@@ -66,6 +66,7 @@ func TestMembers(t *testing.T) {
 		{Name: "a", Roles: both, State: cluster.Up, Addr: "a:1", Incarnation: 1000, Endpoints: at, Version: "1.2"},
 		{Name: "b", Roles: cluster.Core, State: cluster.Up, Addr: "b:1", Incarnation: 2000},
 		{Name: "e", Roles: cluster.Edge, State: cluster.Up, Addr: "e:1", Incarnation: 5000},
+		{Name: "f", Roles: cluster.Core, State: cluster.Up, Addr: "f:1", Incarnation: 6000, Failed: true},
 	}
 	held := manyHeld{shards: 6, peers: []journal.Peer{
 		{Name: "a", Leader: true, Online: true, Current: true},
@@ -85,6 +86,7 @@ func TestMembers(t *testing.T) {
 		"c [core edge] joining shards [] log behind lag 7 version  since 3 at map[gossip:c:1]",
 		"d [core] missing shards [] log offline lag 9 version  since -62135596800 at map[]",
 		"e [edge] up shards [] log none lag 0 version  since 5 at map[gossip:e:1]",
+		"f [core] failed shards [] log none lag 0 version  since 6 at map[gossip:f:1]",
 	}
 	var got []string
 	for _, m := range into[list[member]](t, n.do(t, "GET", "/api/cluster/members", "")).Items {
@@ -99,7 +101,7 @@ func TestMembers(t *testing.T) {
 	for _, m := range into[list[member]](t, n.do(t, "GET", "/api/cluster/members", "")).Items {
 		got = append(got, m.Name+" "+m.Log)
 	}
-	if !slices.Equal(got, []string{"a unknown", "b unknown", "c unknown", "e none"}) {
+	if !slices.Equal(got, []string{"a unknown", "b unknown", "c unknown", "e none", "f unknown"}) {
 		t.Errorf("while the log does not answer: %s", got)
 	}
 }
