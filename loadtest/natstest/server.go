@@ -25,6 +25,7 @@ func Serve(tb testing.TB) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, Options: server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true, StoreDir: tb.TempDir(),
+		JetStreamMaxStore: 1 << 40, // else it follows from what is free on the disk, and a log that is promised more is refused
 	}}
 	s.Start()
 	addr, ok := s.srv.Addr().(*net.TCPAddr)
