@@ -30,6 +30,9 @@ func writeJSON(out io.Writer, results []*result) error {
 }
 
 func writeTable(out io.Writer, results []*result) error {
+	if len(results) == 0 {
+		return nil // there was no cluster
+	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "fault\taccepted\trefused\tfailed\tunanswered\tslowest\tnot allowed\tlost\treordered\tduplicates\tstale\twrong\taccept gap\tdelivery gap\tlive gap")
 	for _, r := range results {
