@@ -95,13 +95,17 @@ func (j *Journal) EventAt(ctx context.Context, seq uint64) (*event.Event, error)
 	return ev, nil
 }
 
-// get reads one message.
+// get reads one message. Whichever copy is asked may be on a node that is stopped: then another one is.
 func (j *Journal) get(ctx context.Context, stream string, seq uint64) (*jetstream.RawStreamMsg, error) {
 	doing := fmt.Sprintf("reading %s %d", stream, seq)
 	if seq == 0 {
 		return nil, fmt.Errorf("%s: %w", doing, ErrNotFound)
 	}
-	m, err := j.streams[stream].GetMsg(ctx, seq)
+	var m *jetstream.RawStreamMsg
+	err := j.line.ask(ctx, tryTimeout, func(ctx context.Context) (err error) {
+		m, err = j.streams[stream].GetMsg(ctx, seq)
+		return err
+	})
 	if j.replicated() && errors.Is(kindOf(err), ErrNotFound) { // the copy that answered may be behind
 		var of stored
 		of, err = j.leaders(ctx, stream, `"seq":`+strconv.FormatUint(seq, 10))

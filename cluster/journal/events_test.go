@@ -432,3 +432,24 @@ func TestHistoryFrom(t *testing.T) {
 		t.Errorf("a wrong pattern: %v", err)
 	}
 }
+
+// One of several copies may be on a node that is stopped and answers nobody: the question is put again.
+func TestEventIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	n := startNATS(t)
+	a, way := comrade(t, n, "a")
+	at := mustAppend(t, a, newEvent("a:b"))
+	asked := silent(t, connect(t, n), "$JS.API.DIRECT.GET.EV")
+	way.Suppress("Nats-Stream: EV")
+	read := make(chan error, 1)
+	go func() {
+		_, err := a.EventAt(t.Context(), at.Seq)
+		read <- err
+	}()
+	receive(t, asked)
+	receive(t, asked)
+	way.Suppress("")
+	if err := receive(t, read); err != nil {
+		t.Error(err)
+	}
+}
