@@ -88,7 +88,7 @@ func (h *host) claim(self *actor.PID, shard int) {
 	})
 }
 
-// takeOver claims a shard's lease and opens its consumers, as long as it is wanted.
+// takeOver claims a shard's lease and opens its work, as long as it is wanted.
 func (h *host) takeOver(wanted context.Context, shard int) (*tenure, error) {
 	lease, err := h.sys.cfg.Journal.Leases().Claim(wanted, journal.ShardLease(shard))
 	if err != nil {
@@ -100,7 +100,7 @@ func (h *host) takeOver(wanted context.Context, shard int) (*tenure, error) {
 			return newTenure(h.sys, shard, lease, queue), nil
 		}
 		if wanted.Err() == nil {
-			h.log.Warn().Err(err).Int("shard", shard).Msg("opening the shard's consumers failed; trying again")
+			h.log.Warn().Err(err).Int("shard", shard).Msg("taking the shard over failed; trying again")
 		}
 		if !pause(wanted, takeOverPause) || lease.Wait(wanted) != nil {
 			h.release(shard, lease)
@@ -109,7 +109,7 @@ func (h *host) takeOver(wanted context.Context, shard int) (*tenure, error) {
 	}
 }
 
-// takeOverPause is how long to wait before the log is asked again for a shard's consumers.
+// takeOverPause is how long to wait before the log is asked again for a shard's work.
 const takeOverPause = 100 * time.Millisecond
 
 func (h *host) claimed(c actor.Context, m claimed) {

@@ -5,15 +5,17 @@
 // # Assets
 //
 //	EV    ev.<shard>.<channel>           events: limits, 72 h; republished to live.<channel>
-//	DL    dl.<shard>.<integration>       deliveries to do: work queue
+//	DL    dl.<shard>.<integration>       deliveries to do, deleted when they are done
 //	      park.<shard>.<integration>     deliveries that wait in the log, read and deleted by sequence
 //	      wait.<shard>.<integration>...  deliveries that are not due yet, moved to dl when they are
 //	DEAD  dead.<integration>             dead letters: limits, 30 d
 //	REC   rec                            records for analytics: limits, purged once they are stored
-//	KV    config, secrets, shards, seen
+//	KV    config, secrets, seen, answers, clients, syncs; shards has the leases, and routed how far each
+//	      shard's events are routed
 //
-// Consumers route_<shard> on EV and deliver_<shard> on DL are durable and are pulled by the shard's
-// owner alone. No stream drops what it holds to make room: what does not fit is refused with ErrFull.
+// A shard's owner reads EV and DL through consumers of its own, which are in memory and remember nothing
+// (reader.go): what is to be done again after a take-over is what routed does not have as routed, and what
+// DL still has. No stream drops what it holds to make room: what does not fit is refused with ErrFull.
 //
 // # Durability
 //
@@ -30,8 +32,7 @@
 //
 // # Backups
 //
-// Backup copies all but the leases into files: JetStream's snapshot of each stream, with its consumers'
-// positions. RestoreLog makes a log of them, of one node or of several; until it is whole its marker says so, and
+// Backup copies all but the leases into files: JetStream's snapshot of each stream. RestoreLog makes a log of them, of one node or of several; until it is whole its marker says so, and
 // nobody opens it (backup.go, restore.go).
 //
 // # What nodes tell each other

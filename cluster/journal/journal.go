@@ -51,7 +51,7 @@ type Journal struct {
 	recorded    signal        // something was put into the record log here
 	failed      atomic.Bool   // this node's part of the log does not work; of a cluster
 	healed      signal        // failed has changed
-	elected     signal        // a stream or a consumer has a new leader
+	elected     signal        // a stream has a new leader
 	resumed     signal        // the receiving connection was lost and is back
 	resumes     atomic.Uint64 // how often
 

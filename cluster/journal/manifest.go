@@ -29,8 +29,7 @@ type Manifest struct {
 	Shared map[string][]byte `json:"shared,omitempty"`
 }
 
-// BackedUpStream is one stream of a backup, in a file of its own: JetStream's snapshot of it, with its
-// consumers' positions.
+// BackedUpStream is one stream of a backup, in a file of its own: JetStream's snapshot of it.
 type BackedUpStream struct {
 	Name   string              `json:"name"`
 	Bytes  int64               `json:"bytes"` // of the file
