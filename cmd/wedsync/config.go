@@ -42,13 +42,10 @@ type ClusterConfig struct {
 // Enabled tells whether the node is one of several.
 func (c ClusterConfig) Enabled() bool { return c.Bind != "" || len(c.Join) > 0 }
 
-// completed returns c with what follows from the rest of it: one of bind and join is enough.
+// completed returns c with what follows from the rest of it.
 func (c ClusterConfig) completed() ClusterConfig {
 	if c.Enabled() {
 		or(&c.Bind, "127.0.0.1:7946")
-		if len(c.Join) == 0 {
-			c.Join = []string{c.Bind}
-		}
 	}
 	return c
 }

@@ -100,21 +100,12 @@ func newMasterKey(t *testing.T) string {
 	return string(key)
 }
 
-func TestNodeOfAClusterNeedsBindOrJoin(t *testing.T) {
+func TestNodeOfAClusterBindsToLoopback(t *testing.T) {
 	t.Parallel()
 	key := flagValue{"cluster.key", cluster.GenerateKey().Reveal(), "--cluster-key"}
-	for _, c := range []struct {
-		flag flagValue
-		bind string
-		join []string
-	}{
-		{flagValue{"cluster.bind", "10.0.0.1:1", "--bind"}, "10.0.0.1:1", []string{"10.0.0.1:1"}},
-		{flagValue{"cluster.join", "a:1,b:2,c:3", "--join"}, "127.0.0.1:7946", []string{"a:1", "b:2", "c:3"}},
-	} {
-		got, err := loadConfig("", nil, []flagValue{key, c.flag})
-		if err != nil || got.Cluster.Bind != c.bind || !slices.Equal(got.Cluster.Join, c.join) {
-			t.Errorf("%s makes %+v, %v", c.flag.flag, got.Cluster, err)
-		}
+	got, err := loadConfig("", nil, []flagValue{key, {"cluster.join", "a:1,b:2,c:3", "--join"}})
+	if err != nil || got.Cluster.Bind != "127.0.0.1:7946" || !slices.Equal(got.Cluster.Join, []string{"a:1", "b:2", "c:3"}) {
+		t.Errorf("--join makes %+v, %v", got.Cluster, err)
 	}
 }
 
@@ -285,15 +276,15 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 			want:  `--data: data: "" is empty; name a folder`,
 		},
 		"no address with two ports after it": {
-			file: "cluster: { bind: 10.0.0.1:65534, join: [a:1], key: CLUSTERKEY }\n",
+			file: "cluster: { bind: 10.0.0.1:65534, join: [a:1, b:1, c:1], key: CLUSTERKEY }\n",
 			want: `FILE:1: cluster.bind: "10.0.0.1:65534" is not host:port with two more ports after it; write it like 10.0.0.1:7946`,
 		},
-		"two core nodes": {
-			file: "cluster: { join: [a:1, b:1], key: CLUSTERKEY }\n",
-			want: "FILE:1: cluster.join: [a:1 b:1] names 2 core nodes; 1, 3 or 5 can agree on a log",
+		"no core nodes": {
+			file: "cluster: { bind: 'a:1', key: CLUSTERKEY }\n",
+			want: "cluster.join: [] names 0 core nodes; 3 or 5 can agree on a log",
 		},
 		"no key of a cluster": {
-			file: "cluster: { join: [a:1], key: short }\n",
+			file: "cluster: { join: [a:1, b:1, c:1], key: short }\n",
 			want: `FILE:1: cluster.key: [secret] is no key of a cluster: the cluster key, of 5 characters, is not base64; it is 32 random bytes in base64; make one with "wedsync cluster-keys new"`,
 		},
 		"an unknown role": {
@@ -305,7 +296,7 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 			want: "FILE:1: cluster.probeInterval: 1ms is outside 50ms to 10s",
 		},
 		"a cluster on somebody else's log": {
-			file: "cluster: { join: [a:1], key: CLUSTERKEY }\nlog: { url: nats://a:4222 }\n",
+			file: "cluster: { join: [a:1, b:1, c:1], key: CLUSTERKEY }\nlog: { url: nats://a:4222 }\n",
 			want: `FILE:2: log.url: "nats://a:4222" is given beside cluster.join: the nodes of a cluster hold the log themselves`,
 		},
 		"a lone node that waits for others": {
@@ -313,7 +304,7 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 			want: "FILE:1: log.awaitRestore: true is for the nodes of a cluster; a lone node's log is restored while it is stopped",
 		},
 		"a cluster with a ClickHouse that one node has": {
-			file: "cluster: { join: [a:1], key: CLUSTERKEY }\nclickhouse: { dsn: embedded }\n",
+			file: "cluster: { join: [a:1, b:1, c:1], key: CLUSTERKEY }\nclickhouse: { dsn: embedded }\n",
 			want: `FILE:2: clickhouse.dsn: "embedded" is for a node that is alone; the nodes of a cluster need one that they all reach`,
 		},
 		"all at once": {
