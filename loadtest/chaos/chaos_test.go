@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -93,5 +96,61 @@ func TestMarks(t *testing.T) {
 		if mark, channel := marked([]byte(text)); mark != "" || channel != "" {
 			t.Errorf("%q is marked %q on %q", text, mark, channel)
 		}
+	}
+}
+
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	clean := &result{Fault: "none", Report: &checker.Report{Accepted: 1}, history: &checker.History{}}
+	lossy := &result{Fault: "kill all", Report: &checker.Report{Lost: 1, Findings: []string{"crm never got e1"}}, history: &checker.History{}}
+	broken := &result{Fault: "join", history: &checker.History{}}
+	stopped := errors.New("the cluster did not come back")
+	for name, c := range map[string]struct {
+		results []*result
+		keep    bool
+		err     error
+		files   string
+		says    string
+	}{
+		"clean":                   {results: []*result{clean}},
+		"clean, and kept":         {results: []*result{clean}, keep: true, files: "results.json"},
+		"not clean":               {results: []*result{clean, lossy}, files: "history-1.json results.json", says: "something was lost"},
+		"not finished":            {results: []*result{clean, broken}, err: stopped, files: "history-1.json results.json", says: stopped.Error()},
+		"not clean, not finished": {results: []*result{lossy, broken}, err: stopped, files: "history-0.json history-1.json results.json", says: "something was lost"},
+		"never begun":             {err: stopped, files: "results.json", says: stopped.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run := campaign{dir: filepath.Join(t.TempDir(), "run"), progress: t.Output()}
+			if err := os.Mkdir(run.dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			err := run.leave(c.results, c.keep, c.err)
+			if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), run.dir)) {
+				t.Errorf("%v; want %q and the folder", err, c.says)
+			}
+			found, err := filepath.Glob(filepath.Join(run.dir, "*"))
+			for i := range found {
+				found[i] = filepath.Base(found[i])
+			}
+			if got := strings.Join(found, " "); err != nil || got != c.files {
+				t.Errorf("it leaves %q, want %q; %v", got, c.files, err)
+			}
+		})
+	}
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	err := writeTable(&out, []*result{
+		{Fault: "kill all", Report: &checker.Report{Accepted: 7, Lost: 1, NotAllowed: 3, Findings: []string{"crm never got e1"}}}, {Fault: "join"},
+	})
+	if err != nil || !strings.Contains(out.String(), "kill all: crm never got e1\n") || strings.Contains(out.String(), "join") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	var none strings.Builder
+	if err := writeTable(&none, nil); err != nil || none.Len() > 0 {
+		t.Errorf("%q, %v without a round", none.String(), err)
 	}
 }
