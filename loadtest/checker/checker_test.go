@@ -37,14 +37,43 @@ func sound() *checker.History {
 	return h
 }
 
-func TestCheck(t *testing.T) {
+// flaw is a change of a sound history, and what the checker must say of it.
+type flaw struct {
+	change                                         func(h *checker.History)
+	lost, reordered, duplicates, wrong, notAllowed int
+	stale                                          int
+	says                                           string // a finding
+}
+
+// check runs the checker on each.
+func check(t *testing.T, flaws map[string]flaw) {
+	t.Helper()
+	for name, c := range flaws {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := sound()
+			c.change(h)
+			r := checker.Check(h)
+			if r.Lost != c.lost || r.Reordered != c.reordered || r.Duplicates != c.duplicates || r.Wrong != c.wrong || r.NotAllowed != c.notAllowed {
+				t.Errorf("lost %d, reordered %d, duplicates %d, wrong %d, not allowed %d; want %d, %d, %d, %d, %d",
+					r.Lost, r.Reordered, r.Duplicates, r.Wrong, r.NotAllowed, c.lost, c.reordered, c.duplicates, c.wrong, c.notAllowed)
+			}
+			if r.Stale != c.stale {
+				t.Errorf("%d stale reads, want %d", r.Stale, c.stale)
+			}
+			if found := strings.Join(r.Findings, "\n"); !strings.Contains(found, c.says) || (c.says == "" && found != "") {
+				t.Errorf("the findings are\n%s\nand should say %q", found, c.says)
+			}
+			if clean := c.lost+c.reordered+c.wrong+c.notAllowed == 0; r.Clean() != clean {
+				t.Errorf("clean is %v", r.Clean())
+			}
+		})
+	}
+}
+
+func TestArrivals(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		change                                         func(h *checker.History)
-		lost, reordered, duplicates, wrong, notAllowed int
-		stale                                          int
-		says                                           string // a finding
-	}{
+	check(t, map[string]flaw{
 		"all well": {change: func(*checker.History) {}},
 		"lost at an integration": {
 			change: func(h *checker.History) { h.Receipts = append(h.Receipts[:1], h.Receipts[2:]...) },
@@ -332,168 +361,5 @@ func TestCheck(t *testing.T) {
 				h.Reads = append(h.Reads, checker.Read{Channel: channel, Client: 9, Start: at(20), End: at(30)})
 			},
 		},
-		"a delivery without a row": {
-			change: func(h *checker.History) { h.Rows = h.Rows[1:] },
-			lost:   1, says: "ClickHouse has no delivery d-e1: event e1 of supplier:dashboard:42, which crm got at 15:00:00.130",
-		},
-		"a delivery with two rows": {
-			change: func(h *checker.History) { h.Rows[0].Deliveries = 2 },
-			wrong:  1, says: "ClickHouse has delivery d-e1 2 times",
-		},
-		"a doubled attempt": {
-			change: func(h *checker.History) { h.Rows[2].Doubled = 1 },
-			wrong:  1, says: "ClickHouse has delivery d-e3 1 times, with 1 attempts and 1 rows of attempts too many",
-		},
-		"a delivery without attempts": {
-			change: func(h *checker.History) { h.Rows[2].Attempts = 0 },
-			wrong:  1, says: "with 0 attempts",
-		},
-		"an event that the log does not have": {
-			change: func(h *checker.History) { h.Logs[channel] = h.Logs[channel][:3] },
-			lost:   1, says: "the log does not have event e4 of supplier:dashboard:42, sequence 14, accepted at 15:00:00.410",
-		},
-		"an event that the log has twice": {
-			change: func(h *checker.History) {
-				h.Logs[channel] = append(h.Logs[channel], checker.Entry{EventID: "e1", Seq: 15})
-			},
-			wrong: 2, says: "the log has event e1 of supplier:dashboard:42 twice, the second time with the sequence 15",
-		},
-		"the log has another sequence": {
-			change: func(h *checker.History) { h.Logs[channel][0].Seq = 10 },
-			wrong:  1, says: "event e1 on supplier:dashboard:42 has the sequence 10 by the log, and 11 elsewhere",
-		},
-		"the log has what nobody published": {
-			change: func(h *checker.History) {
-				h.Logs[channel] = append(h.Logs[channel], checker.Entry{EventID: "ghost", Seq: 15})
-			},
-			wrong: 1, says: "the log got event ghost of supplier:dashboard:42, sequence 15, which nobody published",
-		},
-		"the log has what was refused": {
-			change: func(h *checker.History) {
-				publish(h, checker.Refused, "n1", at(400), at(510))
-				h.Logs[channel] = append(h.Logs[channel], checker.Entry{EventID: "e5", Seq: 15})
-			},
-			lost: 2, wrong: 1, notAllowed: 1, says: "the log got event e5 of supplier:dashboard:42, sequence 15, which was refused",
-		},
-		"no answer, the log has it, and nobody got it": {
-			change: func(h *checker.History) {
-				publish(h, checker.Unanswered, "n1", at(400), at(510))
-				h.Logs[channel] = append(h.Logs[channel], checker.Entry{EventID: "e5", Seq: 15})
-			},
-			lost: 2, says: "crm never got event e5 of supplier:dashboard:42, sequence 15, published at 15:00:00.510",
-		},
-		"the log was not asked": {change: func(h *checker.History) { h.Logs = nil }},
-		"an answer without a sequence": {
-			change: func(h *checker.History) { h.Ops[1].Seq = 0 },
-		},
-		"an answer without a sequence, out of order": {
-			change: func(h *checker.History) {
-				h.Ops[1].Seq = 0
-				h.Receipts[1].At = at(335)
-			},
-			reordered: 1, says: "crm got event e2 of supplier:dashboard:42, sequence 12, at 15:00:00.335, after 13",
-		},
-		"no ClickHouse": {change: func(h *checker.History) { h.Rows = nil }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := sound()
-			c.change(h)
-			r := checker.Check(h)
-			if r.Lost != c.lost || r.Reordered != c.reordered || r.Duplicates != c.duplicates || r.Wrong != c.wrong || r.NotAllowed != c.notAllowed {
-				t.Errorf("lost %d, reordered %d, duplicates %d, wrong %d, not allowed %d; want %d, %d, %d, %d, %d",
-					r.Lost, r.Reordered, r.Duplicates, r.Wrong, r.NotAllowed, c.lost, c.reordered, c.duplicates, c.wrong, c.notAllowed)
-			}
-			if r.Stale != c.stale {
-				t.Errorf("%d stale reads, want %d", r.Stale, c.stale)
-			}
-			if found := strings.Join(r.Findings, "\n"); !strings.Contains(found, c.says) || (c.says == "" && found != "") {
-				t.Errorf("the findings are\n%s\nand should say %q", found, c.says)
-			}
-			if clean := c.lost+c.reordered+c.wrong+c.notAllowed == 0; r.Clean() != clean {
-				t.Errorf("clean is %v", r.Clean())
-			}
-		})
-	}
-}
-
-// again has the integration get an event another time.
-func again(h *checker.History, i int, when time.Time, delivery string) {
-	g := h.Receipts[i]
-	g.At, g.DeliveryID = when, delivery
-	h.Receipts = append(h.Receipts, g)
-}
-
-// publish adds another event that was not accepted.
-func publish(h *checker.History, outcome checker.Outcome, node string, start, end time.Time) {
-	h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: "e5", Node: node, Outcome: outcome, Start: start, End: end})
-}
-
-// unanswered has the broken node not answer for an event.
-func unanswered(h *checker.History, i int) {
-	h.Ops[i].Node, h.Ops[i].Outcome, h.Ops[i].Seq = "n1", checker.Unanswered, 0
-	h.Logs = nil
-}
-
-func TestMissing(t *testing.T) {
-	t.Parallel()
-	h := sound()
-	if n := checker.Missing(h); n != 0 {
-		t.Errorf("%d are missing, where all arrived", n)
-	}
-	h.Receipts, h.Sightings = h.Receipts[1:], h.Sightings[:2]
-	unanswered(h, 1)
-	if n := checker.Missing(h); n != 3 {
-		t.Errorf("%d are missing, want 3", n)
-	}
-	h.Sightings = h.Sightings[:1]
-	if n := checker.Missing(h); n != 3 {
-		t.Errorf("%d are missing, want 3: what was not answered need not arrive", n)
-	}
-	h.Logs = map[string][]checker.Entry{channel: {{EventID: "e2", Seq: 12}}}
-	if n := checker.Missing(h); n != 4 {
-		t.Errorf("%d are missing, want 4: the log has what was not answered", n)
-	}
-}
-
-func TestCounts(t *testing.T) {
-	t.Parallel()
-	h := sound()
-	h.Ops[2].End = at(900)
-	for i, outcome := range []checker.Outcome{checker.Refused, checker.Unsent, checker.Unanswered, checker.Failed} {
-		h.Ops = append(h.Ops, checker.Op{Channel: channel, ID: fmt.Sprintf("e%d", 5+i), Node: "n1", Outcome: outcome, Start: at(450), End: at(460)})
-	}
-	r := checker.Check(h)
-	if r.Accepted != 4 || r.Refused != 1 || r.Unanswered != 2 || r.Failed != 1 || r.Slowest != 600*time.Millisecond {
-		t.Errorf("accepted %d, refused %d, unanswered %d, failed %d, the slowest %v; want 4, 1, 2, 1, 600ms",
-			r.Accepted, r.Refused, r.Unanswered, r.Failed, r.Slowest)
-	}
-}
-
-func TestGaps(t *testing.T) {
-	t.Parallel()
-	h := sound()
-	h.Ops[2].Outcome, h.Ops[2].Seq = checker.Unanswered, 0
-	h.Routes[channel] = []string{"crm", "venue"}
-	for i, ms := range []int{130, 230, 330, 930} { // while crm gets its own
-		h.Receipts = append(h.Receipts, checker.Receipt{Integration: "venue", Channel: channel, EventID: h.Ops[i].ID, DeliveryID: "d-" + h.Ops[i].ID, At: at(ms)})
-	}
-	h.Sightings[3].At = at(620)
-	r := checker.Check(h)
-	if r.Accepted != 3 || r.AcceptGap != 200*time.Millisecond || r.DeliveryGap != 600*time.Millisecond || r.LiveGap != 300*time.Millisecond {
-		t.Errorf("accepted %d; gaps %v, %v, %v; want 3, 200ms, 600ms, 300ms", r.Accepted, r.AcceptGap, r.DeliveryGap, r.LiveGap)
-	}
-}
-
-func TestFindingsAreBounded(t *testing.T) {
-	t.Parallel()
-	h := sound()
-	h.Receipts, h.Rows, h.Logs = nil, nil, nil
-	for i := range 200 {
-		h.Ops = append(h.Ops, checker.Op{Channel: "other", ID: fmt.Sprint(i), Outcome: checker.Accepted, Seq: uint64(100 + i), Start: at(i), End: at(i)})
-	}
-	h.Routes["other"] = []string{"crm"}
-	if r := checker.Check(h); r.Lost != 204 || len(r.Findings) != 50 {
-		t.Errorf("lost %d with %d findings; want 204 with 50", r.Lost, len(r.Findings))
-	}
+	})
 }
