@@ -143,6 +143,8 @@ func (l *memoryLog) RecordBounds(context.Context) (first, last uint64, err error
 	return l.entries[0].Seq, l.last, l.fail
 }
 
+func (l *memoryLog) SettleRecords(context.Context) error { return nil }
+
 func (l *memoryLog) PurgeRecords(_ context.Context, upTo uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -66,6 +66,8 @@ func (l madeUpLog) RecordBounds(context.Context) (first, last uint64, err error)
 	return 1, uint64(l.Size), nil
 }
 
+func (l madeUpLog) SettleRecords(context.Context) error { return nil }
+
 func (l madeUpLog) PurgeRecords(context.Context, uint64) error { return nil }
 
 func (l madeUpLog) wanted() analytics.Counts {

@@ -316,7 +316,6 @@ func (r *Recorder) purge(ctx context.Context) error {
 	if now.Sub(r.purged) < purgeEvery {
 		return nil
 	}
-	r.purged = now
 	before := now.Add(-r.cfg.PurgeAfter)
 	upTo := r.position
 	if !r.committed.Before(before) {
@@ -325,6 +324,7 @@ func (r *Recorder) purge(ctx context.Context) error {
 			return err
 		}
 	}
+	r.purged = now // not before: the next session looks at once where ClickHouse did not answer
 	first, _, err := r.source.RecordBounds(ctx)
 	if err == nil && upTo > 0 && upTo >= first {
 		err = r.source.PurgeRecords(ctx, upTo)

@@ -19,6 +19,9 @@ func (r *Recorder) resume(ctx context.Context) error {
 	if err := awaitInserts(ctx, r.store.conn, log); err != nil {
 		return err
 	}
+	if err := r.source.SettleRecords(ctx); err != nil { // else it might look as if it had been set back
+		return fmt.Errorf("settle the record log: %w", err)
+	}
 	first, last, err := r.source.RecordBounds(ctx)
 	if err != nil {
 		return fmt.Errorf("read the record log's bounds: %w", err)

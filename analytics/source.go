@@ -15,6 +15,8 @@ type Source interface {
 	// Records returns at most limit entries with sequences above after, ascending. It waits for at
 	// least one until wait is over, then returns none and no error.
 	Records(ctx context.Context, after uint64, limit int, wait time.Duration) ([]event.RecordEntry, error)
+	// SettleRecords returns when RecordBounds tells of all that was in the log before the call.
+	SettleRecords(ctx context.Context) error
 	// RecordBounds returns the first and the last sequence that the log holds. With an empty log,
 	// last is the sequence given out last and first is last+1.
 	RecordBounds(ctx context.Context) (first, last uint64, err error)

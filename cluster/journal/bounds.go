@@ -12,6 +12,17 @@ func (j *Journal) Bounds(ctx context.Context) (first, last uint64, err error) {
 	return j.bounds(ctx, streamEvents)
 }
 
+// SettleRecords returns when the leader of the record log knows of all that was recorded before: one that was just
+// elected may tell less at first. A purge of nothing goes the way of all that is written.
+func (j *Journal) SettleRecords(ctx context.Context) error {
+	if !j.replicated() {
+		return nil
+	}
+	return j.fail("waiting for the leader of the record log", j.line.ask(ctx, tryTimeout, func(ctx context.Context) error {
+		return j.streams[streamRecords].Purge(ctx, jetstream.WithPurgeSequence(1))
+	}))
+}
+
 // RecordBounds is Bounds of the record log.
 func (j *Journal) RecordBounds(ctx context.Context) (first, last uint64, err error) {
 	return j.bounds(ctx, streamRecords)
