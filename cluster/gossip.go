@@ -171,6 +171,11 @@ func (g *Gossip) SetState(s State) {
 	_ = g.change(func(m *meta) { m.State = s }) // no longer than before: it fits
 }
 
+// SetHolding says that there is something of the log on this node's disk by now, as SetState does.
+func (g *Gossip) SetHolding() {
+	_ = g.change(func(m *meta) { m.Empty = false }) // no longer than before: it fits
+}
+
 // SetFailed says whether this node's part of the log does not work, as SetState does.
 func (g *Gossip) SetFailed(failed bool) error {
 	return g.change(func(m *meta) { m.Failed = failed })

@@ -69,6 +69,6 @@ type Member struct {
 	Incarnation uint64 // higher after each restart of the node
 	Endpoints   Endpoints
 	Version     string // release of the node
-	Empty       bool   // was started with nothing of the log on its disk
+	Empty       bool   // has nothing of the log on its disk
 	Failed      bool   // its part of the log does not work: it takes no shards
 }

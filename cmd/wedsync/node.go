@@ -250,6 +250,9 @@ func (n *node) openJournal(ctx context.Context) error {
 		return fmt.Errorf("log: %w", err)
 	}
 	n.onClose(func(ctx context.Context) { n.warn("journal", n.journal.Close(ctx)) })
+	if n.gossip != nil {
+		n.gossip.SetHolding() // one that is started empty counts on those that hold the log
+	}
 	return nil
 }
 
