@@ -19,6 +19,7 @@ type campaign struct {
 	faults              []fault
 	rounds              int
 	soak                time.Duration
+	lenient             bool
 	rng                 *rand.Rand
 	progress            io.Writer
 
@@ -132,6 +133,7 @@ func (c *campaign) judge(ctx context.Context, s *stage, results []*result, finis
 			}
 		}
 		if r.whole {
+			r.history.Lenient = c.lenient
 			r.Report = checker.Check(r.history)
 		}
 	}

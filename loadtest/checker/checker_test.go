@@ -191,6 +191,19 @@ func TestArrivals(t *testing.T) {
 		"a node is patient": {
 			change: func(h *checker.History) { h.Ops[3].Start = at(410 - 15_000) },
 		},
+		"a sound node waits for too long on a slow machine": {
+			change: func(h *checker.History) {
+				h.Lenient, h.Ops[3].Start = true, at(410-15_001)
+				publish(h, checker.Failed, "n2", at(400), at(15_401))
+			},
+		},
+		"a sound node fails on a slow machine": {
+			change: func(h *checker.History) {
+				h.Lenient = true
+				publish(h, checker.Failed, "n2", at(400), at(510))
+			},
+			notAllowed: 1, says: "was failed after 110ms",
+		},
 		"a sound node waits for too long": {
 			change:     func(h *checker.History) { h.Ops[3].Start = at(410 - 15_001) },
 			notAllowed: 1, says: "event e4 of supplier:dashboard:42, published by n2 at 14:59:45.409, was answered after 15.001s, which no fault excuses",
