@@ -1,8 +1,11 @@
 package natstest
 
 import (
+	"bufio"
 	"bytes"
+	"io"
 	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -43,8 +46,7 @@ func (r *Relay) URL() string { return "nats://" + r.ln.Addr().String() }
 // Mute loses what the server says, from now on; connections stay.
 func (r *Relay) Mute(on bool) { r.mute.Store(on) }
 
-// Suppress loses what the server says in pieces that hold the text; "" loses nothing. A piece is what the
-// server writes at once, so this is for tests that are quiet otherwise.
+// Suppress loses those messages of the server that hold the text; "" loses nothing.
 func (r *Relay) Suppress(text string) {
 	b := []byte(text)
 	if text == "" {
@@ -124,7 +126,7 @@ func (r *Relay) keep(conns ...net.Conn) bool {
 	return !r.closed
 }
 
-// pass copies from one side to the other until either ends.
+// pass copies from one side to the other, message by message where they can be lost, until either ends.
 func (r *Relay) pass(to, from net.Conn, lossy bool) {
 	defer func() {
 		_, _ = to.Close(), from.Close()
@@ -132,24 +134,49 @@ func (r *Relay) pass(to, from net.Conn, lossy bool) {
 		defer r.mu.Unlock()
 		delete(r.conns, from)
 	}()
-	buf := make([]byte, 64<<10)
+	in, buf := bufio.NewReaderSize(from, 64<<10), make([]byte, 64<<10)
 	for {
-		n, err := from.Read(buf)
+		piece, gate := buf, &r.up
+		var err error
+		if lossy {
+			gate = &r.down
+			piece, err = message(in)
+		} else {
+			var n int
+			n, err = in.Read(buf)
+			piece = buf[:n]
+		}
 		if err != nil {
 			return
 		}
-		if lossy {
-			r.down.pass()
-		} else {
-			r.up.pass()
-		}
-		if lossy && r.lost(buf[:n]) {
+		gate.pass()
+		if lossy && r.lost(piece) {
 			continue
 		}
-		if _, err := to.Write(buf[:n]); err != nil {
+		if _, err := to.Write(piece); err != nil {
 			return
 		}
 	}
+}
+
+// message reads what a server says next (NATS documentation, "NATS protocol"): a line, and behind MSG and HMSG as
+// many bytes as its last field says, and a line's end.
+func message(in *bufio.Reader) ([]byte, error) {
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.HasPrefix(line, []byte("MSG ")) && !bytes.HasPrefix(line, []byte("HMSG ")) {
+		return line, nil
+	}
+	fields := bytes.Fields(line)
+	size, err := strconv.ParseUint(string(fields[len(fields)-1]), 10, 31)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]byte, len(line)+int(size)+len("\r\n")) // #nosec G115 -- 31 bits
+	_, err = io.ReadFull(in, all[copy(all, line):])
+	return all, err
 }
 
 func (r *Relay) lost(piece []byte) bool {
