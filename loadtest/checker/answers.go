@@ -24,7 +24,7 @@ func (c *checking) answers() {
 			c.r.Unanswered++
 			how = "not answered"
 		}
-		if op.Outcome == Refused || !c.excused(&op) && !(c.h.Lenient && took >= c.h.Patience) {
+		if op.Outcome == Refused || !c.excused(&op) && (!c.h.Lenient || took < c.h.Patience) {
 			c.r.find(&c.r.NotAllowed, "event %s of %s, published by %s at %s, was %s after %v, which no fault excuses",
 				op.ID, op.Channel, op.Node, clock(op.Start), how, took)
 		}

@@ -143,8 +143,8 @@ func (r *Relay) pass(to, from net.Conn, lossy bool) {
 			piece, err = message(in)
 		} else {
 			var n int
-			n, err = in.Read(buf)
-			piece = buf[:n]
+			n, err = in.Read(piece)
+			piece = piece[:n]
 		}
 		if err != nil {
 			return
