@@ -142,12 +142,12 @@ func (j *Journal) ensureStream(ctx context.Context, c jetstream.StreamConfig) er
 	}
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		if c.Name == streamEvents { // how far another log was routed says nothing of this one
-			if err := j.js.DeleteStream(ctx, streamOf(bucketRouted)); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-				return err
+		s, err = j.js.CreateStream(ctx, c)
+		if err == nil && c.Name == streamEvents { // how far another log was routed says nothing of this one
+			if err = j.js.DeleteStream(ctx, streamOf(bucketRouted)); errors.Is(err, jetstream.ErrStreamNotFound) {
+				err = nil
 			}
 		}
-		s, err = j.js.CreateStream(ctx, c)
 	case err == nil && s.CachedInfo().Config.Retention != c.Retention:
 		s, err = j.remakeStream(ctx, c, s.CachedInfo())
 	case err == nil:

@@ -29,10 +29,7 @@ type remover struct {
 	done   []finished // and in the log
 	closed bool
 
-	wake   chan struct{}
-	stop   chan struct{}
-	over   chan struct{}
-	cancel context.CancelFunc
+	*batcher
 }
 
 type finished struct {
@@ -41,13 +38,8 @@ type finished struct {
 }
 
 func newRemover(s *Shard) *remover {
-	r := &remover{
-		s: s, hand: handout{next: 1},
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), over: make(chan struct{}),
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go r.run(ctx)
+	r := &remover{s: s, hand: handout{next: 1}}
+	r.batcher = newBatcher(removeEvery, r.flush)
 	return r
 }
 
@@ -87,36 +79,8 @@ func (r *remover) finish(seq uint64) error {
 	return nil
 }
 
-func (r *remover) rouse() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (r *remover) run(ctx context.Context) {
-	defer close(r.over)
-	gather := time.NewTimer(removeEvery)
-	defer gather.Stop()
-	for last := false; !last; {
-		select {
-		case <-r.wake:
-			gather.Reset(removeEvery)
-			select {
-			case <-gather.C:
-			case <-r.stop:
-			}
-		case <-r.stop:
-			last = true
-		}
-		if r.flush(ctx, last) {
-			time.AfterFunc(removeAfter, r.rouse)
-		}
-	}
-}
-
-// flush takes out what can go, and reports whether some of what is done waits for those before it.
-func (r *remover) flush(ctx context.Context, all bool) (waits bool) {
+// flush takes out what can go; what is done and waits for those before it can later, or with all.
+func (r *remover) flush(ctx context.Context, all bool) {
 	r.mu.Lock()
 	first, before := r.hand.first(), false
 	var alone []uint64
@@ -132,7 +96,9 @@ func (r *remover) flush(ctx context.Context, all bool) (waits bool) {
 		}
 	}
 	r.done = keep
-	waits = len(keep) > 0
+	if len(keep) > 0 {
+		time.AfterFunc(removeAfter, r.rouse)
+	}
 	r.mu.Unlock()
 	for tries := 0; ctx.Err() == nil; tries++ {
 		err := bounded(ctx, routedAnswer, func(ctx context.Context) (err error) {
@@ -153,7 +119,6 @@ func (r *remover) flush(ctx context.Context, all bool) (waits bool) {
 		}
 		wait(ctx, pullRetry)
 	}
-	return waits
 }
 
 // purge takes out all before a sequence.
@@ -188,18 +153,5 @@ func (r *remover) close(limit time.Duration) {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	close(r.stop)
-	within(limit, r.over)
-	r.cancel()
-	<-r.over
-}
-
-// within waits until something is over, for a while.
-func within(limit time.Duration, over <-chan struct{}) {
-	t := time.NewTimer(limit)
-	defer t.Stop()
-	select {
-	case <-over:
-	case <-t.C:
-	}
+	r.batcher.close(limit)
 }

@@ -61,18 +61,12 @@ type routed struct {
 
 	revision uint64 // of what was written last
 	epoch    uint64
-	wake     chan struct{}
-	stop     chan struct{}
-	over     chan struct{}
-	cancel   context.CancelFunc
+	*batcher
 }
 
 // openRouted reads how far the shard was routed and takes over the right to say so.
 func (j *Journal) openRouted(ctx context.Context, s *Shard) (*routed, error) {
-	r := &routed{
-		s: s, key: strconv.Itoa(s.number), epoch: s.lease.Epoch,
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), over: make(chan struct{}),
-	}
+	r := &routed{s: s, key: strconv.Itoa(s.number), epoch: s.lease.Epoch}
 	bucket := j.buckets[bucketRouted]
 	for {
 		v, err := j.noted(ctx, s.number)
@@ -97,8 +91,7 @@ func (j *Journal) openRouted(ctx context.Context, s *Shard) (*routed, error) {
 			return nil, err
 		}
 	}
-	ctx, r.cancel = context.WithCancel(context.Background())
-	go r.run(ctx)
+	r.batcher = newBatcher(routedEvery, r.note)
 	return r, nil
 }
 
@@ -157,13 +150,9 @@ func (r *routed) give(seq uint64) bool {
 func (r *routed) done(seq uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.hand.done(seq) {
-		return
-	}
-	r.dirty = true
-	select {
-	case r.wake <- struct{}{}:
-	default:
+	if r.hand.done(seq) {
+		r.dirty = true
+		r.rouse()
 	}
 }
 
@@ -174,36 +163,21 @@ func (r *routed) encode() []byte {
 	return data
 }
 
-func (r *routed) run(ctx context.Context) {
-	defer close(r.over)
-	gather := time.NewTimer(routedEvery)
-	defer gather.Stop()
-	for last := false; !last; {
-		select {
-		case <-r.wake:
-			gather.Reset(routedEvery)
-			select {
-			case <-gather.C:
-			case <-r.stop:
-			}
-		case <-r.stop:
-			last = true
-		}
-		r.mu.Lock()
-		dirty, data := r.dirty, []byte(nil)
-		if dirty {
-			r.dirty, data = false, r.encode()
-		}
+// note writes how far the shard is routed, where that has changed.
+func (r *routed) note(ctx context.Context, _ bool) {
+	r.mu.Lock()
+	if !r.dirty {
 		r.mu.Unlock()
-		if dirty && !r.write(ctx, data) {
-			return
-		}
+		return
 	}
+	r.dirty = false
+	data := r.encode()
+	r.mu.Unlock()
+	r.write(ctx, data)
 }
 
-// write notes how far the shard is routed, and tries until it knows what became of that; false when it cannot, or
-// when somebody else has taken the shard over.
-func (r *routed) write(ctx context.Context, data []byte) bool {
+// write tries until it knows what became of what it wrote. When somebody else has taken the shard over, this one ends.
+func (r *routed) write(ctx context.Context, data []byte) {
 	bucket := r.s.j.buckets[bucketRouted]
 	for tries := 0; ; tries++ {
 		err := bounded(ctx, routedAnswer, func(ctx context.Context) error {
@@ -228,26 +202,18 @@ func (r *routed) write(ctx context.Context, data []byte) bool {
 		})
 		switch {
 		case err == nil:
-			return true
+			return
 		case errors.Is(err, ErrLost):
 			r.s.j.log.Warn().Int("shard", r.s.number).Msg("another node notes how far the shard is routed: it has taken the shard over")
 			r.s.end(ErrTaken)
-			return false
+			return
 		case tries == 1:
 			r.s.j.log.Warn().Err(err).Int("shard", r.s.number).Msg("how far the shard is routed could not be noted; trying again")
 		}
 		if wait(ctx, pullRetry); ctx.Err() != nil {
-			return false
+			return
 		}
 	}
-}
-
-// close notes what is left, for a while, and ends.
-func (r *routed) close(limit time.Duration) {
-	close(r.stop)
-	within(limit, r.over)
-	r.cancel()
-	<-r.over
 }
 
 // routeLag is how many events of a shard are not routed.

@@ -89,10 +89,15 @@ func (j *Journal) Shard(ctx context.Context, n int, lease *Lease) (*Shard, error
 func (j *Journal) takeOver(ctx context.Context, n int, lease *Lease) (_ *Shard, err error) {
 	s := &Shard{number: n, j: j, lease: lease}
 	s.life, s.stop = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			s.stop()
+		}
+	}()
 	if s.routed, err = j.openRouted(ctx, s); err != nil {
 		return nil, err
 	}
-	if err := s.watchHeld(); err != nil {
+	if err = s.watchHeld(); err != nil {
 		s.routed.close(0)
 		return nil, err
 	}
