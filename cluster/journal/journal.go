@@ -195,9 +195,11 @@ func (j *Journal) Close(ctx context.Context) error {
 
 // shut ends whatever Open had started.
 func (j *Journal) shut() error {
+	var closing sync.WaitGroup
 	for i := range j.shards {
-		j.shards[i].close() // with what was acknowledged
+		closing.Go(j.shards[i].close) // with what was acknowledged
 	}
+	closing.Wait()
 	j.mu.Lock()
 	leases := j.leases
 	j.mu.Unlock()

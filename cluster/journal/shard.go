@@ -119,8 +119,10 @@ func (s *Shard) Close() {
 		if !s.lease.Valid() { // the next owner does not wait for it
 			settle = 0
 		}
-		s.routed.close(settle)
-		s.done.close(settle)
+		var settling sync.WaitGroup
+		settling.Go(func() { s.routed.close(settle) })
+		settling.Go(func() { s.done.close(settle) })
+		settling.Wait()
 	})
 }
 
