@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	only := flags.String("faults", "", "faults, separated by commas; default: each. See docs/chaos.md")
 	flags.IntVar(&c.rounds, "rounds", 1, "how often each")
 	flags.DurationVar(&c.soak, "soak", 0, "break something at random, every 20 s, for so long; instead of rounds")
-	flags.BoolVar(&c.lenient, "lenient", false, "excuse publishes that took longer than a node waits for its log, as on a slow machine")
+	flags.BoolVar(&c.lenient, "lenient", false, "excuse publishes and repeated deliveries that took longer than a node waits for its log, as on a slow machine")
 	keepLogs := flags.Bool("keep", false, "keep the nodes' logs of a clean run too")
 	asJSON := flags.Bool("json", false, "print JSON")
 	if err := flags.Parse(args); err != nil {

@@ -97,7 +97,8 @@ type History struct {
 	Grace, Under time.Duration
 	// Patience is how long a publish may take; default 15 s, which is how long a node waits for its log.
 	Patience time.Duration
-	// Lenient says that what took longer is excused, however it ended: on a slow machine elections take longer, too.
+	// Lenient says that what took longer than Patience or Grace is excused, however it ended: on a slow machine
+	// elections take longer, too.
 	Lenient bool
 }
 

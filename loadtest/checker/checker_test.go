@@ -231,6 +231,20 @@ func TestArrivals(t *testing.T) {
 			change: func(h *checker.History) { again(h, 0, at(1500), "d-e1") },
 			wrong:  1, says: "again at 15:00:01.500, 1.37s after the first time, which no fault explains",
 		},
+		"a duplicate that took longer than it may, where that is excused": {
+			change: func(h *checker.History) {
+				h.Lenient = true
+				again(h, 0, at(1500), "d-e1")
+			},
+			duplicates: 1,
+		},
+		"a duplicate of what was done long before the fault, where waits are excused": {
+			change: func(h *checker.History) {
+				h.Lenient, h.Under, h.Faults[0].From = true, 100*time.Millisecond, at(231)
+				again(h, 0, at(700), "d-e1")
+			},
+			wrong: 1, says: "which no fault explains",
+		},
 		"a duplicate before the fault": {
 			change: func(h *checker.History) {
 				h.Faults[0].From = at(300)
