@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -56,6 +57,7 @@ func (j *Journal) connect() error {
 		j.writer.gathers = make(map[string]*gather)
 	}
 	j.line = &line{out: j.writer, patience: j.cfg.Patience, lost: j.lost, metrics: metrics, hurried: make(chan struct{})}
+	j.moves = map[string]*atomic.Uint64{streamEvents: {}, streamWork: {}}
 	j.live = newLive(j.sub, j.line, j.log)
 	if j.cfg.Replicas == 1 {
 		return nil // nobody elects leaders
@@ -66,14 +68,22 @@ func (j *Journal) connect() error {
 // watchElections tells who is concerned of new leaders.
 func (j *Journal) watchElections() error {
 	_, err := j.sub.Subscribe(streamElected+"*", func(m *nats.Msg) {
-		j.writer.moved(m.Subject[len(streamElected):])
-		j.elected.notify()
+		j.moved(m.Subject[len(streamElected):])
 	})
 	return err
 }
 
+// moved is called when a stream has another leader. What was asked of the one before may never be answered.
+func (j *Journal) moved(stream string) {
+	j.writer.moved(stream)
+	if n := j.moves[stream]; n != nil {
+		n.Add(1)
+	}
+	j.elected.notify()
+}
+
 // streamElected is where JetStream tells of a new leader; the stream follows (JSAdvisoryStreamLeaderElectedPre in
-// nats-server's jetstream_api.go). What was sent to the leader before may never be answered.
+// nats-server's jetstream_api.go).
 const streamElected = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED."
 
 func (j *Journal) dial(use string, more ...nats.Option) (*nats.Conn, error) {

@@ -58,6 +58,7 @@ func (e *ShardCountError) Error() string {
 const (
 	codeAccountResources  jetstream.ErrorCode = 10002 // resource limits exceeded for account
 	codeNoPeers           jetstream.ErrorCode = 10005 // not enough servers for the copies, at the moment
+	codeNotAvailable      jetstream.ErrorCode = 10008 // JetStream system temporarily unavailable
 	codeInsufficient      jetstream.ErrorCode = 10023
 	codeSequenceNotFound  jetstream.ErrorCode = 10043
 	codeMemoryResources   jetstream.ErrorCode = 10028

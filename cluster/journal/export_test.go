@@ -76,6 +76,9 @@ func (j *Journal) SetDiskFree(free *atomic.Int64) {
 // Examine looks once whether this node's part of the log works.
 func (j *Journal) Examine() { j.examine() }
 
+// Server is the embedded one.
+func (j *Journal) Server() *server.Server { return j.server }
+
 // Disable has the embedded server stop the log, as it does on a full disk.
 func (j *Journal) Disable() error { return j.server.DisableJetStream() }
 

@@ -91,7 +91,7 @@ func (j *Journal) watchServer() {
 		for _, stream := range []string{streamEvents, streamWork, streamDead, streamRecords} {
 			leads := j.server.JetStreamIsStreamLeader(globalAccount, stream)
 			if led[stream] && !leads {
-				j.writer.moved(stream)
+				j.moved(stream)
 			}
 			led[stream] = leads
 		}

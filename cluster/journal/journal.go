@@ -48,12 +48,13 @@ type Journal struct {
 	buckets map[string]*Bucket          // written by Open only
 
 	undecodable atomic.Uint64
-	recorded    signal        // something was put into the record log here
-	failed      atomic.Bool   // this node's part of the log does not work; of a cluster
-	healed      signal        // failed has changed
-	elected     signal        // a stream has a new leader
-	resumed     signal        // the receiving connection was lost and is back
-	resumes     atomic.Uint64 // how often
+	recorded    signal                    // something was put into the record log here
+	failed      atomic.Bool               // this node's part of the log does not work; of a cluster
+	healed      signal                    // failed has changed
+	elected     signal                    // a stream has a new leader
+	moves       map[string]*atomic.Uint64 // how often each of those that shards read had
+	resumed     signal                    // the receiving connection was lost and is back
+	resumes     atomic.Uint64             // how often
 
 	mu      sync.Mutex
 	leases  *Leases // nil: not asked for

@@ -136,11 +136,11 @@ func (j *Journal) leaders(ctx context.Context, stream, which string) (stored, er
 		Message stored              `json:"message"`
 	}
 	err := j.line.ask(ctx, tryTimeout, func(ctx context.Context) error {
-		m, err := j.query.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, []byte("{"+which+"}"))
+		answer, err := j.ofLeader(ctx, "MSG.GET."+stream, which)
 		if err != nil {
 			return err
 		}
-		if err := json.Unmarshal(m.Data, &a); err != nil {
+		if err := json.Unmarshal(answer, &a); err != nil {
 			return err
 		}
 		if a.Error != nil {

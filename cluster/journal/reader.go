@@ -3,66 +3,68 @@ package journal
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 )
 
 const (
-	maxPull = 512
-	// pullExpires is how long a request for messages stands before it is made anew; pullLost is how long after
-	// that its expiry must have come.
-	pullExpires = 30 * time.Second
-	pullLost    = 5 * time.Second
-	pullRetry   = 250 * time.Millisecond
-	// pullBeat is how often a request that stands is answered with where the consumer is, where there may be
-	// other nodes. Beats that tell of messages which did not come for two of them tell of a gap.
-	pullBeat  = 500 * time.Millisecond
+	// beatEvery is how often a feed that has nothing to send says so, and up to where it has sent, where there may be
+	// other nodes, and beatAlone where there is nobody whose messages could get lost. One that is not heard of for
+	// beatsLost of them is left for another one.
+	beatEvery = 500 * time.Millisecond
+	beatAlone = 5 * time.Second
 	beatsLost = 3
-	// readerAway is how long the log keeps the consumer of a reader that does not ask any more.
-	readerAway = 2 * pullExpires
+	// feedRoom is for more messages than a feed sends ahead, which is 2 MiB (a sixteenth of JsFlowControlMaxPending in
+	// nats-server's consumer.go) of at least some hundred bytes each.
+	feedRoom = 8192
+	// beginTry bounds one request for a feed. Whoever leads the stream answers at once; while nobody does, nobody.
+	beginTry = 500 * time.Millisecond
+	// retryEvery is the pause before the log is asked again for what it did not do.
+	retryEvery = 250 * time.Millisecond
 )
 
-// reader reads what a stream has for a shard, in order, through a consumer in the memory of one of the log's
-// servers. That has nothing to remember and nobody else: what is done is noted by routed and by remover. When it is
-// lost, with its server or a message on its way, another one is made, which begins behind what was given out.
+// reader reads what a stream has for a shard, in order, through feeds: consumers in the memory of the server that leads
+// the stream. They have nothing to remember; what is done is noted by routed and by remover. When a feed is lost, with
+// its server or a message on its way, another one begins behind what was given out.
 type reader struct {
 	s              *Shard
 	stream, filter string
 	from           func() uint64 // where to begin
 
-	mu sync.Mutex // held by next: one caller at a time
-	p  *puller    // nil: none yet
+	mu   sync.Mutex // held by next: one caller at a time
+	feed *feed      // nil: none yet
 }
 
-// next returns 1 to limit messages, some of which may have been there before. What was asked for and has come stays
-// there when a caller gives up.
+// next returns 1 to limit messages, some of which may have been there before. What has come stays there when a caller
+// gives up.
 func (r *reader) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
-	limit = min(max(limit, 1), maxPull)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for tries := 0; ; {
 		if err := cmp.Or(ctx.Err(), r.s.alive()); err != nil {
 			return nil, err
 		}
-		if r.p == nil {
+		if r.feed == nil {
 			if err := r.begin(ctx); err != nil {
-				if tries++; tries == 2 {
+				if tries++; tries == 4 {
 					r.s.j.log.Warn().Err(err).Int("shard", r.s.number).Str("stream", r.stream).Msg("the log gives out nothing; trying again")
 				}
 				r.s.pause(ctx)
 				continue
 			}
 		}
-		msgs, err := r.p.next(ctx, limit)
-		fruitless := len(msgs) == 0 && r.p.delivered == 0
-		if r.p.over {
-			r.p.close()
-			r.p = nil
+		msgs, err := r.feed.next(ctx, max(limit, 1))
+		fruitless := len(msgs) == 0 && r.feed.delivered == 0
+		if r.feed.over {
+			r.feed.close()
+			r.feed = nil
 		}
 		if err != nil || len(msgs) > 0 {
 			return msgs, err
@@ -73,136 +75,130 @@ func (r *reader) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 	}
 }
 
-// placeTries is how often a consumer is made to have it where it should be; of three servers it takes three on average.
-const placeTries = 16
-
-// begin makes a consumer, on the server that leads the stream. A copy elsewhere may be behind: then what the owner
-// before has done would still be there, or what is to be done not yet. JetStream chooses a server at random.
+// begin has the server that leads the stream make a feed. A copy elsewhere may be behind: then what the owner before
+// has done would still be there, or what is to be done not yet. A consumer that is "direct", as those by which
+// JetStream itself copies streams, is that server's own affair: it needs nothing of the cluster, in particular not
+// the leader of its administration, which is elected besides that of the stream.
 func (r *reader) begin(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, takeOverTry)
+	ctx, cancel := context.WithTimeout(ctx, beginTry)
 	defer cancel()
 	defer context.AfterFunc(r.s.life, cancel)()
-	leader, err := r.leader(ctx)
-	for tries := 1; err == nil; tries++ {
-		var c jetstream.Consumer
-		c, err = r.s.j.js.CreateConsumer(ctx, r.stream, jetstream.ConsumerConfig{
-			FilterSubject: r.filter, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.from(),
-			AckPolicy: jetstream.AckNonePolicy, Replicas: 1, MemoryStorage: true, InactiveThreshold: readerAway,
-		})
-		if err != nil {
-			break
-		}
-		info := c.CachedInfo()
-		if leader == "" || info.Cluster != nil && info.Cluster.Leader == leader || tries == placeTries {
-			r.p, err = newPuller(r.s, r.stream, info.Name)
-			return err
-		}
-		err = r.s.j.js.DeleteConsumer(ctx, r.stream, info.Name)
+	f := &feed{s: r.s, msgs: make(chan *nats.Msg, feedRoom), beat: beatEvery, moves: r.s.j.moves[r.stream]}
+	if r.s.lease.of.alone {
+		f.beat = beatAlone
 	}
-	return err
-}
-
-// leader is the server that leads the stream; "" where there is one only.
-func (r *reader) leader(ctx context.Context) (string, error) {
-	if !r.s.j.replicated() {
-		return "", nil
+	nc := r.s.j.sub // which tells the server of the inbox first
+	f.resumes, f.moved = r.s.j.resumes.Load(), f.moves.Load()
+	inbox := nc.NewInbox()
+	var err error
+	if f.sub, err = nc.ChanSubscribe(inbox, f.msgs); err != nil {
+		return err
 	}
-	info, err := r.s.j.streams[r.stream].Info(ctx)
-	if err != nil || info.Cluster == nil {
-		return "", err
+	name := nuid.Next()
+	body, err := json.Marshal(map[string]any{"stream_name": r.stream, "action": "create", "config": map[string]any{
+		"name": name, "direct": true, "mem_storage": true, "num_replicas": 1,
+		"filter_subject": r.filter, "deliver_policy": "by_start_sequence", "opt_start_seq": r.from(),
+		"ack_policy": "none", "replay_policy": "instant",
+		"deliver_subject": inbox, "flow_control": true, "idle_heartbeat": f.beat,
+	}})
+	var m *nats.Msg
+	if err == nil {
+		m, err = nc.RequestWithContext(ctx, "$JS.API.CONSUMER.CREATE."+r.stream+"."+name+"."+r.filter, body)
 	}
-	return info.Cluster.Leader, nil
+	if err == nil {
+		err = refused(m.Data)
+	}
+	if err != nil {
+		f.close()
+		return err
+	}
+	f.heard()
+	r.feed = f
+	return nil
 }
 
 func (r *reader) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.p != nil {
-		r.p.close()
+	if r.feed != nil {
+		r.feed.close()
 	}
 }
 
-// puller asks a consumer for messages, with one request at a time. The consumer numbers what it gives out, from 1: a
-// number that is not here is of a message that was lost, and the puller is over before what comes behind is handed out.
-type puller struct {
-	s     *Shard
-	api   string // subject of requests
-	inbox string // of answers; the number of the request follows
-	sub   *nats.Subscription
-	msgs  chan *nats.Msg
+// feed is what a consumer sends. The consumer numbers that, from 1: a number that is not here is of a message that was
+// lost, and the feed is over before what comes behind is handed out.
+type feed struct {
+	s    *Shard
+	sub  *nats.Subscription
+	msgs chan *nats.Msg
 
 	over      bool
-	delivered uint64    // the last message's number
-	behind    time.Time // since when the consumer tells of later ones; zero: it does not
-	request   uint64    // the last one's number
-	open      int       // messages that are still to come for it
+	full      bool   // it waits for leave to send on, and does not get it: so it ends, and holds a bounded part of a backlog
+	delivered uint64 // the last message's number
 	beat      time.Duration
-	lost      time.Time // when to stop waiting for them
-	resumes   uint64    // of the connection, when it was made
+	lost      time.Time // when to wait no more
+	// How often the connection was resumed, and the stream had another leader, before it was made.
+	resumes, moved uint64
+	moves          *atomic.Uint64
 }
 
-func newPuller(s *Shard, stream, consumer string) (*puller, error) {
-	p := &puller{
-		s:     s,
-		api:   "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer,
-		inbox: s.j.sub.NewInbox() + ".",
-		msgs:  make(chan *nats.Msg, 2*(maxPull+1)), // one request's messages and its last word, and room
-	}
-	var err error
-	p.sub, err = s.j.sub.ChanSubscribe(p.inbox+"*", p.msgs)
-	return p, err
-}
+func (f *feed) close() { _ = f.sub.Unsubscribe() }
 
-func (p *puller) close() { _ = p.sub.Unsubscribe() }
-
-// next returns 1 to limit messages, or none when the puller is over.
-func (p *puller) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
+// next returns 1 to limit messages, or none when the feed is over.
+func (f *feed) next(ctx context.Context, limit int) ([]*nats.Msg, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for !p.over {
-		if err := cmp.Or(ctx.Err(), p.s.alive()); err != nil {
+	for !f.over {
+		if err := cmp.Or(ctx.Err(), f.s.alive()); err != nil {
 			return nil, err
 		}
-		changed, resumed := p.s.lease.Changed(), p.s.j.resumed.wait()
-		in, pause := p.msgs, never
-		if !p.s.lease.Valid() {
+		changed, resumed, elected := f.s.lease.Changed(), f.s.j.resumed.wait(), f.s.j.elected.wait()
+		in, pause := f.msgs, never
+		if !f.s.lease.Valid() {
 			in = nil // nothing is handed out
 		} else {
-			if msgs := p.queued(limit); len(msgs) > 0 {
+			if msgs := f.queued(limit); len(msgs) > 0 {
 				return msgs, nil
 			}
-			if pause = p.await(limit); p.over {
+			pause = time.Until(f.lost)
+			if f.over = f.over || f.full || pause <= 0 || f.left(); f.over {
 				break
 			}
 		}
 		timer.Reset(pause)
 		select {
 		case m := <-in:
-			if p.take(m) {
-				return append([]*nats.Msg{m}, p.queued(limit-1)...), nil
+			if f.take(m) {
+				return append([]*nats.Msg{m}, f.queued(limit-1)...), nil
 			}
 		case <-timer.C:
 		case <-changed:
 		case <-resumed:
+		case <-elected:
 		case <-ctx.Done():
-		case <-p.s.life.Done():
-		case <-p.s.j.closed:
+		case <-f.s.life.Done():
+		case <-f.s.j.closed:
 		}
 	}
 	return nil, nil
 }
 
+// left reports that another feed is to be had: this one's consumer may be gone, or where its messages went.
+func (f *feed) left() bool {
+	return f.resumes != f.s.j.resumes.Load() || f.moved != f.moves.Load()
+}
+
 // queued takes what has come already.
-func (p *puller) queued(limit int) []*nats.Msg {
-	n := min(limit, len(p.msgs))
+func (f *feed) queued(limit int) []*nats.Msg {
+	n := min(limit, len(f.msgs))
 	if n == 0 {
 		return nil
 	}
 	msgs := make([]*nats.Msg, 0, n)
-	for len(msgs) < limit && !p.over && p.s.alive() == nil {
+	for len(msgs) < limit && !f.over && f.s.alive() == nil {
 		select {
-		case m := <-p.msgs:
-			if p.take(m) {
+		case m := <-f.msgs:
+			if f.take(m) {
 				msgs = append(msgs, m)
 			}
 		default:
@@ -212,82 +208,34 @@ func (p *puller) queued(limit int) []*nats.Msg {
 	return msgs
 }
 
-// statusBeat is of a message that tells where the consumer is (JetStream's idle heartbeat), statusExpired of one that
-// ends a request as usual.
-const (
-	statusBeat    = "100"
-	statusExpired = "408"
-)
+// statusControl is of a message that tells where the consumer is (JetStream's idle heartbeat), or asks for leave to
+// send on (its flow control), which has somewhere to reply to.
+const statusControl = "100"
 
-// take reports whether m may be handed out; otherwise it is about a request, or there is a gap.
-func (p *puller) take(m *nats.Msg) bool {
-	status := m.Header.Get("Status")
-	switch {
-	case m.Reply != "":
-		_, delivered := sequences(m.Reply)
-		if p.over = delivered != p.delivered+1; p.over {
+// take reports whether m may be handed out; otherwise it is about the feed, or there is a gap.
+func (f *feed) take(m *nats.Msg) bool {
+	switch status := m.Header.Get("Status"); {
+	case status == "":
+		_, number := sequences(m.Reply)
+		if f.over = number != f.delivered+1; f.over {
 			return false
 		}
-		p.delivered, p.behind = delivered, time.Time{}
-		p.open-- // work comes under its own subject, which does not tell the request
-		p.heard()
+		f.delivered = number
+		f.heard()
 		return true
-	case status == statusBeat:
-		p.heard()
-		p.compare(m.Header.Get("Nats-Last-Consumer"))
-	case strings.HasSuffix(m.Subject, "."+strconv.FormatUint(p.request, 10)):
-		p.open, p.over = 0, status != statusExpired // the consumer is gone, or will be
+	case status == statusControl && m.Reply != "":
+		f.full = true
+	case status == statusControl:
+		f.heard()
+		f.over = m.Header.Get("Nats-Last-Consumer") != strconv.FormatUint(f.delivered, 10)
+	default:
+		f.over = true // the consumer is gone
 	}
 	return false
 }
 
-// heard notes that the request stands.
-func (p *puller) heard() {
-	if p.beat > 0 {
-		p.lost = time.Now().Add(beatsLost * p.beat)
-	}
-}
-
-// compare holds the number of the last message that the consumer has given out against that of the last one here.
-func (p *puller) compare(last string) {
-	n, err := strconv.ParseUint(last, 10, 64)
-	switch {
-	case err != nil || n == p.delivered:
-		p.behind = time.Time{}
-	case p.behind.IsZero():
-		p.behind = time.Now()
-	default:
-		p.over = time.Since(p.behind) > 2*p.beat
-	}
-}
-
-// await makes a request unless one stands, and returns how long to wait for what comes of it. One that was lost, or
-// may have been, is the puller's last.
-func (p *puller) await(limit int) time.Duration {
-	resumes := p.s.j.resumes.Load()
-	left := time.Until(p.lost)
-	if p.request > 0 && (p.resumes != resumes || p.open > 0 && left <= 0) {
-		p.over = true
-		return 0
-	}
-	if p.open > 0 {
-		return left
-	}
-	p.request++
-	p.resumes = resumes
-	lost := pullExpires + pullLost
-	body := `{"batch":` + strconv.Itoa(limit) + `,"expires":` + strconv.FormatInt(int64(pullExpires), 10)
-	if p.beat = 0; !p.s.lease.of.alone {
-		p.beat = pullBeat
-		lost = beatsLost * p.beat
-		body += `,"idle_heartbeat":` + strconv.FormatInt(int64(p.beat), 10)
-	}
-	if err := p.s.j.sub.PublishRequest(p.api, p.inbox+strconv.FormatUint(p.request, 10), []byte(body+"}")); err != nil {
-		return pullRetry
-	}
-	p.open, p.lost = limit, time.Now().Add(lost)
-	return lost
-}
+// heard notes that the consumer is there.
+func (f *feed) heard() { f.lost = time.Now().Add(beatsLost * f.beat) }
 
 // sequences reads a message's place in the stream, and the number under which the consumer gave it out, from
 // its reply subject, which is $JS.ACK.<stream>.<consumer>.<times>.<sequence>.<number>..., with <domain>.<account>

@@ -63,12 +63,44 @@ func (j *Journal) HasEvent(ctx context.Context, seq uint64) (bool, error) {
 func (j *Journal) ofMessage(ctx context.Context, api, stream, how string, seq uint64) (answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	body := []byte(`{` + how + `"seq":` + strconv.FormatUint(seq, 10) + `}`)
-	m, err := j.query.RequestWithContext(ctx, "$JS.API.STREAM.MSG."+api+"."+stream, body)
+	return j.ofLeader(ctx, "MSG."+api+"."+stream, how+`"seq":`+strconv.FormatUint(seq, 10))
+}
+
+// ofLeader asks what the leader of a stream answers, by JetStream's API of streams. While nobody leads the cluster's
+// administration, the other servers say at once that they cannot; that does not count while the leader may still answer.
+func (j *Journal) ofLeader(ctx context.Context, api, what string) (answer []byte, err error) {
+	subject, body := "$JS.API.STREAM."+api, []byte("{"+what+"}")
+	m, err := j.query.RequestWithContext(ctx, subject, body)
 	if err != nil {
 		return nil, err
 	}
-	return m.Data, nil
+	if !j.replicated() || !leaderless(m.Data) {
+		return m.Data, nil
+	}
+	inbox := j.query.NewInbox()
+	sub, err := j.query.SubscribeSync(inbox)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := j.query.PublishRequest(subject, inbox, body); err != nil {
+		return nil, err
+	}
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !leaderless(m.Data) {
+			return m.Data, nil
+		}
+	}
+}
+
+// leaderless reports whether an answer says that nobody leads the cluster's administration.
+func leaderless(answer []byte) bool {
+	var api *jetstream.APIError
+	return errors.As(refused(answer), &api) && api.ErrorCode == codeNotAvailable
 }
 
 // refused is the error in an answer of JetStream's API.

@@ -2,10 +2,9 @@ package journal
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 const (
@@ -117,13 +116,17 @@ func (r *remover) flush(ctx context.Context, all bool) {
 		if tries == 1 {
 			r.s.j.log.Warn().Err(err).Int("shard", r.s.number).Msg("deliveries that are done could not be taken out of the log; trying again")
 		}
-		wait(ctx, pullRetry)
+		wait(ctx, retryEvery)
 	}
 }
 
 // purge takes out all before a sequence.
 func (r *remover) purge(ctx context.Context, before uint64) error {
-	return r.s.j.streams[streamWork].Purge(ctx, jetstream.WithPurgeSubject(workOf(r.s.number)), jetstream.WithPurgeSequence(before))
+	answer, err := r.s.j.ofLeader(ctx, "PURGE."+streamWork, `"filter":"`+workOf(r.s.number)+`","seq":`+strconv.FormatUint(before, 10))
+	if err != nil {
+		return err
+	}
+	return refused(answer)
 }
 
 // remove takes out some one by one, and returns those that may still be there.

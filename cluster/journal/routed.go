@@ -210,7 +210,7 @@ func (r *routed) write(ctx context.Context, data []byte) {
 		case tries == 1:
 			r.s.j.log.Warn().Err(err).Int("shard", r.s.number).Msg("how far the shard is routed could not be noted; trying again")
 		}
-		if wait(ctx, pullRetry); ctx.Err() != nil {
+		if wait(ctx, retryEvery); ctx.Err() != nil {
 			return
 		}
 	}

@@ -151,7 +151,7 @@ func (s *Shard) alive() error {
 
 // pause waits before the log is asked for work again.
 func (s *Shard) pause(ctx context.Context) {
-	t := time.NewTimer(pullRetry)
+	t := time.NewTimer(retryEvery)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -58,6 +58,31 @@ func (s *Server) Stop() {
 	s.srv.WaitForShutdown()
 }
 
+// Feeds returns what the direct consumers of a stream read, which the API of JetStream does not tell: subjects by
+// consumer.
+func (s *Server) Feeds(stream string) map[string]string {
+	s.tb.Helper()
+	return Feeds(s.tb, s.srv, stream)
+}
+
+// Feeds is Server.Feeds of any server.
+func Feeds(tb testing.TB, srv *server.Server, stream string) map[string]string {
+	tb.Helper()
+	account, err := srv.JszAccount(&server.JSzOptions{Account: "$G", Streams: true, Consumer: true, DirectConsumer: true, Config: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	feeds := map[string]string{}
+	for _, s := range account.Streams {
+		for _, c := range s.DirectConsumer {
+			if s.Name == stream {
+				feeds[c.Name] = c.Config.FilterSubject
+			}
+		}
+	}
+	return feeds
+}
+
 // URL is where clients connect.
 func (s *Server) URL() string { return s.srv.ClientURL() }
 
