@@ -32,6 +32,7 @@ const (
 	kindIntegration = "actors.integration"
 	kindHealths     = "actors.healths"
 	kindErase       = "actors.erase"
+	kindLive        = "actors.live"
 )
 
 const (
@@ -107,6 +108,7 @@ func (s *System) serve(p Peers) {
 		s.noteErasure(s.erasureOf(r.Wedding, r.Before))
 		return nil, nil
 	})
+	p.Handle(kindLive, func(_ context.Context, _ string, body []byte) ([]byte, error) { return s.liveHere(body) })
 }
 
 // askAbroad has the owner of the integration's shard do it.

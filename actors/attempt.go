@@ -30,6 +30,7 @@ func (in *integration) try(t *task, probe bool) {
 		if ctx.Err() != nil {
 			return nil // called off: the delivery stays in the log
 		}
+		in.sys.live.Attempted(d.Vendor, d.Integration, verdict.Kind == adapter.KindDelivered)
 		attempt.Number, attempt.Probe = number, probe
 		m := attempted{incarnation: in.incarnation, task: t, attempt: attempt, verdict: verdict, heard: heard}
 		r.Attempts = slices.Concat(before, []event.Attempt{attempt})

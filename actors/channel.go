@@ -82,6 +82,11 @@ func (ch *channel) route() {
 // commit writes the plan into the log, again and again until it is there: each write is idempotent.
 func (ch *channel) commit(ctx context.Context, plan *plan) {
 	err := ch.t.persist(ctx, "routing an event", plan.commit)
+	if err == nil {
+		for _, r := range plan.records {
+			ch.t.sys.ended(r)
+		}
+	}
 	ch.t.sys.root.Send(ch.self, routed{ch.incarnation, plan.noneHeld, err})
 }
 

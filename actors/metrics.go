@@ -6,7 +6,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/analytics"
 )
 
 // metrics are labelled by vendor, never by integration: there may be 100,000 of those.
@@ -16,6 +18,7 @@ type metrics struct {
 	deliveries *prometheus.CounterVec
 	attempts   *prometheus.CounterVec
 	seconds    *prometheus.HistogramVec
+	latency    *prometheus.HistogramVec
 	parked     prometheus.Counter
 	breakers   *prometheus.CounterVec
 	retries    prometheus.Counter
@@ -31,6 +34,11 @@ func newMetrics(s *System, reg prometheus.Registerer) *metrics {
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "wedsync_attempt_seconds", Help: "Duration of calls to vendors.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"vendor"}),
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "wedsync_delivery_seconds", Help: "From accepting an event to the vendor's answer, of what was delivered.",
+			// One bound is the objective's.
+			Buckets: []float64{.01, .05, .1, .5, 1, 2.5, analytics.LatencyLimit.Seconds(), 10, 30, 60, 300, 3600, 86400},
 		}, []string{"vendor"}),
 		parked:   prometheus.NewCounter(prometheus.CounterOpts{Name: "wedsync_deliveries_parked_total", Help: "Deliveries set aside in the log while their vendor was slow or away."}),
 		breakers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wedsync_breaker_opened_total", Help: "Breakers opened, by vendor."}, []string{"vendor"}),
@@ -49,7 +57,13 @@ func newMetrics(s *System, reg prometheus.Registerer) *metrics {
 	for _, reason := range []string{event.ReasonExhausted, event.ReasonExpired, event.ReasonExpression, event.ReasonHops, event.ReasonTimeout} {
 		m.limits[reason] = limits.WithLabelValues(reason)
 	}
-	reg.MustRegister(heldMetrics{s}, m.routed, m.restarts, m.deliveries, m.attempts, m.seconds, m.parked, m.breakers, m.retries, inFlight, queued, shards, limits)
+	for _, vendor := range adapter.Vendors() {
+		m.latency.WithLabelValues(vendor) // a rate needs the 0 before the first
+		for _, outcome := range []event.Outcome{event.Delivered, event.Dead, event.Skipped} {
+			m.deliveries.WithLabelValues(vendor, string(outcome))
+		}
+	}
+	reg.MustRegister(heldMetrics{s}, m.routed, m.restarts, m.deliveries, m.attempts, m.seconds, m.latency, m.parked, m.breakers, m.retries, inFlight, queued, shards, limits)
 	return m
 }
 

@@ -41,3 +41,11 @@ func (s *System) record(ctx context.Context, r *event.DeliveryRecord) error {
 	}
 	return s.cfg.Journal.Record(ctx, id, &event.Record{V: event.Version, Node: s.cfg.Node, Delivery: r})
 }
+
+// ended counts a delivery whose result is in the log.
+func (s *System) ended(r *event.DeliveryRecord) {
+	if r.Result.Outcome == event.Delivered {
+		s.metrics.latency.WithLabelValues(r.Vendor).Observe(r.Result.FinishedAt.Sub(r.CountsFrom()).Seconds())
+	}
+	s.live.Ended(r)
+}

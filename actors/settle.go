@@ -190,7 +190,7 @@ func (t *tenure) finish(ctx context.Context, e ending) error {
 	if e.record.Result.Outcome == event.Delivered {
 		persist = s.persist
 	}
-	return persist(ctx, "ending a delivery", func(ctx context.Context) error {
+	err := persist(ctx, "ending a delivery", func(ctx context.Context) error {
 		if e.letter != nil {
 			if err := s.completeLetter(ctx, e.letter); err != nil {
 				return err
@@ -215,6 +215,10 @@ func (t *tenure) finish(ctx context.Context, e ending) error {
 		}
 		return nil
 	})
+	if err == nil {
+		s.ended(e.record)
+	}
+	return err
 }
 
 // completeLetter puts the event into a dead letter, for its replay.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/analytics/live"
 )
 
 // Errors of a System.
@@ -31,6 +32,7 @@ type System struct {
 	cfg     Config
 	log     zerolog.Logger
 	metrics *metrics
+	live    *live.Book
 	gate    *delivery.Gate
 	actors  *actor.ActorSystem
 	root    *actor.RootContext
@@ -50,7 +52,7 @@ func New(cfg Config) (*System, error) {
 		return nil, err
 	}
 	s := &System{
-		cfg: cfg, log: cfg.Logger, gate: delivery.NewGate(cfg.MaxInFlight), crew: newCrew(),
+		cfg: cfg, log: cfg.Logger, live: live.NewBook(live.Config{Now: cfg.Now}), gate: delivery.NewGate(cfg.MaxInFlight), crew: newCrew(),
 		shards: make([]atomic.Pointer[actor.PID], cfg.Journal.Shards()),
 	}
 	s.cfg.Caller = LogCaller{Log: cfg.Journal, Next: cfg.Caller}

@@ -39,7 +39,7 @@ func (a *API) store() (Analytics, error) {
 	if s := a.cfg.Analytics(); s != nil {
 		return s, nil
 	}
-	return nil, problem.New(problem.AnalyticsMissing, "this node has no ClickHouse; records wait in the log until it has")
+	return nil, problem.New(problem.AnalyticsMissing, "this node has no ClickHouse; records wait in the log until it has. GET /api/live has the last hour")
 }
 
 func analyticsFailed(err error) error {

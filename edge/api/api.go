@@ -40,6 +40,7 @@ func (a *API) Mount(mux *http.ServeMux) {
 	a.routeDead(h)
 	a.routeDeliveries(h)
 	a.routeAnalytics(h)
+	a.routeLive(h)
 	a.routeAudit(h)
 	a.routeKeys(h)
 	a.routeWeddings(h)

@@ -12,6 +12,7 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/analytics/live"
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/access"
@@ -90,6 +91,7 @@ type (
 	Engine interface {
 		Health(ctx context.Context, id string) (event.Health, error)
 		Healths(ctx context.Context) []event.Health
+		Live(ctx context.Context, q live.Query) (sum live.Report, silent []string)
 		Commands
 		Previews
 		Eraser

@@ -22,6 +22,7 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/analytics/live"
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge"
@@ -83,6 +84,17 @@ type engine struct {
 	replay  error
 
 	profiles []event.Profile // of the last sync
+
+	live []live.Query // that it was asked
+	book *live.Book
+}
+
+// Live tells what the book has, and that n3 is silent.
+func (e *engine) Live(_ context.Context, q live.Query) (live.Report, []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.live = append(e.live, q)
+	return e.book.Report(q), []string{"n3"}
 }
 
 func (e *engine) fail(err error) {
@@ -228,7 +240,7 @@ func must(tb testing.TB, err error) {
 
 func start(tb testing.TB, change func(*api.Config)) *node {
 	tb.Helper()
-	n := &node{engine: &engine{}, numbers: &numbers{}, out: &bytes.Buffer{}}
+	n := &node{engine: &engine{book: live.NewBook(live.Config{})}, numbers: &numbers{}, out: &bytes.Buffer{}}
 	var err error
 	n.journal, err = journal.Open(tb.Context(), journal.Config{Dir: tb.TempDir(), Shards: 1, Logger: zerolog.Nop()})
 	must(tb, err)

@@ -64,6 +64,7 @@ func crossings(dead uint64, key string) map[string]crossing {
 		"backup-log":         {path: "/api/log/backup", refused: problem.ScopeMissing},
 		"erase-wedding":      {path: "/api/weddings/c1/erase", body: `{}`, refused: problem.ScopeMissing},
 		"slo":                {path: "/api/slo?by=integration"},
+		"live":               {path: "/api/live?by=integration"},
 
 		"publish": {
 			path: "/api/channels/%s/publish", body: `{"type":"a.b","payload":{}}`,
@@ -161,6 +162,7 @@ func settled(t *testing.T) (n *node, keys map[string]string, dead uint64, key st
 		}
 		n.numbers.summary = append(n.numbers.summary, analytics.IntegrationSummary{Integration: owner + "-crm"})
 		n.numbers.rows = append(n.numbers.rows, analytics.SLORow{Key: owner + "-crm"})
+		n.engine.book.Attempted("studiocloud", owner+"-crm", true)
 	}
 	into[integration](t, n.do(t, "PUT", "/api/integrations/everybodys", `{"vendor":"slack","settings":{"channel":"#alpha"}}`))
 	into[event.Mapping](t, n.do(t, "PUT", "/api/mappings/everybodys", `{"pattern":"supplier:dashboard:beta","targets":[{"integration":"alpha-crm"},{"category":"slack-notifications"}]}`))
@@ -287,6 +289,9 @@ func TestOwnersAskAnalyticsForTheirOwn(t *testing.T) {
 	}
 	if a := n.do(t, "GET", "/api/slo?by=vendor", "", as(keys["beta"])...); a.status != 403 || a.code(t) != problem.OwnerBound {
 		t.Errorf("slo by vendor: %d %s", a.status, a.body)
+	}
+	if a := n.do(t, "GET", "/api/live?by=vendor", "", as(keys["beta"])...); a.status != 403 || a.code(t) != problem.OwnerBound {
+		t.Errorf("live by vendor: %d %s", a.status, a.body)
 	}
 	n.numbers.ends = []analytics.DeliveryRow{{Integration: "beta-crm"}}
 	n.numbers.receipts = []analytics.ReceiptRow{{DeliveryID: "dlv_1", Status: event.ReceiptRead, At: time.UnixMilli(0).UTC()}}

@@ -1,0 +1,119 @@
+package live
+
+import (
+	"sync"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/analytics"
+)
+
+// Span is how far back a Book goes, to the minute.
+const Span = time.Hour
+
+const minutes = int64(Span / time.Minute)
+
+// DefaultMaxBytes is what the pages of a Book may take together.
+const DefaultMaxBytes = 64 << 20
+
+// Config is what a Book needs.
+type Config struct {
+	MaxBytes int              // of pages whose minute is over; default DefaultMaxBytes
+	Now      func() time.Time // default time.Now
+}
+
+// Book counts a node's deliveries of the last hour. It is safe for concurrent use.
+type Book struct {
+	maxBytes int
+	now      func() time.Time
+
+	mu    sync.Mutex
+	since time.Time // when it began to count, or what was before was dropped
+	pages []*page   // at most minutes of them, the newest last; all but that are closed
+	bytes int       // of those that are closed
+}
+
+// NewBook returns a Book that counts from now on.
+func NewBook(cfg Config) *Book {
+	b := &Book{maxBytes: cfg.MaxBytes, now: cfg.Now}
+	if b.maxBytes <= 0 {
+		b.maxBytes = DefaultMaxBytes
+	}
+	if b.now == nil {
+		b.now = time.Now
+	}
+	b.since = b.now().UTC()
+	return b
+}
+
+// Attempted counts a call to a vendor, and whether it delivered.
+func (b *Book) Attempted(vendor, integration string, delivered bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.page()
+	p.vendors.entry(vendor).attempted(delivered)
+	p.integrations.entry(integration).attempted(delivered)
+}
+
+// Ended counts a delivery that has a result. Those that were skipped do not count.
+func (b *Book) Ended(r *event.DeliveryRecord) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch r.Result.Outcome {
+	case event.Delivered:
+		took := r.Result.FinishedAt.Sub(r.CountsFrom())
+		at, inTime := binOf(took), took <= analytics.LatencyLimit
+		p := b.page()
+		p.vendors.entry(r.Vendor).delivery(at, inTime)
+		p.integrations.entry(r.Integration).delivery(at, inTime)
+	case event.Dead:
+		p := b.page()
+		p.vendors.entry(r.Vendor).dead++
+		p.integrations.entry(r.Integration).dead++
+	case event.Skipped:
+	}
+}
+
+// page returns the page of this minute. A clock that is set back goes on with the page that there is.
+func (b *Book) page() *page {
+	minute := b.now().Unix() / 60
+	if n := len(b.pages); n > 0 {
+		last := b.pages[n-1]
+		if minute <= last.minute {
+			return last
+		}
+		b.pages[n-1] = &page{last.minute, last.vendors.closed(), last.integrations.closed()} // who reads the other one may go on
+		b.bytes += b.pages[n-1].bytes()
+	}
+	b.pages = append(b.pages, &page{minute: minute})
+	for len(b.pages) > 1 && (b.pages[0].minute <= minute-minutes || b.bytes > b.maxBytes) {
+		b.bytes -= b.pages[0].bytes()
+		if b.pages[0].minute > minute-minutes {
+			b.since = time.Unix(60*(b.pages[0].minute+1), 0).UTC()
+		}
+		b.pages[0] = nil
+		b.pages = b.pages[1:]
+	}
+	return b.pages[len(b.pages)-1]
+}
+
+// Bytes is what the pages take whose minute is over.
+func (b *Book) Bytes() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes
+}
+
+// read returns the pages of the last so many minutes, with what there is of this one, none of which changes any more,
+// and since when the Book has counted.
+func (b *Book) read(last int64) (pages []page, since time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	first := b.now().Unix()/60 - last + 1
+	for _, p := range b.pages {
+		if p.minute >= first {
+			pages = append(pages, page{p.minute, p.vendors.closed(), p.integrations.closed()})
+		}
+	}
+	return pages, b.since
+}
