@@ -72,6 +72,7 @@ type WSConfig struct {
 	MaxMessage       Size           `koanf:"maxMessage"`       // from a client
 	ClientBuffer     Size           `koanf:"clientBuffer"`     // waiting for one client; who needs more is cut off and recovers
 	PingInterval     time.Duration  `koanf:"pingInterval"`     // whole seconds
+	Deflate          bool           `koanf:"deflate"`          // permessage-deflate, for clients that offer it
 }
 
 // LogConfig is the event log and what else the log keeps.

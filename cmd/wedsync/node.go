@@ -378,7 +378,7 @@ func (n *node) openClients(context.Context) error {
 	n.clients, err = ws.New(ws.Config{
 		Log: n.journal, Publisher: n.ingest, TokenKeys: n.keys.token, Insecure: c.Insecure, AllowedOrigins: c.Origins,
 		Version: readVersion().Version, PingInterval: c.PingInterval, MaxConnections: c.MaxClients,
-		MaxSubscriptions: c.MaxSubscriptions, MaxMessageBytes: int(c.MaxMessage), QueueBytes: int(c.ClientBuffer),
+		MaxSubscriptions: c.MaxSubscriptions, MaxMessageBytes: int(c.MaxMessage), QueueBytes: int(c.ClientBuffer), Deflate: c.Deflate,
 		Registerer: n.metrics, Logger: n.part("ws"),
 	})
 	if err != nil {

@@ -13,13 +13,11 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// pingFrame is an empty reply: the server's ping.
-const pingFrame = "\n{}"
-
 // client is one connection. Its commands run in the goroutine that reads it, one after the other.
 type client struct {
 	server *Server
 	id     string
+	wire   wire
 	log    zerolog.Logger
 	out    *outbox
 	heart  *heartbeat
@@ -36,21 +34,22 @@ type client struct {
 	gone   bool
 }
 
-func newClient(s *Server, conn *gws.Conn) *client {
+func newClient(s *Server, to transport, w wire) *client {
 	c := &client{
 		server: s,
 		id:     uuid.NewString(),
-		out:    newOutbox(conn, s.cfg, s.metrics),
+		wire:   w,
+		out:    newOutbox(to, s.cfg, s.metrics),
 		subs:   make(map[string]*subscription),
 	}
 	c.log = s.log.With().Str("client", c.id).Logger()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.heart = newHeartbeat(s.cfg, func() { c.out.push([]byte(pingFrame)) }, c.out.close)
+	c.heart = newHeartbeat(s.cfg, func() { c.out.push(w.ping()) }, c.out.close)
 	return c
 }
 
-// reply queues the answer to command id.
-func (c *client) reply(r *protocol.Reply) { c.out.push(encodeReply(r)) }
+// reply queues a reply or push.
+func (c *client) reply(r *protocol.Reply) { c.out.push(c.wire.encode(r)) }
 
 // schedule ends the connection once its token has been expired for the grace period.
 func (c *client) schedule(expires time.Time) {
@@ -79,9 +78,9 @@ func (c *client) lose(s *subscription, code uint32, reason string) {
 		return
 	}
 	c.server.hub.leave(s)
-	c.out.push(encodeReply(&protocol.Reply{Push: &protocol.Push{
+	c.reply(&protocol.Reply{Push: &protocol.Push{
 		Channel: s.name, Unsubscribe: &protocol.Unsubscribe{Code: code, Reason: reason},
-	}}))
+	}})
 }
 
 // closed gives back what the client held. It is called once, by the reading goroutine, at its end.
@@ -126,5 +125,5 @@ func closeLabel(code CloseCode, err error) string {
 // cut ends the connection at once.
 func (c *client) cut() {
 	c.cancel()
-	_ = c.out.conn.NetConn().Close()
+	c.out.to.cut()
 }

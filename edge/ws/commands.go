@@ -3,43 +3,20 @@ package ws
 import (
 	"context"
 	"errors"
-	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/centrifugal/protocol"
 
 	"github.com/wedsync/wedsync/actors/event"
 )
 
-var errNotUTF8 = errors.New("the message is not valid UTF-8")
-
-// eachCommand decodes a message: commands in JSON, one a line. It stops at the first that is not
-// one, or where do returns false. A command's strings point into data.
-func eachCommand(data []byte, do func(*protocol.Command) bool) error {
-	if !utf8.Valid(data) {
-		return errNotUTF8
-	}
-	d := protocol.NewJSONCommandDecoder(data)
-	for {
-		cmd, err := d.Decode()
-		end := errors.Is(err, io.EOF) // which comes with the last command
-		if err != nil && !end {
-			return err
-		}
-		if !do(cmd) || end {
-			return nil
-		}
-	}
-}
-
 // receive runs the commands of one message.
 func (c *client) receive(data []byte) {
 	if c.refused || c.out.closedBy() != 0 {
 		return
 	}
-	err := eachCommand(data, func(cmd *protocol.Command) bool {
+	err := c.wire.each(data, func(cmd *protocol.Command) bool {
 		c.run(cmd)
 		return !c.refused && c.out.closedBy() == 0
 	})

@@ -70,6 +70,10 @@ type Config struct {
 	// Origin are no browsers and are not held to it.
 	AllowedOrigins []string
 
+	// Deflate has messages compressed (permessage-deflate, RFC 7692) for clients that offer it. It costs
+	// processor time for each message and client, and some 10 KiB while one is written.
+	Deflate bool
+
 	// Version is told to clients; default "wedsync".
 	Version string
 

@@ -1,4 +1,4 @@
-// Package ws serves browsers and phones over WebSocket, in Centrifuge's client protocol (JSON), so
+// Package ws serves browsers and phones over WebSocket, in Centrifuge's client protocol (JSON or protobuf), so
 // that the unmodified centrifuge SDKs connect, subscribe, publish, read history and recover what
 // they missed.
 //
@@ -29,7 +29,7 @@
 //
 // # Sending
 //
-// A publication is encoded once for a channel; clients' queues share its bytes. All frames that wait
+// A publication is encoded once for a channel and protocol; clients' queues share its bytes. All frames that wait
 // for a client are joined into one WebSocket message and one write. A queue that outgrows its limit
 // costs its client the connection (CloseSlow); the SDK returns and recovers.
 //

@@ -30,7 +30,7 @@ var (
 // publication is an entry as all subscribers of a feed get it.
 type publication struct {
 	seq, prev uint64
-	frame     []byte // nil: nothing to send, but the position moves
+	frames    *frames // nil: nothing to send, but the position moves
 }
 
 // feed follows one channel, or all channels of one pattern, for its subscribers.
@@ -231,11 +231,11 @@ func (f *feed) fill(entries []journal.Entry) uint64 {
 func (f *feed) fanOut(e journal.Entry) {
 	f.hub.metrics.published.Inc()
 	f.newest = e.Seq
-	frame := encodePublication(f.name, e)
-	if frame == nil {
+	all := framesOf(f.name, e)
+	if all == nil {
 		f.hub.log.Error().Str("channel", e.Channel).Uint64("seq", e.Seq).Msg("an entry of the log is not JSON and is passed over")
 	}
-	p := publication{seq: e.Seq, prev: e.Prev, frame: frame}
+	p := publication{seq: e.Seq, prev: e.Prev, frames: all}
 	for _, s := range f.subs {
 		s.deliver(p)
 	}

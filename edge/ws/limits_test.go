@@ -211,12 +211,8 @@ func TestHandshakeRefusals(t *testing.T) {
 		status int
 		code   string
 	}{
-		"POST":       {func(r *http.Request) { r.Method = http.MethodPost }, 405, problem.MethodNotAllowed},
-		"no upgrade": {func(r *http.Request) { r.Header.Del("Upgrade") }, 426, problem.UpgradeRequired},
-		"protobuf":   {func(r *http.Request) { r.URL.RawQuery = "format=protobuf" }, 422, problem.FieldInvalid},
-		"protobuf too": {func(r *http.Request) {
-			r.Header.Set("Sec-WebSocket-Protocol", "centrifuge-protobuf")
-		}, 422, problem.FieldInvalid},
+		"POST":        {func(r *http.Request) { r.Method = http.MethodPost }, 405, problem.MethodNotAllowed},
+		"no upgrade":  {func(r *http.Request) { r.Header.Del("Upgrade") }, 426, problem.UpgradeRequired},
 		"old version": {func(r *http.Request) { r.Header.Set("Sec-WebSocket-Version", "8") }, 400, ""},
 		"foreign":     {func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403, problem.OriginNotAllowed},
 		"none":        {func(*http.Request) {}, 101, ""},

@@ -1,11 +1,8 @@
 package ws
 
 import (
-	"encoding/binary"
 	"sync"
 	"time"
-
-	"github.com/lxzan/gws"
 )
 
 // maxJoin is how many bytes of waiting frames go into one WebSocket message. Larger ones save no
@@ -17,15 +14,11 @@ const keepFrames = 1024
 
 // outbox is what waits to be written to one client. Frames are written in the order they were
 // pushed, by one goroutine that exists while there are any. It is safe for concurrent use.
-//
-// A frame begins with the newline that separates it from the one before it in a message; the first
-// of a message is written without.
 type outbox struct {
-	conn         *gws.Conn
+	to           transport
 	limit        int
 	closeTimeout time.Duration
 	metrics      *metrics
-	write        func() // o.flush, allocated once
 
 	mu      sync.Mutex
 	frames  [][]byte
@@ -36,10 +29,8 @@ type outbox struct {
 	dead    bool      // the connection is gone
 }
 
-func newOutbox(conn *gws.Conn, cfg Config, m *metrics) *outbox {
-	o := &outbox{conn: conn, limit: cfg.QueueBytes, closeTimeout: cfg.CloseTimeout, metrics: m}
-	o.write = o.flush
-	return o
+func newOutbox(to transport, cfg Config, m *metrics) *outbox {
+	return &outbox{to: to, limit: cfg.QueueBytes, closeTimeout: cfg.CloseTimeout, metrics: m}
 }
 
 // push queues a frame. When the client's queue is full, the connection is closed as slow.
@@ -61,7 +52,7 @@ func (o *outbox) push(frame []byte) {
 	o.busy = true
 	o.mu.Unlock()
 	if start {
-		o.conn.Async(o.write)
+		go o.flush()
 	}
 }
 
@@ -80,11 +71,9 @@ func (o *outbox) close(code CloseCode) {
 	start := !o.busy
 	o.busy = true
 	o.mu.Unlock()
-	deadline := time.Now().Add(o.closeTimeout)
-	_ = o.conn.NetConn().SetWriteDeadline(deadline) // frees a writer that is stuck, too
-	_ = o.conn.NetConn().SetReadDeadline(deadline)
+	o.to.expire(time.Now().Add(o.closeTimeout))
 	if start {
-		o.conn.Async(o.write)
+		go o.flush()
 	}
 }
 
@@ -115,14 +104,13 @@ func (o *outbox) flush() {
 		batch, last := o.take()
 		if batch == nil {
 			if last != 0 {
-				o.writeClose(last)
+				o.to.end(last)
 			}
 			return
 		}
 		for len(batch) > 0 {
 			n, size := joinable(batch)
-			batch[0] = batch[0][1:]
-			if o.conn.Writev(gws.OpcodeText, batch[:n]...) != nil {
+			if o.to.send(batch[:n]) != nil {
 				o.kill()
 				return
 			}
@@ -177,12 +165,4 @@ func joinable(frames [][]byte) (n, size int) {
 		size += len(f)
 	}
 	return n, size
-}
-
-// writeClose writes the close frame and leaves the connection open for the peer's, so that what it
-// sent meanwhile does not reset the connection under the frame.
-func (o *outbox) writeClose(code CloseCode) {
-	payload := binary.BigEndian.AppendUint16(nil, uint16(code))
-	payload = append(payload, code.Reason()...)
-	_ = o.conn.WriteMessage(gws.OpcodeCloseConnection, payload)
 }

@@ -37,7 +37,8 @@ type closedError struct {
 
 func (e *closedError) Error() string { return fmt.Sprintf("closed with %d %q", e.code, e.reason) }
 
-func dialRaw(tb testing.TB, addr string) *rawConn {
+// dialRaw opens a WebSocket; query is what follows the path.
+func dialRaw(tb testing.TB, addr string, query ...string) *rawConn {
 	tb.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -46,7 +47,7 @@ func dialRaw(tb testing.TB, addr string) *rawConn {
 	tb.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", ws.Path, addr)
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", ws.Path+strings.Join(query, ""), addr)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func (c *rawConn) readMessage() ([]byte, error) {
 			return nil, err
 		}
 		switch h[0] & 0x0f {
-		case 1:
+		case 1, 2:
 			return payload, nil
 		case 8:
 			if len(payload) < 2 {

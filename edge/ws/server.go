@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ type Server struct {
 	metrics   *metrics
 	hub       *hub
 	upgrader  *gws.Upgrader
+	protobuf  *gws.Upgrader // of who asks for subprotocolProtobuf
 
 	mu       sync.Mutex
 	clients  map[*client]struct{}
@@ -53,14 +55,25 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Insecure {
 		s.log.Warn().Msg("websocket clients need no token and may do everything: this is for development only")
 	}
-	s.upgrader = gws.NewUpgrader(events{s}, &gws.ServerOption{
-		ReadMaxPayloadSize:  cfg.MaxMessageBytes,
-		WriteMaxPayloadSize: math.MaxInt32, // queues and replies are bounded already
-		HandshakeTimeout:    cfg.ConnectTimeout,
-		Logger:              silent{},
-		NewSession:          func() gws.SessionStorage { return &session{} },
-	})
+	s.upgrader, s.protobuf = s.newUpgrader(), s.newUpgrader(subprotocolProtobuf)
 	return s, nil
+}
+
+// subprotocolProtobuf is what the SDKs ask for that speak protobuf; who cannot may write ?format=protobuf
+// (centrifuge-js and centrifuge-go).
+const subprotocolProtobuf = "centrifuge-protobuf"
+
+func (s *Server) newUpgrader(subprotocols ...string) *gws.Upgrader {
+	return gws.NewUpgrader(events{s}, &gws.ServerOption{
+		ReadMaxPayloadSize:  s.cfg.MaxMessageBytes,
+		WriteMaxPayloadSize: math.MaxInt32, // queues and replies are bounded already
+		HandshakeTimeout:    s.cfg.ConnectTimeout,
+		// Without contexts that outlive a message: they take 32 KiB of each client.
+		PermessageDeflate: gws.PermessageDeflate{Enabled: s.cfg.Deflate},
+		SubProtocols:      subprotocols,
+		Logger:            silent{},
+		NewSession:        func() gws.SessionStorage { return &session{} },
+	})
 }
 
 // ServeHTTP upgrades the request to a WebSocket connection and returns; the connection goes on. What
@@ -77,8 +90,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		problem.Write(w, r, p)
 		return
 	}
-	s.open(s.upgrade(w, r))
+	upgrader, speaks := s.upgrader, wireJSON
+	if slices.Contains(strings.FieldsFunc(r.Header.Get("Sec-WebSocket-Protocol"), isListSeparator), subprotocolProtobuf) {
+		upgrader, speaks = s.protobuf, wireProtobuf
+	}
+	if r.URL.Query().Get("format") == "protobuf" {
+		speaks = wireProtobuf
+	}
+	s.open(s.upgrade(upgrader, w, r), speaks)
 }
+
+func isListSeparator(r rune) bool { return r == ',' || r == ' ' }
 
 // refuse returns why the handshake is not gone into, or nil.
 func (s *Server) refuse(r *http.Request) *problem.Problem {
@@ -93,8 +115,6 @@ func (s *Server) refuse(r *http.Request) *problem.Problem {
 	case !s.originAllowed(r):
 		return problem.New(problem.OriginNotAllowed,
 			"pages of origin %.200q may not connect; add it to the allowed origins", r.Header.Get("Origin"))
-	case r.URL.Query().Get("format") == "protobuf" || strings.Contains(r.Header.Get("Sec-WebSocket-Protocol"), "protobuf"):
-		return problem.New(problem.FieldInvalid, "protobuf is not spoken here; use the SDK's JSON protocol, which is its default")
 	}
 	return nil
 }
@@ -118,14 +138,14 @@ func (s *Server) reserve() *problem.Problem {
 }
 
 // upgrade takes the connection over; nil when that failed, which the peer then knows.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) *gws.Conn {
+func (s *Server) upgrade(u *gws.Upgrader, w http.ResponseWriter, r *http.Request) *gws.Conn {
 	conn, buf, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		s.log.Error().Err(err).Msg("websocket: the HTTP server cannot hand over its connection")
 		problem.Write(w, r, problem.Of(err))
 		return nil
 	}
-	socket, err := s.upgrader.UpgradeFromConn(conn, buf.Reader, r)
+	socket, err := u.UpgradeFromConn(conn, buf.Reader, r)
 	if err != nil {
 		s.log.Debug().Err(err).Str("from", r.RemoteAddr).Msg("websocket handshake failed")
 		return nil
@@ -134,14 +154,14 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) *gws.Conn {
 }
 
 // open gives the reserved place to the connection, or back if there is none.
-func (s *Server) open(conn *gws.Conn) {
+func (s *Server) open(conn *gws.Conn, speaks wire) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reserved--
 	if conn == nil {
 		return
 	}
-	c := newClient(s, conn)
+	c := newClient(s, socket{conn, speaks}, speaks)
 	sessionOf(conn).client = c
 	s.clients[c] = struct{}{}
 	s.metrics.connections.Set(float64(len(s.clients)))

@@ -36,7 +36,7 @@ func (s *subscription) deliver(p publication) {
 	switch {
 	case s.broken:
 	case s.joining:
-		if s.size += len(p.frame); s.size > s.client.server.cfg.QueueBytes {
+		if s.size += len(p.frames.on(s.client.wire)); s.size > s.client.server.cfg.QueueBytes {
 			s.broken = true
 			s.kept = nil
 			return
@@ -56,8 +56,8 @@ func (s *subscription) deliver(p publication) {
 }
 
 func (s *subscription) send(p publication) {
-	if p.frame != nil {
-		s.client.out.push(p.frame)
+	if frame := p.frames.on(s.client.wire); frame != nil {
+		s.client.out.push(frame)
 	}
 }
 
@@ -89,7 +89,7 @@ func (h *hub) join(ctx context.Context, s *subscription, pattern bool, id uint32
 			return replyError(ErrUnrecoverable, "unrecoverable position")
 		}
 	}
-	if !f.begin(s, r.position, encodeReply(&protocol.Reply{Id: id, Subscribe: h.result(s.name, pattern, req, r)})) {
+	if !f.begin(s, r.position, s.client.wire.encode(&protocol.Reply{Id: id, Subscribe: h.result(s.name, pattern, req, r)})) {
 		h.leave(s)
 		return replyError(ErrInternal, "too much came while the history was read; subscribe again")
 	}
