@@ -1,18 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/wedsync/wedsync/loadtest/checker"
-	"github.com/wedsync/wedsync/loadtest/nodeproc"
-	"github.com/wedsync/wedsync/loadtest/wsclient"
 )
 
 func TestWrongArguments(t *testing.T) {
@@ -27,32 +22,6 @@ func TestWrongArguments(t *testing.T) {
 	} {
 		if err := run(t.Context(), c.args, t.Output(), t.Output()); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%v: %v; want %q", c.args, err, c.says)
-		}
-	}
-}
-
-func TestOutcome(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		err  error
-		want checker.Outcome
-	}{
-		{nil, checker.Accepted},
-		{&nodeproc.StatusError{Status: 422}, checker.Refused},
-		{fmt.Errorf("publishing: %w", &nodeproc.StatusError{Status: 429}), checker.Refused},
-		{&nodeproc.StatusError{Status: 503}, checker.Failed},
-		{fmt.Errorf("publishing: %w", &net.OpError{Op: "dial"}), checker.Unsent},
-		{&net.OpError{Op: "read"}, checker.Unanswered},
-		{errNoConnection, checker.Unsent},
-		{fmt.Errorf("publishing: %w", &wsclient.Error{Code: 103}), checker.Refused},
-		{&wsclient.Error{Code: 422}, checker.Refused},
-		{&wsclient.Error{Code: 100, Temporary: true}, checker.Failed},
-		{&wsclient.Error{Code: 503, Temporary: true}, checker.Failed},
-		{wsclient.ErrDisconnected, checker.Unanswered},
-		{context.DeadlineExceeded, checker.Unanswered},
-	} {
-		if got := outcome(c.err); got != c.want {
-			t.Errorf("%v comes to %v, want %v", c.err, got, c.want)
 		}
 	}
 }

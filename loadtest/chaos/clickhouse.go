@@ -3,19 +3,18 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"path/filepath"
 	"syscall"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/Shopify/toxiproxy/v2"
 
 	"github.com/wedsync/wedsync/analytics/embedded"
 	"github.com/wedsync/wedsync/loadtest/checker"
+	"github.com/wedsync/wedsync/loadtest/history"
 	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
 
@@ -50,11 +49,7 @@ func openDatabase(ctx context.Context, dir, host string) (_ *database, err error
 	}
 	at.Host = d.proxy.Listen
 	d.dsn = at.String()
-	options, err := clickhouse.ParseDSN(d.server.DSN())
-	if err != nil {
-		return nil, err
-	}
-	d.conn, err = clickhouse.Open(options)
+	d.conn, err = history.Open(d.server.DSN())
 	return d, err
 }
 
@@ -107,33 +102,5 @@ func (d *database) rows(ctx context.Context, deliveries int) (map[string][]check
 			return nil, err
 		}
 	}
-	return d.read(ctx) // the checker says what is missing
-}
-
-// read returns all rows. An attempt is told from others by who made it when.
-func (d *database) read(ctx context.Context) (map[string][]checker.Row, error) {
-	rows, err := d.conn.Query(ctx, `
-		SELECT channel, delivery_id, countIf(ended), uniqExactIf((node, replay, number, started_at), NOT ended) AS different, countIf(NOT ended) - different
-		FROM (
-			SELECT channel, delivery_id, true AS ended, node, replay, toUInt16(0) AS number, finished_at AS started_at FROM deliveries
-			UNION ALL
-			SELECT channel, delivery_id, false AS ended, node, replay, number, started_at FROM attempts
-		) GROUP BY channel, delivery_id`)
-	if err != nil {
-		return nil, fmt.Errorf("reading ClickHouse: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	found := map[string][]checker.Row{}
-	for rows.Next() {
-		var channel, id string
-		var deliveries, attempts uint64
-		var doubled int64
-		if err := rows.Scan(&channel, &id, &deliveries, &attempts, &doubled); err != nil {
-			return nil, fmt.Errorf("reading ClickHouse: %w", err)
-		}
-		found[channel] = append(found[channel], checker.Row{
-			DeliveryID: id, Deliveries: int(deliveries), Attempts: int(attempts), Doubled: int(doubled), // #nosec G115 -- few
-		})
-	}
-	return found, rows.Err()
+	return history.Rows(ctx, d.conn) // the checker says what is missing
 }

@@ -3,15 +3,14 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/wedsync/wedsync/loadtest/checker"
+	"github.com/wedsync/wedsync/loadtest/history"
 	"github.com/wedsync/wedsync/loadtest/nodeproc"
 	"github.com/wedsync/wedsync/loadtest/wsclient"
 )
@@ -20,7 +19,6 @@ const (
 	channels    = 12
 	subscribers = 2 // on each node
 	pace        = 150 * time.Millisecond
-	page        = 1000             // events of a history are read at once
 	fewEnough   = 500              // events are read again and again; what lies before more of them is left out
 	settleFor   = 90 * time.Second // the longest time that what was accepted may take to arrive
 	quiet       = 3 * time.Second  // without any arrival: nothing more comes
@@ -114,7 +112,7 @@ func (l *load) read(ctx context.Context) {
 		node := n / channels % nodes
 		r := checker.Read{Channel: l.channel(ch), Node: nodeName(node), Client: channels, After: after[ch], Start: time.Now()}
 		asked, cancel := context.WithTimeout(ctx, time.Second)
-		entries, more, err := l.behind(asked, node, r.Channel, r.After)
+		entries, more, err := history.Behind(asked, l.client(node), r.Channel, r.After, markIn)
 		cancel()
 		if err != nil {
 			continue
@@ -135,42 +133,13 @@ func (l *load) read(ctx context.Context) {
 	}
 }
 
-// behind asks a node for a channel's events behind a sequence; more tells that others may follow.
-func (l *load) behind(ctx context.Context, node int, channel string, after uint64) (entries []checker.Entry, more bool, err error) {
-	var answer struct {
-		Events []struct {
-			Seq   uint64
-			Event json.RawMessage
-		}
-		Next uint64
-	}
-	// No event of a round is the log's first one, and 0 would ask for the newest.
-	path := fmt.Sprintf("/api/channels/%s/history?limit=%d&after=%d", channel, page, max(after, 1))
-	if err := l.client(node).Call(ctx, http.MethodGet, path, nil, &answer); err != nil {
-		return nil, false, err
-	}
-	for _, e := range answer.Events {
-		mark, _ := marked(e.Event)
-		entries = append(entries, checker.Entry{EventID: mark, Seq: e.Seq})
-	}
-	return entries, answer.Next != 0, nil
-}
-
 // readLogs reads all that the log has of each channel.
-func (l *load) readLogs(ctx context.Context) error {
+func (l *load) readLogs(ctx context.Context) (err error) {
 	logs := map[string][]checker.Entry{}
 	for ch := range channels {
-		channel, after := l.channel(ch), uint64(0)
-		for more := true; more; {
-			var entries []checker.Entry
-			var err error
-			if entries, more, err = l.behind(ctx, ch%nodes, channel, after); err != nil {
-				return fmt.Errorf("reading the log in the end: %w", err)
-			}
-			logs[channel] = append(logs[channel], entries...)
-			if more {
-				after = entries[len(entries)-1].Seq
-			}
+		channel := l.channel(ch)
+		if logs[channel], err = history.Log(ctx, l.client(ch%nodes), channel, markIn); err != nil {
+			return err
 		}
 	}
 	l.mu.Lock()

@@ -3,15 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/wedsync/wedsync/loadtest/checker"
-	"github.com/wedsync/wedsync/loadtest/nodeproc"
+	"github.com/wedsync/wedsync/loadtest/history"
 	"github.com/wedsync/wedsync/loadtest/vendors"
 	"github.com/wedsync/wedsync/loadtest/wsclient"
 )
@@ -72,12 +70,12 @@ func (l *load) one(ch, n int, node *int) checker.Op {
 	op := checker.Op{Channel: l.channel(ch), ID: markOf(l.round, ch, n), Client: ch, Start: time.Now()}
 	var err error
 	for range nodes {
-		if op.Seq, err = l.way(ch)(ctx, *node, ch, op.ID); !unsent(err) {
+		if op.Seq, err = l.way(ch)(ctx, *node, ch, op.ID); !history.Unsent(err) {
 			break
 		}
 		*node = (*node + 1) % nodes
 	}
-	op.End, op.Node, op.Outcome = time.Now(), nodeName(*node), outcome(err)
+	op.End, op.Node, op.Outcome = time.Now(), nodeName(*node), history.Outcome(err)
 	if op.Outcome != checker.Accepted {
 		l.note("%s, asked to publish %s, %v: %v", op.Node, op.ID, op.End.Sub(op.Start), err)
 	}
@@ -96,14 +94,11 @@ func (l *load) overHTTP(ctx context.Context, node, ch int, mark string) (uint64,
 	return at.Seq, err
 }
 
-// errNoConnection is why nothing was sent over WebSocket.
-var errNoConnection = errors.New("the client has no connection")
-
 // overWebSocket publishes as the node's first subscriber.
 func (l *load) overWebSocket(ctx context.Context, node, ch int, mark string) (uint64, error) {
 	c := l.clients[node*subscribers]
 	if !c.Connected() {
-		return 0, errNoConnection
+		return 0, history.ErrNoConnection
 	}
 	payload, err := json.Marshal(l.payload(ch, mark))
 	if err != nil {
@@ -113,52 +108,6 @@ func (l *load) overWebSocket(ctx context.Context, node, ch int, mark string) (ui
 }
 
 func (l *load) asVendor(ctx context.Context, node, ch int, mark string) (uint64, error) {
-	path := "/api/webhooks/" + inbound + "/" + inbound
-	sent, err := l.s.sims.AnySystem.Send(ctx, l.client(node).URL+path, vendors.Webhook{ID: mark, Type: eventType, Data: l.payload(ch, mark)})
-	if err != nil {
-		return 0, err
-	}
-	if sent[0].Status >= http.StatusMultipleChoices {
-		return 0, &nodeproc.StatusError{Method: http.MethodPost, Path: path, Status: sent[0].Status, Header: sent[0].Header, Body: sent[0].Body}
-	}
-	var answer struct{ Events []struct{ Seq uint64 } }
-	if err := json.Unmarshal(sent[0].Body, &answer); err != nil {
-		return 0, err
-	}
-	if len(answer.Events) != 1 {
-		return 0, fmt.Errorf("one webhook became %d events", len(answer.Events))
-	}
-	return answer.Events[0].Seq, nil
-}
-
-// unsent reports whether a request failed for want of a connection.
-func unsent(err error) bool {
-	var refused *net.OpError
-	return errors.Is(err, errNoConnection) || errors.As(err, &refused) && refused.Op == "dial"
-}
-
-// wsInternal is the code by which a WebSocket command failed for reasons of the node (edge/ws, "ErrInternal").
-const wsInternal = 100
-
-// outcome is what became of a publish that err came of.
-func outcome(err error) checker.Outcome {
-	var status *nodeproc.StatusError
-	var reply *wsclient.Error
-	var code int
-	switch {
-	case err == nil:
-		return checker.Accepted
-	case unsent(err):
-		return checker.Unsent
-	case errors.As(err, &status):
-		code = status.Status
-	case errors.As(err, &reply):
-		code = int(reply.Code)
-	default:
-		return checker.Unanswered
-	}
-	if code >= http.StatusInternalServerError || code == wsInternal {
-		return checker.Failed
-	}
-	return checker.Refused
+	return history.SendWebhook(ctx, l.s.sims.AnySystem, l.client(node).URL, "/api/webhooks/"+inbound+"/"+inbound,
+		vendors.Webhook{ID: mark, Type: eventType, Data: l.payload(ch, mark)})
 }

@@ -73,6 +73,12 @@ func marked(text []byte) (mark, channel string) {
 	return string(found[0]), channelName(string(found[1]), ch)
 }
 
+// markIn is the mark in an event.
+func markIn(event []byte) string {
+	mark, _ := marked(event)
+	return mark
+}
+
 // received notes what a vendor got.
 func (s *stage) received(r vendors.Receipt) {
 	mark, channel := marked(r.Body)
