@@ -16,6 +16,8 @@ import (
 type Fault struct {
 	Latency event.Duration `json:"latency,omitzero"` // before anything else
 	Jitter  event.Duration `json:"jitter,omitzero"`  // up to so much more
+	// Delay is what a call waits besides; nil: nothing.
+	Delay func(*Receipt) time.Duration `json:"-"`
 
 	Hang       bool           `json:"hang,omitempty"`       // no answer until the fault is removed; then as if nothing had been
 	Reset      bool           `json:"reset,omitempty"`      // the connection breaks before the vendor acts
@@ -148,6 +150,9 @@ func (f *Faults) pick(r *Receipt, stage string, probe bool) (delay time.Duration
 		delay += time.Duration(a.Latency)
 		if a.Jitter > 0 {
 			delay += rand.N(time.Duration(a.Jitter))
+		}
+		if a.Delay != nil {
+			delay += a.Delay(r)
 		}
 		if a.ends() {
 			end = a

@@ -84,6 +84,20 @@ func TestFaultLatency(t *testing.T) {
 }
 
 // TestFaultHang lets a call go again: by removing the fault, by clearing all, by closing.
+func TestFaultDelays(t *testing.T) {
+	t.Parallel()
+	v := start(t, vendors.StartStudioCloud, vendors.Config{})
+	var asked string
+	defer v.Faults().Add(vendors.Fault{Delay: func(r *vendors.Receipt) time.Duration {
+		asked = r.ID
+		return 60 * time.Millisecond
+	}})()
+	begun := time.Now()
+	if status, _, _ := postShoot(t, v, "a"); status != 204 || asked != "a" || time.Since(begun) < 60*time.Millisecond {
+		t.Errorf("answered %d after %v; asked how long %q waits", status, time.Since(begun), asked)
+	}
+}
+
 func TestFaultHang(t *testing.T) {
 	t.Parallel()
 	for name, release := range map[string]func(v *vendors.StudioCloud, remove func()){

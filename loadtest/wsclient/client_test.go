@@ -158,6 +158,27 @@ func TestRecovers(t *testing.T) {
 	}
 }
 
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, openJournal(t))
+	var d net.Dialer
+	c, err := wsclient.Config{
+		URL: "ws://elsewhere.test/connection/websocket", Token: token(t, "couple-7", 0, "supplier:**"),
+		Network: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr != "elsewhere.test:80" {
+				t.Errorf("asked for %s", addr)
+			}
+			return d.DialContext(ctx, network, strings.TrimPrefix(strings.TrimSuffix(n.url, "/connection/websocket"), "ws://"))
+		},
+	}.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDialFailures(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, openJournal(t))

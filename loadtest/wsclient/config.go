@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -19,6 +20,8 @@ type Config struct {
 	// when its token has expired.
 	NewToken func(ctx context.Context) (string, error)
 	Header   http.Header // of the handshake
+	// Network opens the connection, of "tcp" to the URL's host; default: a net.Dialer.
+	Network func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	DialTimeout    time.Duration // of the handshake and the connect command; default 5 s
 	CommandTimeout time.Duration // of a command whose context has no deadline; default 10 s
@@ -38,6 +41,9 @@ func (c Config) WithDefaults() Config {
 	c.MaxDelay = or(c.MaxDelay, max(c.MinDelay, 10*time.Second))
 	c.PingSlack = or(c.PingSlack, 10*time.Second)
 	c.MaxReadBytes = or(c.MaxReadBytes, 64<<20)
+	if c.Network == nil {
+		c.Network = (&net.Dialer{}).DialContext
+	}
 	return c
 }
 

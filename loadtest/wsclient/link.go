@@ -35,12 +35,12 @@ type link struct {
 // dialer lets gws dial under a context.
 type dialer struct {
 	ctx  context.Context
+	open func(ctx context.Context, network, addr string) (net.Conn, error)
 	stop func() bool // no longer ends the connection with the context
 }
 
 func (d *dialer) Dial(network, addr string) (net.Conn, error) {
-	var n net.Dialer
-	conn, err := n.DialContext(d.ctx, network, addr)
+	conn, err := d.open(d.ctx, network, addr)
 	if err == nil {
 		d.stop = context.AfterFunc(d.ctx, func() { _ = conn.Close() })
 	}
@@ -56,7 +56,7 @@ func (quiet) Error(...any) {}
 func dial(ctx context.Context, c *Client, token string) (*link, error) {
 	l := &link{client: c, gone: make(chan struct{}), waiting: make(map[uint32]func(*protocol.Reply, error))}
 	l.ctx, l.cancel = context.WithCancel(c.ctx)
-	d := &dialer{ctx: ctx, stop: func() bool { return true }}
+	d := &dialer{ctx: ctx, open: c.cfg.Network, stop: func() bool { return true }}
 	defer func() { d.stop() }()
 	conn, resp, err := gws.NewClient(l, &gws.ClientOption{
 		Addr:               c.cfg.URL,
