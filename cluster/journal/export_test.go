@@ -117,6 +117,11 @@ func (j *Journal) DeleteEvent(ctx context.Context, seq uint64) error {
 	return j.remove(ctx, streamEvents, seq)
 }
 
+// PatientSince is Patient, called at some time.
+func PatientSince(ctx context.Context, since time.Time) context.Context {
+	return context.WithValue(ctx, patience{}, since)
+}
+
 // Publish stores a message past the line.
 func Publish(ctx context.Context, j *Journal, subject string) error {
 	_, err := j.writer.publish(ctx, subject, "", nil)

@@ -84,10 +84,25 @@ func (l *line) close() {
 	l.running.Wait()
 }
 
+type patience struct{}
+
+// Patient returns a context in which all that waits for the log does so for no longer, from now on, than one call may.
+func Patient(ctx context.Context) context.Context {
+	return context.WithValue(ctx, patience{}, time.Now())
+}
+
+// patientSince is when a call began to wait.
+func patientSince(ctx context.Context) time.Time {
+	if since, ok := ctx.Value(patience{}).(time.Time); ok {
+		return since
+	}
+	return time.Now()
+}
+
 // put stores a message as publisher.publish does, and waits for a log that does not answer. Repeated
 // tells that it was tried more than once, so that a duplicate may be its own.
 func (l *line) put(ctx context.Context, subject, id string, data []byte) (at Appended, repeated bool, err error) {
-	turn, begun := l.turns.Add(1), time.Now()
+	turn, begun := l.turns.Add(1), patientSince(ctx)
 	msg := newMessage(subject, id, data)
 	if l.standing.Load() == 0 {
 		at, err = l.out.send(ctx, msg)
@@ -104,7 +119,7 @@ func (l *line) put(ctx context.Context, subject, id string, data []byte) (at App
 
 // ride calls do, whose writes must bear repeating, until it does not fail for want of the log.
 func (l *line) ride(ctx context.Context, do func(context.Context) error) error {
-	begun := time.Now()
+	begun := patientSince(ctx)
 	err := bounded(ctx, tryTimeout, do)
 	if !l.away(ctx, err) {
 		return err
@@ -114,7 +129,7 @@ func (l *line) ride(ctx context.Context, do func(context.Context) error) error {
 
 // ask is ride for what only reads, which may wait in any number, as it holds nothing. One try may take so long.
 func (l *line) ask(ctx context.Context, within time.Duration, do func(context.Context) error) error {
-	begun := time.Now()
+	begun := patientSince(ctx)
 	err := bounded(ctx, within, do)
 	if !l.away(ctx, err) {
 		return err

@@ -64,6 +64,32 @@ func begin(ctx context.Context, t *testing.T, j *journal.Journal, reg *prometheu
 	return done
 }
 
+// Calls that belong together wait no longer than one of them alone.
+func TestPatienceOfSeveralCalls(t *testing.T) {
+	t.Parallel()
+	const patience = 24 * time.Hour
+	n, j, reg := patientLog(t, patience)
+	seen, err := j.KV(t.Context(), "seen")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.stop()
+	fresh, cancel := context.WithCancel(journal.Patient(t.Context()))
+	defer cancel()
+	waits := begin(fresh, t, j, reg, newEvent("a:b"))
+	ctx := journal.PatientSince(t.Context(), time.Now().Add(-patience))
+	if _, err := j.Append(ctx, newEvent("a:b")); !errors.Is(err, journal.ErrUnavailable) || !strings.Contains(err.Error(), "as long as is allowed") {
+		t.Errorf("appending: %v", err)
+	}
+	if _, err := seen.Patient().Get(ctx, "a"); !errors.Is(err, journal.ErrUnavailable) || !strings.Contains(err.Error(), "as long as is allowed") {
+		t.Errorf("reading: %v", err)
+	}
+	cancel()
+	if got := receive(t, waits); !errors.Is(got.err, context.Canceled) {
+		t.Errorf("who has just begun to wait: %v", got.err)
+	}
+}
+
 // Publishers that wait for each answer notice nothing of a log that is away for a while but the time.
 func TestAppendRidesThroughARestart(t *testing.T) {
 	t.Parallel()

@@ -94,8 +94,10 @@ func idempotencyParam() *huma.Param {
 	}
 }
 
-// once has h serve the request, unless that was done before.
+// once has h serve the request, unless that was done before. All that this asks of the log waits for that no longer
+// than one publish does.
 func (a *API) once(w http.ResponseWriter, r *http.Request, t attempt, h http.HandlerFunc) {
+	r = r.WithContext(journal.Patient(r.Context()))
 	if err := a.onceOnly(w, r, t, h); err != nil {
 		problem.Write(w, r, problemOf(err))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/ingest"
 	"github.com/wedsync/wedsync/edge/problem"
 )
@@ -115,8 +116,10 @@ type batch struct {
 }
 
 // publish makes events of the messages. One that can never become an event does not keep the others
-// from it; where the log fails, the sender has to come again with all, and those that are in are known.
+// from it; where the log fails, the sender has to come again with all, and those that are in are known. All that
+// it asks of the log together waits for that no longer than one publish does.
 func (h *Handler) publish(ctx context.Context, c *call, in event.Integration, window time.Duration, b batch) (*answer, error) {
+	ctx = journal.Patient(ctx)
 	a := &answer{Events: make([]ingest.Receipt, 0, len(b.Messages)), reply: b.Reply}
 	var first error
 	known := 0
