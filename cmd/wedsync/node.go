@@ -374,9 +374,13 @@ func (n *node) openActors(context.Context) error {
 
 func (n *node) openClients(context.Context) error {
 	c := n.cfg.WS
+	var others ws.Nodes
+	if n.peers != nil {
+		others = edges{n.peers, n.journal, n.members, n.cfg.Node.Name}
+	}
 	var err error
 	n.clients, err = ws.New(ws.Config{
-		Log: n.journal, Publisher: n.ingest, TokenKeys: n.keys.token, Insecure: c.Insecure, AllowedOrigins: c.Origins,
+		Log: n.journal, Publisher: n.ingest, Nodes: others, TokenKeys: n.keys.token, Insecure: c.Insecure, AllowedOrigins: c.Origins,
 		Version: readVersion().Version, PingInterval: c.PingInterval, MaxConnections: c.MaxClients,
 		MaxSubscriptions: c.MaxSubscriptions, MaxMessageBytes: int(c.MaxMessage), QueueBytes: int(c.ClientBuffer), Deflate: c.Deflate,
 		Registerer: n.metrics, Logger: n.part("ws"),

@@ -96,6 +96,30 @@ func (n *node) reseal(ctx context.Context) error {
 	return err
 }
 
+// edges are the other nodes, to this one's clients.
+type edges struct {
+	*peers.Peers
+	journal *journal.Journal
+	members membership
+	self    string
+}
+
+// Others implements ws.Nodes: every node takes clients as soon as it can be asked.
+func (e edges) Others() []string {
+	var names []string
+	for _, m := range e.members.View().Members() {
+		if m.Name != e.self && m.Endpoints.Peers != "" {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+// Join implements ws.Nodes.
+func (e edges) Join(ctx context.Context, topic string, heard func([]byte), present func() [][]byte) (*journal.Topic, error) {
+	return e.journal.Join(ctx, topic, heard, present)
+}
+
 // openKeyring reads the keys that were kept, or else takes the configured one.
 func openKeyring(cfg Config) (*cluster.Keyring, error) {
 	path := filepath.Join(cfg.Data, clusterKeysFile)

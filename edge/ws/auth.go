@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,6 +15,9 @@ import (
 // maxUserBytes bounds the sub claim: it becomes part of an event's source.
 const maxUserBytes = 128
 
+// maxInfoBytes bounds the info claim: it goes to everybody who may know who is on a channel.
+const maxInfoBytes = 1 << 10
+
 // maxPatterns bounds a claim's patterns: each may be held against each subscription.
 const maxPatterns = 1000
 
@@ -25,11 +29,13 @@ type identity struct {
 	user      string
 	expires   time.Time // zero: never
 	all       bool      // the insecure mode
+	info      []byte    // JSON; nil: none
 	subscribe []event.Pattern
 	publish   []event.Pattern
+	presence  []event.Pattern
 }
 
-// claims of a client's token. Others, such as info, are ignored.
+// claims of a client's token. Others are ignored.
 type claims struct {
 	jwt.RegisteredClaims
 	// Channels are patterns of channels that may be subscribed to and whose history may be read. A
@@ -37,6 +43,10 @@ type claims struct {
 	Channels []string `json:"channels"`
 	// Publish are patterns of channels that may be published on.
 	Publish []string `json:"publish"`
+	// Presence are patterns of channels of which the client may know who is there, comes and goes.
+	Presence []string `json:"presence"`
+	// Info is what others who may know that learn of the client besides its user: any JSON.
+	Info json.RawMessage `json:"info"`
 }
 
 // authority tells who bears a token. It is safe for concurrent use.
@@ -89,6 +99,13 @@ func (a *authority) identify(token string) (*identity, error) {
 	if id.publish, err = patterns("publish", c.Publish); err != nil {
 		return nil, err
 	}
+	if id.presence, err = patterns("presence", c.Presence); err != nil {
+		return nil, err
+	}
+	if len(c.Info) > maxInfoBytes {
+		return nil, fmt.Errorf("the info claim has %d bytes; at most %d are allowed", len(c.Info), maxInfoBytes)
+	}
+	id.info = c.Info
 	return id, nil
 }
 
@@ -116,16 +133,11 @@ func (id *identity) sender() string {
 }
 
 // maySubscribe reports whether p, a channel or a pattern, lies within what the token allows.
-func (id *identity) maySubscribe(p event.Pattern) bool {
-	if id.all {
-		return true
-	}
-	for _, allowed := range id.subscribe {
-		if covers(allowed.String(), p.String()) {
-			return true
-		}
-	}
-	return false
+func (id *identity) maySubscribe(p event.Pattern) bool { return id.all || within(p, id.subscribe) }
+
+// mayWatch reports whether the token allows to know who is on the channel.
+func (id *identity) mayWatch(channel event.Pattern) bool {
+	return id.all || within(channel, id.presence)
 }
 
 // mayPublish reports whether the token allows to publish on the channel.
@@ -135,6 +147,15 @@ func (id *identity) mayPublish(channel string) bool {
 	}
 	for _, allowed := range id.publish {
 		if _, ok := allowed.Match(channel); ok {
+			return true
+		}
+	}
+	return false
+}
+
+func within(p event.Pattern, allowed []event.Pattern) bool {
+	for _, a := range allowed {
+		if covers(a.String(), p.String()) {
 			return true
 		}
 	}

@@ -25,8 +25,9 @@ type client struct {
 	cancel context.CancelFunc
 
 	// Of the reading goroutine only.
-	who     *identity // nil until connected
-	refused bool      // connecting was refused: nothing more is listened to
+	who     *identity            // nil until connected
+	info    *protocol.ClientInfo // as others on a channel see it
+	refused bool                 // connecting was refused: nothing more is listened to
 
 	mu     sync.Mutex
 	subs   map[string]*subscription

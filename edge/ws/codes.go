@@ -87,7 +87,7 @@ const (
 	ErrAlreadySubscribed uint32 = 105
 	ErrLimitExceeded     uint32 = 106 // of Config.MaxSubscriptions
 	ErrBadRequest        uint32 = 107
-	ErrNotAvailable      uint32 = 108 // rpc, send, presence, and history of a pattern
+	ErrNotAvailable      uint32 = 108 // rpc, send; history and presence of a pattern
 	ErrTokenExpired      uint32 = 109 // at connect: the SDK gets a new token and returns
 	ErrExpired           uint32 = 110 // at refresh: the new token had expired too
 	ErrUnrecoverable     uint32 = 112 // the position is of another epoch

@@ -46,8 +46,10 @@ func kindOf(cmd *protocol.Command) string {
 		return "send"
 	case cmd.Rpc != nil:
 		return "rpc"
-	case cmd.Presence != nil, cmd.PresenceStats != nil:
+	case cmd.Presence != nil:
 		return "presence"
+	case cmd.PresenceStats != nil:
+		return "presence_stats"
 	case cmd.SubRefresh != nil:
 		return "sub_refresh"
 	case cmd.Ping != nil:
@@ -90,6 +92,10 @@ func (c *client) run(cmd *protocol.Command) {
 		reply.Publish, reply.Error = c.publish(ctx, cmd.Publish)
 	case "history":
 		reply.History, reply.Error = c.history(ctx, cmd.History)
+	case "presence":
+		reply.Presence, reply.Error = c.presence(ctx, cmd.Presence)
+	case "presence_stats":
+		reply.PresenceStats, reply.Error = c.presenceStats(ctx, cmd.PresenceStats)
 	default:
 		reply.Error = replyError(ErrNotAvailable, kind+" is not available here")
 	}
@@ -138,6 +144,7 @@ func (c *client) connect(req *protocol.ConnectRequest) (*protocol.ConnectResult,
 		return nil, c.invalidToken(err)
 	}
 	c.who = who
+	c.info = &protocol.ClientInfo{User: who.user, Client: c.id, ConnInfo: who.info}
 	c.log = c.log.With().Str("user", who.user).Logger()
 	c.heart.connected()
 	c.schedule(who.expires)
@@ -213,7 +220,8 @@ func (c *client) subscribe(ctx context.Context, id uint32, req *protocol.Subscri
 	case req.Tf != nil:
 		return replyError(ErrNotAvailable, "filters by tags are not available here: events have no tags")
 	}
-	s := &subscription{client: c, name: strings.Clone(req.Channel)}
+	s := &subscription{client: c, name: strings.Clone(req.Channel), info: c.info}
+	s.watches = req.JoinLeave && pattern.IsChannel() && c.who.mayWatch(pattern)
 	if refusal := c.enlist(s); refusal != nil {
 		return refusal
 	}
@@ -228,11 +236,19 @@ func (c *client) subscribe(ctx context.Context, id uint32, req *protocol.Subscri
 	return nil
 }
 
-// readable parses a channel or pattern that the client may read.
-func (c *client) readable(name string) (event.Pattern, *protocol.Error) {
+func parseName(name string) (event.Pattern, *protocol.Error) {
 	p, err := event.ParsePattern(name)
 	if err != nil {
 		return p, replyError(ErrUnknownChannel, err.Error())
+	}
+	return p, nil
+}
+
+// readable parses a channel or pattern that the client may read.
+func (c *client) readable(name string) (event.Pattern, *protocol.Error) {
+	p, err := parseName(name)
+	if err != nil {
+		return p, err
 	}
 	if !c.who.maySubscribe(p) {
 		return p, replyError(ErrPermissionDenied, "the token's channels claim does not cover "+name)

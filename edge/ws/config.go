@@ -58,6 +58,7 @@ var _ Log = (*journal.Journal)(nil)
 type Config struct {
 	Log       Log
 	Publisher Publisher
+	Nodes     Nodes // nil: there are no others
 
 	// TokenKeys verify clients' tokens (HS256): any of them will do, so that a key can be rotated.
 	// Each has at least 32 bytes (RFC 7518 section 3.2).

@@ -27,6 +27,10 @@
 // A subscription to a pattern follows many channels and has no position: it is neither mended nor
 // recovered.
 //
+// Who is on a channel is what its feeds have at the nodes: they are asked when a client asks, and tell each
+// other who comes and goes. A node that dies takes its clients along without a word: they are on no channel any
+// more, and nobody is told that they left.
+//
 // # Sending
 //
 // A publication is encoded once for a channel and protocol; clients' queues share its bytes. All frames that wait

@@ -43,11 +43,13 @@ type feed struct {
 	holders int           // guarded by hub.mu
 	swept   uint64        // the log was looked through up to there for what the feed was not shown; the sweep's alone
 
-	mu     sync.Mutex
-	subs   []*subscription
-	first  uint64 // where the log ended when the feed was opened
-	last   uint64 // all entries of the channel up to here were fanned out or are from before the feed
-	newest uint64 // the newest entry that was fanned out; 0: none yet
+	mu   sync.Mutex
+	subs []*subscription
+	// watchers are how many of them are told who comes and goes.
+	watchers int
+	first    uint64 // where the log ended when the feed was opened
+	last     uint64 // all entries of the channel up to here were fanned out or are from before the feed
+	newest   uint64 // the newest entry that was fanned out; 0: none yet
 	// While holding, entries are kept: the feed is opening, or a gap is being read.
 	holding bool
 	held    []journal.Entry
@@ -241,8 +243,8 @@ func (f *feed) fanOut(e journal.Entry) {
 	}
 }
 
-// drop takes a subscription out; it may be out already.
-func (f *feed) drop(s *subscription) {
+// drop takes a subscription out; it may be out already. It reports whether others saw it.
+func (f *feed) drop(s *subscription) (present bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if i := s.index; i < len(f.subs) && f.subs[i] == s {
@@ -252,4 +254,13 @@ func (f *feed) drop(s *subscription) {
 		f.subs[end] = nil
 		f.subs = f.subs[:end]
 	}
+	if !s.present {
+		return false
+	}
+	s.present = false
+	if s.watches {
+		f.watchers--
+	}
+	f.announce(s.info, true)
+	return true
 }

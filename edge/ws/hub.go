@@ -15,29 +15,39 @@ import (
 //
 // Locks are taken in this order, and the log is never called under one: hub, feed, client, outbox.
 type hub struct {
-	journal Log
-	cfg     Config
-	log     zerolog.Logger
-	metrics *metrics
-	ctx     context.Context // of tasks
-	cancel  context.CancelFunc
-	tasks   sync.WaitGroup // the sweep, and repairs
+	journal  Log
+	cfg      Config
+	log      zerolog.Logger
+	metrics  *metrics
+	ctx      context.Context // of tasks
+	cancel   context.CancelFunc
+	arrivals *arrivals
+	tasks    sync.WaitGroup // the sweep, and repairs
 
 	mu    sync.Mutex
 	feeds map[string]*feed
 }
 
-func newHub(cfg Config, m *metrics) *hub {
+func newHub(cfg Config, m *metrics) (*hub, error) {
 	h := &hub{journal: cfg.Log, cfg: cfg, log: cfg.Logger, metrics: m, feeds: make(map[string]*feed)}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	var err error
+	if h.arrivals, err = newArrivals(h); err != nil {
+		h.cancel()
+		return nil, err
+	}
+	if cfg.Nodes != nil {
+		cfg.Nodes.Handle(kindPresence, h.serve)
+	}
 	h.tasks.Go(h.sweep)
-	return h
+	return h, nil
 }
 
 // stop ends the hub's goroutines and waits for them. Every subscriber has left before.
 func (h *hub) stop() {
 	h.cancel()
 	h.tasks.Wait()
+	h.arrivals.close()
 }
 
 // enter returns the open feed of a channel or pattern, and opens it for the first. Who got a feed
@@ -104,7 +114,9 @@ func (h *hub) leave(s *subscription) {
 	if s.left.Swap(true) {
 		return
 	}
-	s.feed.drop(s)
+	if s.feed.drop(s) {
+		h.arrivals.note(s, true)
+	}
 	h.exit(s.feed)
 	h.metrics.subscriptions.Dec()
 }

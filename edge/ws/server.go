@@ -44,12 +44,16 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	h, err := newHub(cfg, m)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		cfg:       cfg,
 		log:       cfg.Logger,
 		authority: newAuthority(cfg),
 		metrics:   m,
-		hub:       newHub(cfg, m),
+		hub:       h,
 		clients:   make(map[*client]struct{}),
 	}
 	if cfg.Insecure {

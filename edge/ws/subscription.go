@@ -22,8 +22,12 @@ type subscription struct {
 	feed   *feed
 	left   atomic.Bool
 
-	index int    // in feed.subs
-	at    uint64 // the subscriber has everything up to here; not kept for a pattern
+	info    *protocol.ClientInfo // as others see it
+	watches bool                 // is told who comes and goes
+
+	present bool   // has gone live on a channel: others see it
+	index   int    // in feed.subs
+	at      uint64 // the subscriber has everything up to here; not kept for a pattern
 	// While joining, publications are kept until the history before them is sent.
 	joining bool
 	kept    []publication
@@ -93,6 +97,9 @@ func (h *hub) join(ctx context.Context, s *subscription, pattern bool, id uint32
 		h.leave(s)
 		return replyError(ErrInternal, "too much came while the history was read; subscribe again")
 	}
+	if !pattern {
+		h.arrivals.note(s, false)
+	}
 	return nil
 }
 
@@ -154,6 +161,13 @@ func (f *feed) begin(s *subscription, at uint64, reply []byte) bool {
 	s.kept = nil
 	for _, p := range kept {
 		s.deliver(p)
+	}
+	if !f.pattern {
+		s.present = true
+		if s.watches {
+			f.watchers++
+		}
+		f.announce(s.info, false)
 	}
 	return true
 }

@@ -109,6 +109,7 @@ func TestCluster(t *testing.T) {
 	f.more(ctx)
 	all[1].start(ctx)
 	agreed(ctx, t, "e1 n1 n2 n3", nodes...)
+	checkPresence(ctx, t, nodes...)
 	f.more(ctx)
 	f.end(ctx)
 	checkNoneDead(ctx, t, all[2])
