@@ -128,7 +128,7 @@ func Publish(ctx context.Context, j *Journal, subject string) error {
 	return err
 }
 
-// Leads are the names of the nodes that lead a stream or a consumer.
+// Leads are the names of the nodes that lead a stream.
 func Leads(j *Journal) map[string]bool {
 	leads := map[string]bool{}
 	for _, l := range j.eachLed() {

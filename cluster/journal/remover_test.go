@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +67,24 @@ func TestDeliveriesLeaveTheLog(t *testing.T) {
 			t.Errorf("the next owner gets %v, want %v", got, want)
 		}
 		nothing(t, next.NextDeliveries)
+	})
+}
+
+// More than one feed sends ahead comes all the same, in order and once, to a reader that takes it as it comes.
+func TestBacklog(t *testing.T) {
+	t.Parallel()
+	eachMode(t, func(t *testing.T, j *journal.Journal) {
+		t.Helper()
+		const count, size = 160, 32 << 10 // 5 MiB
+		body := []byte(`"` + strings.Repeat("x", size) + `"`)
+		for i := range count {
+			d := newDelivery(uint64(i+1), "crm")
+			d.Body = body
+			must(t, j.Enqueue(t.Context(), d))
+		}
+		if got := numbers(t, mustShard(t, j, j.ShardOf("crm")), count); !slices.Equal(got, upTo(count)) {
+			t.Errorf("%d come: %v", len(got), got)
+		}
 	})
 }
 
