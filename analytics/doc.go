@@ -8,7 +8,7 @@
 //
 // The recorder keeps its position in ClickHouse, in recorder_batches:
 //
-//	collect ──> propose [from, to] ──> insert attempts, deliveries, ... ──> collect ...
+//	collect ──> propose [from, to] ──> insert attempts, deliveries, ... and rollups ──> collect ...
 //	             one row, on disk        each with a token made of the batch
 //
 // A batch is proposed only when all before it are committed, so after any crash only the last one
@@ -22,6 +22,9 @@
 // insert doubles them. And no release syncs the file: github.com/ClickHouse/ClickHouse/issues/111577.)
 // So the rows decide, by their place in the log, which every row carries; the token decides between
 // two inserts under way at the same time, such as one that a lost connection left behind.
+//
+// The rollups (slo_minutes, slo_hours) merge their rows, so a row's place does not tell. There the highest place
+// in a row does, which only the last batch has: a partition has all of that batch, in one part, or nothing.
 //
 // Two recorders on one log, which placement should prevent, do no harm: both propose for the same
 // place, with the same token, and both go by the proposal that is there afterwards. One that was stopped for so

@@ -15,10 +15,11 @@ import (
 )
 
 // The statements of an erasure, in order: what vendors said goes first, while its delivery is still known.
-var erasures = []string{queries.EraseReceipts, queries.EraseAttempts, queries.EraseDeliveries}
+var erasures = []string{queries.EraseReceipts, queries.EraseAttempts, queries.EraseDeliveries, queries.EraseMinutes, queries.EraseHours}
 
 // Erase takes out of every row what tells whose wedding it was about: the wedding, the channel, the
-// event's id and the vendors' words. The rows stay, so that objectives are counted as before. It returns
+// event's id and the vendors' words. The rows stay, so that objectives are counted as before, other than by
+// wedding. It returns
 // when that is done, on every replica, and how many rows it was, and how many there are that still name
 // the wedding: those of records that came in between. ClickHouse keeps the files of before for some
 // minutes (old_parts_lifetime, 8 by default).

@@ -20,15 +20,19 @@ func TestErase(t *testing.T) {
 	store, records := recorded(t, 3, 400)
 	const wedding = "couple-7"
 	rows, calls, theirs := uint64(0), 0, map[string]bool{}
+	minutes, hours := map[time.Time]bool{}, map[time.Time]bool{}
 	for _, r := range records {
 		if d := r.Delivery; d != nil && d.WeddingID == wedding {
 			rows, calls = rows+uint64(len(d.Attempts)), calls+len(d.Attempts)
 			if d.Result != nil {
 				rows++
+				minutes[d.Result.FinishedAt.Truncate(time.Minute)] = true
+				hours[d.Result.FinishedAt.Truncate(time.Hour)] = true
 			}
 			theirs[d.ID] = true
 		}
 	}
+	rows += uint64(len(minutes) + len(hours))
 	for _, r := range records {
 		if r.Receipt != nil && theirs[r.Receipt.DeliveryID] {
 			rows++
@@ -69,6 +73,10 @@ func TestErase(t *testing.T) {
 	after, err := store.SLO(t.Context(), analytics.SLOQuery{Now: before.Now, Since: before.Since})
 	if err != nil || len(after.Rows) != 1 || after.Rows[0].Total != before.Rows[0].Total || after.Rows[0].Delivered != before.Rows[0].Delivered {
 		t.Errorf("the objective is %+v, was %+v, %v", after.Rows, before.Rows, err)
+	}
+	byWedding, err := store.SLO(t.Context(), analytics.SLOQuery{By: analytics.ByWedding, Now: before.Now})
+	if err != nil || len(byWedding.Rows) != 19 || slices.ContainsFunc(byWedding.Rows, func(r analytics.SLORow) bool { return r.Key == wedding || r.Key == event.Erased }) {
+		t.Errorf("by wedding there are %d, %v", len(byWedding.Rows), err)
 	}
 	if n, _, err := store.Erase(t.Context(), wedding); n != 0 || err != nil {
 		t.Errorf("once more: %d, %v", n, err)

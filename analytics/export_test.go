@@ -39,9 +39,10 @@ func (b TestBatch) Propose(ctx context.Context) error {
 	return ledger{b.store.conn}.propose(ctx, b.batch, time.Now())
 }
 
-// Insert inserts the rows of all tables with the batch's token and a suffix.
+// Insert inserts the rows of all tables and of the rollups with the batch's token and a suffix.
 func (b TestBatch) Insert(ctx context.Context, suffix string) error {
-	for _, block := range b.rows().blocks() {
+	rows := b.rows()
+	for _, block := range append(rows.blocks(), &rows.rollups.block) {
 		if err := insert(ctx, b.store.conn, block, b.batch.name(), b.batch.name()+suffix); err != nil {
 			return err
 		}
@@ -49,17 +50,19 @@ func (b TestBatch) Insert(ctx context.Context, suffix string) error {
 	return nil
 }
 
-// Settle makes each table have each row once, and returns how many it inserted.
+// Settle makes each table and rollup have each row once, and returns how many it inserted.
 func (b TestBatch) Settle(ctx context.Context) (int, error) {
 	sum := 0
-	for _, block := range b.rows().blocks() {
+	rows := b.rows()
+	for _, block := range rows.blocks() {
 		n, err := settle(ctx, b.store.conn, block, b.batch)
 		if err != nil {
 			return sum, err
 		}
 		sum += n
 	}
-	return sum, nil
+	n, err := settleRollups(ctx, b.store.conn, &rows.rollups, b.batch)
+	return sum + n, err
 }
 
 var Decode = decode

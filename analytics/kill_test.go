@@ -110,7 +110,9 @@ func finish(t *testing.T, dsn string, log madeUpLog, stop func()) {
 	log.Few = log.Size
 	r := run(t, openStore(t, dsn), log, analytics.RecorderConfig{BatchWait: time.Microsecond})
 	r.reaches(t, uint64(log.Size), 2*time.Minute)
-	exactly(t, connect(t, dsn), log.wanted())
+	conn := connect(t, dsn)
+	exactly(t, conn, log.wanted())
+	agree(t, conn)
 }
 
 // recorderEnv makes the test's program a recorder: of the log that it holds as JSON.

@@ -152,12 +152,12 @@ func (b batch) same(c batch) bool {
 
 func (l ledger) insert(ctx context.Context, b batch, at time.Time, token string) error {
 	out, err := l.conn.PrepareBatch(insertContext(ctx, token, token),
-		"INSERT INTO recorder_batches (log_epoch, generation, from_seq, to_seq, records, digest, recorder, proposed_at)")
+		"INSERT INTO recorder_batches (log_epoch, generation, from_seq, to_seq, records, digest, recorder, rolled_up, proposed_at)")
 	if err != nil {
 		return fmt.Errorf("insert into recorder_batches: %w", err)
 	}
 	defer out.Close() //nolint:errcheck // Send says it
-	if err := out.Append(b.log.epoch, b.log.generation, b.from, b.to, b.records, b.digest, b.recorder, at); err != nil {
+	if err := out.Append(b.log.epoch, b.log.generation, b.from, b.to, b.records, b.digest, b.recorder, true, at); err != nil {
 		return fmt.Errorf("insert into recorder_batches: %w", err)
 	}
 	if err := out.Send(); err != nil {

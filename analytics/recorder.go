@@ -248,7 +248,7 @@ func (r *Recorder) record(ctx context.Context, entries []event.RecordEntry) erro
 	if err != nil {
 		return err
 	}
-	for _, block := range r.rows.blocks() {
+	for _, block := range append(r.rows.blocks(), &r.rows.rollups.block) {
 		if block.len() == 0 {
 			continue
 		}

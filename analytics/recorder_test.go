@@ -58,8 +58,8 @@ func TestRecords(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n, err := testutil.GatherAndCount(registry, "wedsync_recorder_insert_seconds", "wedsync_recorder_batch_records"); err != nil || n != 5 {
-		t.Errorf("%d histograms, %v; want one a table and one of batches", n, err)
+	if n, err := testutil.GatherAndCount(registry, "wedsync_recorder_insert_seconds", "wedsync_recorder_batch_records"); err != nil || n != 6 {
+		t.Errorf("%d histograms, %v; want one a table, one of the rollups and one of batches", n, err)
 	}
 	if _, err := analytics.NewRecorder(store, log, cfg); err == nil {
 		t.Error("metrics can be registered twice")

@@ -10,8 +10,15 @@ import (
 // resume begins a session: it brings the tables up to date, finds the last batch of the log, and
 // finishes it.
 func (r *Recorder) resume(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*r.cfg.Timeout)
+	catchUp, cancel := context.WithTimeout(ctx, 5*r.cfg.Timeout)
 	defer cancel()
+	if err := r.catchUp(catchUp); err != nil {
+		return err
+	}
+	return r.rollUp(ctx)
+}
+
+func (r *Recorder) catchUp(ctx context.Context) error {
 	if err := r.store.Migrate(ctx); err != nil {
 		return err
 	}
@@ -69,6 +76,15 @@ func (r *Recorder) finish(ctx context.Context, b batch, first, last uint64) (boo
 		}
 		if err := r.timed(ctx, block.table, func(ctx context.Context) error {
 			n, err := settle(ctx, r.store.conn, block, b)
+			repaired += n
+			return err
+		}); err != nil {
+			return false, err
+		}
+	}
+	if r.rows.rollups.len() > 0 {
+		if err := r.timed(ctx, r.rows.rollups.table, func(ctx context.Context) error {
+			n, err := settleRollups(ctx, r.store.conn, &r.rows.rollups, b)
 			repaired += n
 			return err
 		}); err != nil {

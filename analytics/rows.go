@@ -19,12 +19,14 @@ type rows struct {
 	deliveries deliveryRows
 	receipts   receiptRows
 	audit      auditRows
+	rollups    rollupRows
 }
 
 func newRows() *rows {
-	return &rows{attempts: newAttemptRows(), deliveries: newDeliveryRows(), receipts: newReceiptRows(), audit: newAuditRows()}
+	return &rows{attempts: newAttemptRows(), deliveries: newDeliveryRows(), receipts: newReceiptRows(), audit: newAuditRows(), rollups: newRollupRows()}
 }
 
+// blocks are the rows of the tables that keep them as they are.
 func (r *rows) blocks() []*block {
 	return []*block{&r.attempts.block, &r.deliveries.block, &r.receipts.block, &r.audit.block}
 }
@@ -33,6 +35,7 @@ func (r *rows) reset() {
 	for _, b := range r.blocks() {
 		b.reset()
 	}
+	r.rollups.reset()
 }
 
 // add takes a record. The same record gives the same rows whenever it is added.
@@ -43,6 +46,7 @@ func (r *rows) add(log logID, seq uint64, record *event.Record) {
 		}
 		if d.Result != nil {
 			r.deliveries.add(log, place{seq, 0}, record.Node, d)
+			r.rollups.add(log, place{seq, 0}, d)
 		}
 	}
 	if record.Receipt != nil {
@@ -122,7 +126,7 @@ type deliveryRows struct {
 	replay, attempts                         *values[uint16]
 	delivery, eventID, channel, wedding      *values[string]
 	eventType, integration, vendor, category *values[string]
-	outcome, reasons, node                   *values[string]
+	outcome, reasons, excluded, node         *values[string]
 }
 
 func newDeliveryRows() deliveryRows {
@@ -134,9 +138,10 @@ func newDeliveryRows() deliveryRows {
 		eventType: newValues[string]("event_type"), integration: newValues[string]("integration"),
 		vendor: newValues[string]("vendor"), category: newValues[string]("category"),
 		outcome: newValues[string]("outcome"), reasons: newValues[string]("reason"), node: newValues[string]("node"),
+		excluded: newValues[string]("excluded"),
 	}
 	d.block = newBlock("deliveries", d.finished, d.accepted, d.routed, d.replay, d.attempts, d.delivery, d.eventID,
-		d.channel, d.wedding, d.eventType, d.integration, d.vendor, d.category, d.outcome, d.reasons, d.node)
+		d.channel, d.wedding, d.eventType, d.integration, d.vendor, d.category, d.outcome, d.reasons, d.excluded, d.node)
 	return d
 }
 
@@ -157,6 +162,7 @@ func (r *deliveryRows) add(log logID, at place, node string, d *event.DeliveryRe
 	r.category.add(string(d.Category))
 	r.outcome.add(string(d.Result.Outcome))
 	r.reasons.add(d.Result.Reason)
+	r.excluded.add(string(d.Excluded()))
 	r.node.add(node)
 }
 

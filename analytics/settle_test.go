@@ -68,6 +68,7 @@ func TestInsertTokens(t *testing.T) {
 		t.Errorf("attempts have %d partitions; the test wants many", n)
 	}
 	exactly(t, conn, wanted(records))
+	agree(t, conn)
 	if err := b.Insert(t.Context(), "-other"); err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +76,7 @@ func TestInsertTokens(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), "SELECT count() FROM attempts").Scan(&count); err != nil || count != 2*wanted(records).Attempts {
 		t.Errorf("%d rows, %v; another token should have doubled them", count, err)
 	}
+	agree(t, conn)
 }
 
 // The states that a kill can leave, each made on purpose; settling mends every one, and once mended
@@ -95,7 +97,7 @@ func TestSettle(t *testing.T) {
 	}{
 		"nothing": {
 			func(*testing.T, analytics.TestBatch, driver.Conn) {},
-			func(c analytics.Counts) int { return int(c.Attempts + c.Deliveries + c.Receipts + c.Audit) },
+			func(c analytics.Counts) int { return int(c.Attempts + 2*c.Deliveries + c.Receipts + c.Audit) },
 		},
 		"everything": {insert(""), func(analytics.Counts) int { return 0 }},
 		// The part was committed, its token was not written: repeating the insert would double it.
@@ -105,11 +107,11 @@ func TestSettle(t *testing.T) {
 			func(t *testing.T, b analytics.TestBatch, conn driver.Conn) {
 				t.Helper()
 				insert("")(t, b, conn)
-				for _, table := range []string{"attempts", "deliveries", "receipts", "audit"} {
+				for _, table := range []string{"attempts", "deliveries", "receipts", "audit", "slo_minutes", "slo_hours"} {
 					execute(t, conn, "ALTER TABLE "+table+" DELETE WHERE 1 SETTINGS mutations_sync = 2")
 				}
 			},
-			func(c analytics.Counts) int { return int(c.Attempts + c.Deliveries + c.Receipts + c.Audit) },
+			func(c analytics.Counts) int { return int(c.Attempts + 2*c.Deliveries + c.Receipts + c.Audit) },
 		},
 		// Killed in the middle of an insert: some partitions are there, some are not.
 		"some partitions": {
@@ -143,6 +145,36 @@ func TestSettle(t *testing.T) {
 			},
 			func(c analytics.Counts) int { return int(c.Deliveries) },
 		},
+		"no rollups": {
+			func(t *testing.T, b analytics.TestBatch, conn driver.Conn) {
+				t.Helper()
+				insert("")(t, b, conn)
+				execute(t, conn, "TRUNCATE TABLE slo_minutes")
+				execute(t, conn, "TRUNCATE TABLE slo_hours")
+			},
+			func(c analytics.Counts) int { return int(c.Deliveries) },
+		},
+		"one rollup, and the tokens of both": {
+			func(t *testing.T, b analytics.TestBatch, conn driver.Conn) {
+				t.Helper()
+				insert("")(t, b, conn)
+				execute(t, conn, "ALTER TABLE slo_hours DELETE WHERE 1 SETTINGS mutations_sync = 2")
+			},
+			func(c analytics.Counts) int { return int(c.Deliveries) },
+		},
+		"some partitions of a rollup": {
+			func(t *testing.T, b analytics.TestBatch, conn driver.Conn) {
+				t.Helper()
+				insert("")(t, b, conn)
+				for i, p := range partitions(t, conn, "slo_minutes") {
+					if i%2 == 0 {
+						execute(t, conn, "ALTER TABLE slo_minutes DROP PARTITION "+p)
+					}
+				}
+				execute(t, conn, "OPTIMIZE TABLE slo_minutes FINAL")
+			},
+			func(analytics.Counts) int { return -1 },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -157,10 +189,12 @@ func TestSettle(t *testing.T) {
 				t.Errorf("it inserted %d rows, want %d", n, want)
 			}
 			exactly(t, conn, wanted(records))
+			agree(t, conn)
 			if n, err := b.Settle(t.Context()); n != 0 || err != nil {
 				t.Errorf("settling again inserted %d rows, %v", n, err)
 			}
 			exactly(t, conn, wanted(records))
+			agree(t, conn)
 		})
 	}
 }

@@ -4,30 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
 	"github.com/wedsync/wedsync/actors/event"
-	"github.com/wedsync/wedsync/analytics/queries"
-)
-
-// The objectives, over the deliveries that ended as delivered or dead. Skipped ones do not count.
-const (
-	SuccessObjective = 0.995           // are delivered
-	LatencyObjective = 0.99            // are delivered within LatencyLimit
-	LatencyLimit     = 5 * time.Second // from accepting the event to the vendor's answer
 )
 
 // DefaultSLOPeriod is how far back an SLO report looks where it is not said.
 const DefaultSLOPeriod = 30 * 24 * time.Hour
 
-// BurnWindows returns the windows of the burn rates, all ending at the report's Now.
-func BurnWindows() []time.Duration {
-	return []time.Duration{5 * time.Minute, 30 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour, 72 * time.Hour}
+// SLOWindows returns the windows of a report, all ending at its Now.
+func SLOWindows() []time.Duration {
+	return []time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour}
 }
 
 // Dimension is what an SLO report is broken down by.
@@ -48,11 +38,13 @@ func Dimensions() []Dimension {
 	return []Dimension{ByOverall, ByVendor, ByCategory, ByIntegration, ByEventType, ByWedding}
 }
 
-// SLOQuery selects deliveries that ended in [Since, Now).
+// SLOQuery selects deliveries that ended between Since and Now. Both count as whole minutes or hours, as WindowStart
+// says, so that the rollups answer.
 type SLOQuery struct {
 	By    Dimension // default ByOverall
 	Since time.Time // default DefaultSLOPeriod before Now
 	Now   time.Time // required
+	Among []string  // only these keys; nil: all
 }
 
 // WithDefaults returns the query with its zero fields filled in.
@@ -86,98 +78,92 @@ func (q SLOQuery) Validate() error {
 // SLOReport says how the objectives are met.
 type SLOReport struct {
 	By    Dimension `json:"by"`
-	Since time.Time `json:"since"`
+	Since time.Time `json:"since"` // the full minute or hour from which it counts
 	Now   time.Time `json:"now"`
-	Rows  []SLORow  `json:"rows"` // ordered by Key; by overall one at most, with Key ""
+	Rows  []SLORow  `json:"rows" nullable:"false"` // ordered by Key; by overall one at most, with Key ""
 }
 
-// SLORow is how one group stands. Rates are 1 where nothing counts.
-type SLORow struct {
-	Key       string `json:"key"`
-	Total     uint64 `json:"total"` // delivered and dead
-	Delivered uint64 `json:"delivered"`
-	Dead      uint64 `json:"dead"`
-	Skipped   uint64 `json:"skipped"`
-	InTime    uint64 `json:"inTime"` // delivered within LatencyLimit
-
+// Standing is what ended, against the objectives.
+type Standing struct {
+	Tally
 	Success SLI `json:"success"` // Delivered of Total against SuccessObjective
 	Latency SLI `json:"latency"` // InTime of Total against LatencyObjective
-
-	Burn []Burn `json:"burn"` // one of each of BurnWindows
 }
 
-// SLI is a rate against its objective.
-type SLI struct {
-	Rate       float64 `json:"rate"`
-	Objective  float64 `json:"objective"`
-	Met        bool    `json:"met"`
-	BudgetLeft float64 `json:"budgetLeft"` // of the failures that the objective allows: 1 none used, 0 all, below 0 overspent
+func newStanding(t Tally) Standing {
+	return Standing{t, NewSLI(t.Delivered, t.Total, SuccessObjective), NewSLI(t.InTime, t.Total, LatencyObjective)}
 }
 
-// NewSLI computes a rate and what it leaves of the error budget.
-func NewSLI(good, total uint64, objective float64) SLI {
-	s := SLI{Rate: 1, Objective: objective, BudgetLeft: 1}
-	if total > 0 {
-		s.Rate = float64(good) / float64(total)
-		s.BudgetLeft = 1 - float64(total-good)/((1-objective)*float64(total))
-	}
-	s.Met = s.Rate >= objective
-	return s
+// SLORow is how one group stands since the report's Since.
+type SLORow struct {
+	Key string `json:"key"`
+	Standing
+	Windows []SLOWindow `json:"windows" nullable:"false"` // one of each of SLOWindows
+	Burn    []Burn      `json:"burn" nullable:"false"`    // of both objectives over each of BurnPairs
 }
 
-// Burn is how fast the budget for failed deliveries was spent in the window that ends at Now: at rate
-// 1 it lasts exactly the period that the objective is for.
-type Burn struct {
+// SLOWindow is how a group stands in the window that ends at Now.
+type SLOWindow struct {
 	Window event.Duration `json:"window"`
-	Total  uint64         `json:"total"`
-	Dead   uint64         `json:"dead"`
-	Rate   float64        `json:"rate"` // 0 where nothing counts
+	Standing
 }
 
-// SLO reports on the objectives.
+// SLO computes a report. It counts what was recorded; that lags behind by a second or two.
 func (s *Store) SLO(ctx context.Context, q SLOQuery) (SLOReport, error) {
 	q = q.WithDefaults()
 	if err := q.Validate(); err != nil {
 		return SLOReport{}, err
 	}
-	windows := BurnWindows()
-	from := q.Since
-	widths := make([]string, len(windows))
-	for i, w := range windows {
-		widths[i] = strconv.FormatInt(w.Microseconds(), 10)
-		if start := q.Now.Add(-w); start.Before(from) {
-			from = start
-		}
-	}
-	rows, err := s.conn.Query(with(ctx, clickhouse.Parameters{
-		"by": string(q.By), "since": micros(q.Since), "from": micros(from), "now": micros(q.Now),
-		"limit": strconv.FormatInt(LatencyLimit.Microseconds(), 10), "windows": "[" + strings.Join(widths, ",") + "]",
-	}), queries.SLO)
+	period := q.Now.Sub(q.Since)
+	windows := append(burnWindows(), append(SLOWindows(), period)...)
+	groups, err := s.tallies(ctx, q, windows)
 	if err != nil {
 		return SLOReport{}, fmt.Errorf("SLO: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // Err says it
-	report := SLOReport{By: q.By, Since: q.Since, Now: q.Now, Rows: []SLORow{}}
-	for rows.Next() {
-		var r SLORow
-		var totals, deads []uint64
-		if err := rows.Scan(&r.Key, &r.Delivered, &r.Dead, &r.Skipped, &r.InTime, &totals, &deads); err != nil {
-			return SLOReport{}, fmt.Errorf("SLO: %w", err)
+	report := SLOReport{By: q.By, Since: WindowStart(q.Now, period), Now: q.Now, Rows: []SLORow{}}
+	for _, key := range slices.Sorted(maps.Keys(groups)) {
+		in := groups[key]
+		if in[period] == (Tally{}) {
+			continue
 		}
-		r.Total = r.Delivered + r.Dead
-		r.Success = NewSLI(r.Delivered, r.Total, SuccessObjective)
-		r.Latency = NewSLI(r.InTime, r.Total, LatencyObjective)
-		for i, w := range windows {
-			b := Burn{Window: event.Duration(w), Total: totals[i], Dead: deads[i]}
-			if b.Total > 0 {
-				b.Rate = float64(b.Dead) / float64(b.Total) / (1 - SuccessObjective)
-			}
-			r.Burn = append(r.Burn, b)
+		row := SLORow{Key: key, Standing: newStanding(in[period]), Burn: NewBurns(in.of)}
+		for _, w := range SLOWindows() {
+			row.Windows = append(row.Windows, SLOWindow{event.Duration(w), newStanding(in[w])})
 		}
-		report.Rows = append(report.Rows, r)
-	}
-	if err := rows.Err(); err != nil {
-		return SLOReport{}, fmt.Errorf("SLO: %w", err)
+		report.Rows = append(report.Rows, row)
 	}
 	return report, nil
+}
+
+// BurnRow is how fast one group spends its budgets.
+type BurnRow struct {
+	Key  string `json:"key"`
+	Burn []Burn `json:"burn" nullable:"false"` // of both objectives over each of BurnPairs
+}
+
+// Burn tells how fast each group spends its budgets, ordered by key: those of which anything ended in the last
+// three days. It asks the rollups alone; Since does not matter.
+func (s *Store) Burn(ctx context.Context, q SLOQuery) ([]BurnRow, error) {
+	q = q.WithDefaults()
+	if err := q.Validate(); err != nil {
+		return nil, err
+	}
+	groups, err := s.tallies(ctx, q, burnWindows())
+	if err != nil {
+		return nil, fmt.Errorf("burn: %w", err)
+	}
+	var rows []BurnRow
+	for _, key := range slices.Sorted(maps.Keys(groups)) {
+		rows = append(rows, BurnRow{key, NewBurns(groups[key].of)})
+	}
+	return rows, nil
+}
+
+func burnWindows() []time.Duration {
+	var all []time.Duration
+	for _, p := range BurnPairs() {
+		all = append(all, p.Short, p.Long)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

@@ -93,6 +93,7 @@ const (
 	ReasonHops          = "hop_limit"          // skipped: the event came of too many others, one after the other
 	ReasonErased        = "wedding_erased"     // skipped: its wedding was erased while it waited
 	ReasonDigested      = "digested"           // skipped: a later event's delivery tells it too
+	ReasonOptedOut      = "opted_out"          // the recipient told the vendor to be left alone
 	ReasonDisabled      = "integration_disabled"
 	ReasonDeleted       = "integration_deleted"
 	ReasonMisconfigured = "integration_misconfigured"

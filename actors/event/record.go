@@ -36,18 +36,22 @@ type DeliveryRecord struct {
 	WeddingID   string    `json:"weddingId,omitempty"`
 	AcceptedAt  time.Time `json:"acceptedAt"`
 	RoutedAt    time.Time `json:"routedAt"`
-	NotBefore   time.Time `json:"notBefore,omitzero"` // of one that a rule held back
-	Attempts    []Attempt `json:"attempts,omitempty"` // made since the last record of this delivery
-	Result      *Result   `json:"result,omitempty"`   // nil while it goes on
+	NotBefore   time.Time `json:"notBefore,omitzero"`   // of one that a rule held back
+	PausedUntil time.Time `json:"pausedUntil,omitzero"` // of one that waited while an admin paused the integration: when that ended, or the delivery did
+	Attempts    []Attempt `json:"attempts,omitempty"`   // made since the last record of this delivery
+	Result      *Result   `json:"result,omitempty"`     // nil while it goes on
 }
 
 // CountsFrom is when its latency begins to count: when the event was accepted, or when the delivery was no
-// longer held back, since a night's quiet hours say nothing of how fast anybody was.
+// longer held back by a rule or an admin, since a night's quiet hours say nothing of how fast anybody was.
 func (r *DeliveryRecord) CountsFrom() time.Time {
-	if r.NotBefore.After(r.AcceptedAt) {
-		return r.NotBefore
+	from := r.AcceptedAt
+	for _, held := range []time.Time{r.NotBefore, r.PausedUntil} {
+		if held.After(from) {
+			from = held
+		}
 	}
-	return r.AcceptedAt
+	return from
 }
 
 // RecordOf returns a record of the delivery with what it has in common with it filled in.

@@ -88,6 +88,7 @@ func sampleAttempt() event.Attempt {
 func sampleRecord() event.Record {
 	d := sampleDelivery()
 	delivery := event.RecordOf(&d)
+	delivery.PausedUntil = routed
 	delivery.Attempts = []event.Attempt{sampleAttempt()}
 	delivery.Result = &event.Result{Outcome: event.Dead, Reason: event.ReasonExhausted, FinishedAt: routed, Attempts: 4}
 	return event.Record{
@@ -112,7 +113,7 @@ const (
 	recordJSON = `{"v":1,"node":"n1","delivery":{"id":"dlv_1","replay":1,"eventId":"ev1","eventType":"timeline.updated",` +
 		`"channel":"supplier:dashboard:42","integration":"studiocloud-42","vendor":"studiocloud","category":"photography-crm",` +
 		`"weddingId":"7","acceptedAt":"2026-06-20T13:00:00.123456789Z","routedAt":"2026-06-20T13:00:00.125456789Z","notBefore":"2026-06-20T14:00:00.123456789Z",` +
-		`"attempts":[` + attemptJSON + `],"result":{"outcome":"dead","reason":"attempts_exhausted",` +
+		`"pausedUntil":"2026-06-20T13:00:00.125456789Z","attempts":[` + attemptJSON + `],"result":{"outcome":"dead","reason":"attempts_exhausted",` +
 		`"finishedAt":"2026-06-20T13:00:00.125456789Z","attempts":4}},"receipt":{"deliveryId":"dlv_1","integration":"whatsapp-1","vendor":"whatsapp","eventId":"whk_1",` +
 		`"status":"failed","at":"2026-06-20T13:00:00.123456789Z","reason":"131026","detail":"d"},"audit":{"at":"2026-06-20T13:00:00.123456789Z",` +
 		`"actor":"admin:ops","action":"integration.put","target":"studiocloud-42","outcome":"ok","detail":"d","from":"127.0.0.1","owner":{"supplierId":"42"}}}`
@@ -254,6 +255,10 @@ func TestRecordOf(t *testing.T) {
 	}
 	if !got.CountsFrom().Equal(d.NotBefore) {
 		t.Errorf("held until %v, its latency counts from %v", d.NotBefore, got.CountsFrom())
+	}
+	got.PausedUntil = d.NotBefore.Add(time.Minute)
+	if !got.CountsFrom().Equal(got.PausedUntil) {
+		t.Errorf("paused until %v, its latency counts from %v", got.PausedUntil, got.CountsFrom())
 	}
 	d.NotBefore = time.Time{}
 	if at := event.RecordOf(&d).CountsFrom(); !at.Equal(d.AcceptedAt) {

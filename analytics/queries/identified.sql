@@ -7,4 +7,6 @@ SELECT
   + (SELECT count() FROM receipts WHERE event_id != {word:String} AND delivery_id IN (
         SELECT delivery_id FROM deliveries WHERE wedding_id = {word:String} OR theirs
         UNION DISTINCT
-        SELECT delivery_id FROM attempts WHERE wedding_id = {word:String} OR theirs)) AS rows
+        SELECT delivery_id FROM attempts WHERE wedding_id = {word:String} OR theirs))
+  + (SELECT uniqExact(minute) FROM slo_minutes WHERE dimension = 'wedding' AND SHA256(concat({salt:String}, key)) = unhex({hash:String}))
+  + (SELECT uniqExact(hour) FROM slo_hours WHERE dimension = 'wedding' AND SHA256(concat({salt:String}, key)) = unhex({hash:String})) AS rows

