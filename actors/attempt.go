@@ -8,6 +8,7 @@ import (
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/tracing"
 )
 
 // maxDetail bounds what is kept of a vendor's words, in bytes.
@@ -25,8 +26,14 @@ func (in *integration) try(t *task, probe bool) {
 			in.sys.gate.Release(in.id)
 			return withheld{incarnation: in.incarnation, task: t, probe: probe}
 		}
-		attempt, verdict, heard := in.sys.exchange(ctx, conn, d, timeout)
+		span := in.sys.cfg.Tracer.Start(d.TraceParent, "deliver", tracing.Consumer)
+		defer span.End()
+		r.TraceParent = span.TraceParent()
+		attempt, verdict, heard := in.sys.exchange(ctx, conn, under(span, d), timeout)
 		in.sys.gate.Release(in.id)
+		if span.Recording() {
+			describe(span, d, number, verdict)
+		}
 		if ctx.Err() != nil {
 			return nil // called off: the delivery stays in the log
 		}
@@ -53,8 +60,10 @@ func (in *integration) try(t *task, probe bool) {
 // or is at fault that it did not.
 func (s *System) exchange(ctx context.Context, conn adapter.Connection, d *event.Delivery, timeout time.Duration) (_ event.Attempt, _ adapter.Verdict, heard bool) {
 	attempt := event.Attempt{StartedAt: s.cfg.Now().UTC()}
+	span := s.cfg.Tracer.Start(d.TraceParent, "attempt", tracing.Client)
+	defer span.End()
 	begun := time.Now()
-	status, verdict := s.call(ctx, conn, d, timeout)
+	status, verdict := s.call(ctx, conn, under(span, d), timeout)
 	attempt.Duration = event.Duration(time.Since(begun))
 	attempt.Status, attempt.Verdict, attempt.Reason = status, verdict.Kind.String(), verdict.Reason
 	attempt.Detail = verdict.Detail[:min(len(verdict.Detail), maxDetail)]
@@ -63,7 +72,37 @@ func (s *System) exchange(ctx context.Context, conn adapter.Connection, d *event
 		s.metrics.limit(attempt.Reason)
 	}
 	s.metrics.seconds.WithLabelValues(d.Vendor).Observe(time.Duration(attempt.Duration).Seconds())
+	if span.Recording() {
+		span.Set(tracing.Vendor.String(d.Vendor), tracing.Integration.String(d.Integration), tracing.Status.Int(status))
+		judged(span, verdict)
+	}
 	return attempt, verdict, status != 0 || verdict.Fault
+}
+
+// under returns the delivery as the span's hop passes it on.
+func under(span tracing.Span, d *event.Delivery) *event.Delivery {
+	if span.TraceParent() == d.TraceParent {
+		return d
+	}
+	own := *d
+	own.TraceParent = span.TraceParent()
+	return &own
+}
+
+// describe says in the span of one try what was tried, and how it went.
+func describe(span tracing.Span, d *event.Delivery, number int, v adapter.Verdict) {
+	span.Set(tracing.EventID.String(d.EventID), tracing.EventType.String(d.EventType), tracing.Channel.String(d.Channel),
+		tracing.DeliveryID.String(d.ID), tracing.Integration.String(d.Integration), tracing.Vendor.String(d.Vendor), tracing.Attempt.Int(number))
+	judged(span, v)
+}
+
+// judged tells the verdict, without the vendor's words, which may repeat what it was sent.
+func judged(span tracing.Span, v adapter.Verdict) {
+	span.Set(tracing.Verdict.String(v.Kind.String()))
+	if v.Kind != adapter.KindDelivered {
+		span.Set(tracing.ErrorType.String(v.Reason))
+		span.Fail(v.Reason)
+	}
 }
 
 // call makes the call and has the adapter read the answer. Whatever panics on the way is a defect that

@@ -12,6 +12,7 @@ import (
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/actors/tracing"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
@@ -75,12 +76,14 @@ func (ch *channel) route() {
 			ch.committing = ch.t.crew.Go(func(ctx context.Context) { ch.commit(ctx, plan) })
 			return
 		}
+		plan.span.End()
 		ch.done()
 	}
 }
 
 // commit writes the plan into the log, again and again until it is there: each write is idempotent.
 func (ch *channel) commit(ctx context.Context, plan *plan) {
+	defer plan.span.End()
 	err := ch.t.persist(ctx, "routing an event", plan.commit)
 	if err == nil {
 		for _, r := range plan.records {
@@ -111,6 +114,7 @@ func (ch *channel) done() {
 // plan is what routing one event comes to.
 type plan struct {
 	sys        *System
+	span       tracing.Span
 	deliveries []*event.Delivery
 	noneHeld   bool // no delivery of the channel is held
 	letters    []*event.DeadLetter
@@ -174,13 +178,14 @@ func (p *plan) lineUp(ctx context.Context) error {
 
 // plan resolves the event's mappings and encodes a delivery for each integration they lead to.
 func (s *System) plan(ev *event.Event) *plan {
-	p := &plan{sys: s}
+	p := &plan{sys: s, span: s.cfg.Tracer.Start(ev.TraceParent, "route", tracing.Consumer)}
 	now := s.cfg.Now().UTC()
 	if p.receipt = s.receiptOf(ev); p.receipt != nil {
 		p.receiptID = "receipt:" + ev.DedupKey()
 	}
 	for _, match := range s.cfg.Registry.Resolve(ev) {
 		d, skipped, err := s.route(match, ev, now)
+		d.TraceParent = p.span.TraceParent()
 		switch {
 		case err != nil:
 			reason := reasonOf(err)
@@ -198,6 +203,10 @@ func (s *System) plan(ev *event.Event) *plan {
 				d.Digest = []uint64{ev.Seq}
 			}
 		}
+	}
+	if p.span.Recording() {
+		p.span.Set(tracing.EventID.String(ev.ID), tracing.EventType.String(ev.Type), tracing.Channel.String(ev.Channel),
+			tracing.Deliveries.Int(len(p.deliveries)))
 	}
 	return p
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/actors/tracing"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
@@ -41,6 +42,7 @@ type Config struct {
 
 	Logger  zerolog.Logger
 	Metrics prometheus.Registerer // nil: none are kept
+	Tracer  *tracing.Tracer       // nil: nothing is traced
 	Now     func() time.Time      // default time.Now
 
 	MaxInFlight    int                    // calls to vendors at once, on this node; default 100

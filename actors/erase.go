@@ -125,7 +125,7 @@ func (s *System) anonymous(r *event.DeliveryRecord) {
 	if !s.isErased(ofRecord(r)) {
 		return
 	}
-	r.WeddingID, r.Channel, r.EventID = event.Erased, event.Erased, event.Erased
+	r.WeddingID, r.Channel, r.EventID, r.TraceParent = event.Erased, event.Erased, event.Erased, ""
 	for i := range r.Attempts {
 		r.Attempts[i].Detail = ""
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/tracing"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
@@ -31,7 +32,8 @@ func (in *integration) attempted(m attempted) {
 	if v.Kind != adapter.KindDelivered {
 		in.lastError, in.lastErrorAt = v.Reason, m.attempt.StartedAt
 		in.log.Debug().Str("event_id", t.d.EventID).Str("channel", t.d.Channel).Str("vendor", t.d.Vendor).
-			Int("attempt", m.attempt.Number).Str("verdict", v.Kind.String()).Str("reason", v.Reason).Msg("attempt failed")
+			Int("attempt", m.attempt.Number).Str("verdict", v.Kind.String()).Str("reason", v.Reason).
+			EmbedObject(tracing.Log(t.d.TraceParent)).Msg("attempt failed")
 	}
 	if m.heard {
 		in.judge(now, v.Fault, m.attempt.Probe)
@@ -138,7 +140,7 @@ func (in *integration) settle(t *task, outcome event.Outcome, reason, detail str
 	var letter *event.DeadLetter
 	if outcome == event.Dead {
 		in.log.Warn().Str("event_id", t.d.EventID).Str("channel", t.d.Channel).Str("vendor", t.d.Vendor).
-			Str("reason", reason).Msg("delivery is dead; replay it when the cause is mended")
+			Str("reason", reason).EmbedObject(tracing.Log(t.d.TraceParent)).Msg("delivery is dead; replay it when the cause is mended")
 		letter = &event.DeadLetter{
 			V: event.Version, Delivery: *t.d, EventSeq: t.d.EventSeq, Attempts: append([]event.Attempt(nil), t.attempts...),
 			Reason: reason, Detail: detail[:min(len(detail), maxDetail)], DiedAt: now,
@@ -228,7 +230,8 @@ func (s *System) completeLetter(ctx context.Context, letter *event.DeadLetter) e
 	}
 	ev, err := s.cfg.Journal.EventAt(ctx, letter.EventSeq)
 	if errors.Is(err, journal.ErrNotFound) {
-		s.log.Warn().Str("event_id", letter.Delivery.EventID).Msg("the event is no longer in the log; its dead letter can be replayed only as it was encoded")
+		s.log.Warn().Str("event_id", letter.Delivery.EventID).EmbedObject(tracing.Log(letter.Delivery.TraceParent)).
+			Msg("the event is no longer in the log; its dead letter can be replayed only as it was encoded")
 		return nil
 	}
 	if err != nil {

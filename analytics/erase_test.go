@@ -62,7 +62,7 @@ func TestErase(t *testing.T) {
 				continue
 			}
 			anonymous++
-			if a.Channel != event.Erased || a.Detail != "" {
+			if a.Channel != event.Erased || a.Detail != "" || a.TraceID != "" {
 				t.Errorf("an attempt still tells %+v", a)
 			}
 		}

@@ -219,7 +219,7 @@ func (s season) record(n int) *event.Record {
 		EventType: []string{"timeline.updated", "guest_count.changed", "wedding.date_changed"}[r.IntN(3)],
 		Channel:   fmt.Sprintf("supplier:dashboard:%d", r.IntN(50)), Integration: integration, Vendor: vendor,
 		Category: categories[vendor], WeddingID: fmt.Sprintf("couple-%d", r.IntN(20)),
-		AcceptedAt: at, RoutedAt: routed,
+		TraceParent: fmt.Sprintf("00-%032x-%016x-01", of+1, n+1), AcceptedAt: at, RoutedAt: routed,
 	}
 	record.Delivery = d
 	outcome := event.Delivered

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/tracing"
 )
 
 // RecorderConfig configures a Recorder.
@@ -26,6 +27,8 @@ type RecorderConfig struct {
 	PurgeAfter time.Duration
 	// Timeout bounds one statement. Default 1 min.
 	Timeout time.Duration
+	// Tracer gets a span for each record of a delivery whose trace is recorded. Default: none.
+	Tracer *tracing.Tracer
 	// Registerer gets the metrics. Default: none.
 	Registerer prometheus.Registerer
 	Logger     zerolog.Logger
@@ -97,7 +100,8 @@ type Recorder struct {
 	log     zerolog.Logger
 	metrics *metrics
 	status  *status
-	rows    *rows // reused from batch to batch
+	rows    *rows    // reused from batch to batch
+	traces  []string // traceparents of the batch's records, those whose traces are recorded
 
 	// Where the session stands.
 	at        logID
@@ -240,6 +244,7 @@ func (r *Recorder) read(ctx context.Context, after uint64, limit int, wait time.
 
 // record commits the entries as one batch.
 func (r *Recorder) record(ctx context.Context, entries []event.RecordEntry) error {
+	begun := r.cfg.Now()
 	b := newBatch(r.at, r.position+1, entries, r.cfg.Name)
 	r.fill(b, entries)
 	propose, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
@@ -259,12 +264,22 @@ func (r *Recorder) record(ctx context.Context, entries []event.RecordEntry) erro
 		}
 	}
 	r.commit(b)
+	r.trace(b, begun)
 	return nil
+}
+
+// trace tells of each record that it has been inserted.
+func (r *Recorder) trace(b batch, begun time.Time) {
+	now := r.cfg.Now()
+	for _, t := range r.traces {
+		r.cfg.Tracer.Past(t, "record", tracing.Consumer, begun, now, tracing.Records.Int64(int64(b.records)))
+	}
 }
 
 // fill makes the rows of a batch.
 func (r *Recorder) fill(b batch, entries []event.RecordEntry) {
 	r.rows.reset()
+	r.traces = r.traces[:0]
 	for _, e := range entries {
 		record, err := decode(e)
 		if err != nil {
@@ -274,6 +289,9 @@ func (r *Recorder) fill(b batch, entries []event.RecordEntry) {
 			continue
 		}
 		r.rows.add(b.log, e.Seq, record)
+		if d := record.Delivery; d != nil && r.cfg.Tracer != nil && tracing.Sampled(d.TraceParent) {
+			r.traces = append(r.traces, d.TraceParent)
+		}
 	}
 }
 

@@ -15,8 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rs/zerolog"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/tracing"
 	"github.com/wedsync/wedsync/analytics"
 )
 
@@ -109,7 +112,8 @@ func TestRowsAsRecorded(t *testing.T) {
 	d := &event.DeliveryRecord{
 		ID: "dlv_1", Replay: 2, EventID: "e1", EventType: "timeline.updated", Channel: "supplier:dashboard:42",
 		Integration: "crm", Vendor: "studiocloud", Category: event.PhotographyCRM, WeddingID: "couple-1",
-		AcceptedAt: at.Add(-9 * time.Hour), NotBefore: at, RoutedAt: at.Add(time.Second), // held over night
+		TraceParent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		AcceptedAt:  at.Add(-9 * time.Hour), NotBefore: at, RoutedAt: at.Add(time.Second), // held over night
 		Attempts: []event.Attempt{
 			{Number: 3, StartedAt: at.Add(2 * time.Second), Duration: event.Duration(1500 * time.Millisecond), Status: 503, Verdict: "retry", Reason: "busy", Detail: "später"},
 			{Number: 4, StartedAt: at.Add(5 * time.Second), Duration: event.Duration(time.Microsecond), Status: 200, Verdict: "delivered", Probe: true},
@@ -118,8 +122,17 @@ func TestRowsAsRecorded(t *testing.T) {
 	}
 	log.append(&event.Record{V: 1, Node: "n1", Delivery: d},
 		&event.Record{V: 1, Node: "n2", Audit: &event.Audit{At: at, Actor: "admin:k", Action: "dead.replay", Target: "dlv_1", Outcome: "ok", Detail: "d", From: "10.0.0.1", Owner: map[string]string{"supplierId": "42"}}})
-	r := run(t, store, log, quick())
-	r.reaches(t, 2, 30*time.Second)
+	unwanted := *d
+	unwanted.ID, unwanted.TraceParent, unwanted.Attempts, unwanted.Result = "dlv_2", strings.TrimSuffix(d.TraceParent, "1")+"0", d.Attempts[:1], nil
+	log.append(&event.Record{V: 1, Node: "n1", Delivery: &unwanted})
+	spans, cfg := tracetest.NewSpanRecorder(), quick()
+	cfg.Tracer = tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
+	r := run(t, store, log, cfg)
+	r.reaches(t, 3, 30*time.Second)
+	r.stop()
+	if ended := spans.Ended(); len(ended) != 1 || ended[0].Name() != "record" || ended[0].Parent().SpanID().String() != "00f067aa0ba902b7" {
+		t.Errorf("spans %+v", tracetest.SpanStubsFromReadOnlySpans(ended))
+	}
 
 	got, err := store.Attempts(t.Context(), "dlv_1")
 	if err != nil {
@@ -128,7 +141,7 @@ func TestRowsAsRecorded(t *testing.T) {
 	var want []analytics.AttemptRow
 	for _, a := range d.Attempts {
 		want = append(want, analytics.AttemptRow{
-			DeliveryID: d.ID, Replay: 2, Number: a.Number, Node: "n1", EventID: "e1", EventType: d.EventType, Channel: d.Channel,
+			DeliveryID: d.ID, Replay: 2, Number: a.Number, Node: "n1", EventID: "e1", TraceID: "4bf92f3577b34da6a3ce929d0e0e4736", EventType: d.EventType, Channel: d.Channel,
 			Integration: "crm", Vendor: d.Vendor, StartedAt: a.StartedAt, Duration: a.Duration, Status: a.Status,
 			Verdict: a.Verdict, Reason: a.Reason, Detail: a.Detail, Probe: a.Probe,
 		})

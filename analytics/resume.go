@@ -61,6 +61,7 @@ func (r *Recorder) finish(ctx context.Context, b batch, first, last uint64) (boo
 	if b.records == 0 || b.from < first {
 		return true, nil // nothing to do, or purged, so it was committed
 	}
+	begun := r.cfg.Now()
 	entries, err := r.reread(ctx, b)
 	if err != nil {
 		return false, err
@@ -95,6 +96,7 @@ func (r *Recorder) finish(ctx context.Context, b batch, first, last uint64) (boo
 		r.metrics.repaired.Add(float64(repaired))
 		r.log.Info().Int("rows", repaired).Uint64("from", b.from).Uint64("to", b.to).
 			Msg("finished a batch that was interrupted")
+		r.trace(b, begun)
 	}
 	return true, nil
 }

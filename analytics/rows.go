@@ -74,7 +74,7 @@ type attemptRows struct {
 	replay, number, status                                     *values[uint16]
 	delivery, eventID, channel, wedding, detail                *values[string]
 	eventType, integration, vendor, category, verdict, reasons *values[string]
-	node                                                       *values[string]
+	node, trace                                                *values[string]
 	probe                                                      *values[bool]
 }
 
@@ -88,11 +88,11 @@ func newAttemptRows() attemptRows {
 		eventType: newValues[string]("event_type"), integration: newValues[string]("integration"),
 		vendor: newValues[string]("vendor"), category: newValues[string]("category"),
 		verdict: newValues[string]("verdict"), reasons: newValues[string]("reason"), node: newValues[string]("node"),
-		probe: newValues[bool]("probe"),
+		trace: newValues[string]("trace_id"), probe: newValues[bool]("probe"),
 	}
 	a.block = newBlock("attempts", a.started, a.accepted, a.routed, a.duration, a.replay, a.number, a.status,
 		a.delivery, a.eventID, a.channel, a.wedding, a.detail, a.eventType, a.integration, a.vendor, a.category,
-		a.verdict, a.reasons, a.node, a.probe)
+		a.verdict, a.reasons, a.node, a.trace, a.probe)
 	return a
 }
 
@@ -117,6 +117,7 @@ func (a *attemptRows) add(log logID, at place, node string, d *event.DeliveryRec
 	a.verdict.add(t.Verdict)
 	a.reasons.add(t.Reason)
 	a.node.add(node)
+	a.trace.add(event.TraceID(d.TraceParent))
 	a.probe.add(t.Probe)
 }
 

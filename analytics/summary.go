@@ -63,6 +63,7 @@ type AttemptRow struct {
 	Number      int            `json:"number"`
 	Node        string         `json:"node"`
 	EventID     string         `json:"eventId"`
+	TraceID     string         `json:"traceId,omitempty"`
 	EventType   string         `json:"eventType"`
 	Channel     string         `json:"channel"`
 	Integration string         `json:"integration"`
@@ -124,7 +125,7 @@ func (s *Store) Attempts(ctx context.Context, deliveryID string) ([]AttemptRow, 
 		var a AttemptRow
 		var replay, number, status uint16
 		var micros uint64
-		if err := rows.Scan(&a.DeliveryID, &replay, &number, &a.Node, &a.EventID, &a.EventType, &a.Channel, &a.Integration,
+		if err := rows.Scan(&a.DeliveryID, &replay, &number, &a.Node, &a.EventID, &a.TraceID, &a.EventType, &a.Channel, &a.Integration,
 			&a.Vendor, &a.StartedAt, &micros, &status, &a.Verdict, &a.Reason, &a.Detail, &a.Probe); err != nil {
 			return nil, fmt.Errorf("attempts of %s: %w", deliveryID, err)
 		}

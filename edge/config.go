@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+
+	"github.com/wedsync/wedsync/actors/tracing"
 )
 
 // Config says where the server listens and what it serves.
@@ -24,6 +26,7 @@ type Config struct {
 	Gatherer  prometheus.Gatherer   // what /metrics shows; nil: no /metrics
 	Metrics   prometheus.Registerer // where the server's own metrics go; nil: nowhere
 	Checks    []Check               // what /readyz tells of
+	Tracer    *tracing.Tracer       // nil: nothing is traced
 
 	MaxConns          int           // connections at once, WebSockets included; default 20,000
 	MaxHeaderBytes    int           // of one request's headers and address; default 16 KiB

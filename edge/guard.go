@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/wedsync/wedsync/actors/tracing"
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
@@ -23,15 +25,16 @@ type guard struct {
 	log     zerolog.Logger
 	refused zerolog.Logger // of refusals that are ours: a few a second tell what thousands would
 	metrics metrics
+	tracer  *tracing.Tracer
 	headers int // bytes that a request's may have
 	prefix  string
 	count   atomic.Uint64
 }
 
-func newGuard(mux *http.ServeMux, log zerolog.Logger, m metrics, headers int) *guard {
+func newGuard(mux *http.ServeMux, cfg Config, m metrics) *guard {
 	return &guard{
-		mux: mux, log: log, metrics: m, headers: headers, prefix: rand.Text()[:10] + "-",
-		refused: log.Sample(&zerolog.BurstSampler{Burst: 20, Period: time.Second}),
+		mux: mux, log: cfg.Logger, metrics: m, tracer: cfg.Tracer, headers: cfg.MaxHeaderBytes, prefix: rand.Text()[:10] + "-",
+		refused: cfg.Logger.Sample(&zerolog.BurstSampler{Burst: 20, Period: time.Second}),
 	}
 }
 
@@ -45,6 +48,7 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	h.Set(problem.RequestIDHeader, id)
 	h.Set("X-Content-Type-Options", "nosniff")
+	w.span = g.trace(r)
 	defer g.finish(w, r, start)
 	if isExcess(r.Context()) {
 		h.Set("Connection", "close")
@@ -59,6 +63,20 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	g.mux.ServeHTTP(w, r)
 }
 
+// traced is where requests are traced: the API and webhooks. Probes and scrapes tell nothing, and a
+// WebSocket is no request of which the end says anything.
+const traced = "/api/"
+
+// trace begins the span of a request, which stands in the request's header from here on.
+func (g *guard) trace(r *http.Request) tracing.Span {
+	if g.tracer == nil || !strings.HasPrefix(r.URL.Path, traced) {
+		return tracing.Span{}
+	}
+	span := g.tracer.Start(r.Header.Get(problem.TraceHeader), "HTTP", tracing.Server)
+	r.Header.Set(problem.TraceHeader, span.TraceParent())
+	return span
+}
+
 // headerBytes counts a request's headers and address as they were sent, about.
 func headerBytes(r *http.Request) int {
 	n := len(r.RequestURI) + len(r.Host)
@@ -71,12 +89,13 @@ func headerBytes(r *http.Request) int {
 }
 
 func (g *guard) finish(w *writer, r *http.Request, start time.Time) {
+	defer w.span.End()
 	if broke := recover(); broke != nil {
 		if err, ok := broke.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(broke)
 		}
 		g.log.Error().Interface("panic", broke).Str("method", r.Method).Str("route", r.Pattern).
-			Str("request_id", w.Header().Get(problem.RequestIDHeader)).Bytes("stack", debug.Stack()).Msg("a handler panicked")
+			Str("request_id", w.Header().Get(problem.RequestIDHeader)).EmbedObject(tracing.Log(r.Header.Get(problem.TraceHeader))).Bytes("stack", debug.Stack()).Msg("a handler panicked")
 		g.metrics.panics.Inc()
 		if w.status == 0 && !w.hijacked {
 			w.quiet = true
@@ -90,6 +109,22 @@ func (g *guard) finish(w *writer, r *http.Request, start time.Time) {
 		w.status = http.StatusOK
 	}
 	g.metrics.served(r, w.status, time.Since(start))
+	if w.span.Recording() {
+		w.describe()
+	}
+}
+
+// describe says in the request's span what became of it.
+func (w *writer) describe() {
+	if w.r.Pattern != "" {
+		w.span.Name(w.r.Pattern)
+		_, route, _ := strings.Cut(w.r.Pattern, " ")
+		w.span.Set(tracing.Route.String(route))
+	}
+	w.span.Set(tracing.Method.String(w.r.Method), tracing.Status.Int(w.status), tracing.RequestID.String(w.Header().Get(problem.RequestIDHeader)))
+	if w.status >= http.StatusInternalServerError {
+		w.span.Fail(strconv.Itoa(w.status))
+	}
 }
 
 func validRequestID(id string) bool {
@@ -107,6 +142,7 @@ type writer struct {
 	http.ResponseWriter
 	r        *http.Request
 	g        *guard
+	span     tracing.Span
 	status   int
 	hijacked bool
 	swallow  bool // the body is the mux's plain text; a problem was written in its place
@@ -171,7 +207,7 @@ func (w *writer) Observe(p *problem.Problem) {
 		log, level = &w.g.refused, zerolog.ErrorLevel
 	}
 	log.WithLevel(level).Str("code", p.Code).Int("status", p.Status).Str("method", w.r.Method).Str("route", w.r.Pattern).
-		Str("request_id", p.RequestID).AnErr("cause", p.Unwrap()).Msg("refused a request")
+		Str("request_id", p.RequestID).EmbedObject(tracing.Log(w.r.Header.Get(problem.TraceHeader))).AnErr("cause", p.Unwrap()).Msg("refused a request")
 }
 
 // Hijack gives the connection to the handler, for WebSockets.

@@ -57,7 +57,7 @@ func New(cfg Config) (*Server, error) {
 		mount(mux)
 	}
 	s.http = &http.Server{
-		Handler:           newGuard(mux, cfg.Logger, m, cfg.MaxHeaderBytes),
+		Handler:           newGuard(mux, cfg, m),
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout, ReadTimeout: cfg.ReadTimeout,
 		WriteTimeout: cfg.WriteTimeout, IdleTimeout: cfg.IdleTimeout,
 		MaxHeaderBytes: headerSlack * cfg.MaxHeaderBytes,

@@ -34,6 +34,7 @@ type DeliveryRecord struct {
 	Vendor      string    `json:"vendor"`
 	Category    Category  `json:"category"`
 	WeddingID   string    `json:"weddingId,omitempty"`
+	TraceParent string    `json:"traceparent,omitempty"` // of the last try
 	AcceptedAt  time.Time `json:"acceptedAt"`
 	RoutedAt    time.Time `json:"routedAt"`
 	NotBefore   time.Time `json:"notBefore,omitzero"`   // of one that a rule held back
@@ -59,7 +60,7 @@ func RecordOf(d *Delivery) *DeliveryRecord {
 	return &DeliveryRecord{
 		ID: d.ID, Replay: d.Replay, EventID: d.EventID, EventType: d.EventType, Channel: d.Channel,
 		Integration: d.Integration, Vendor: d.Vendor, Category: d.Category, WeddingID: d.WeddingID,
-		AcceptedAt: d.AcceptedAt, RoutedAt: d.RoutedAt, NotBefore: d.NotBefore,
+		TraceParent: d.TraceParent, AcceptedAt: d.AcceptedAt, RoutedAt: d.RoutedAt, NotBefore: d.NotBefore,
 	}
 }
 

@@ -112,7 +112,7 @@ const (
 		`"verdict":"retry","reason":"throttled","detail":"busy","probe":true}`
 	recordJSON = `{"v":1,"node":"n1","delivery":{"id":"dlv_1","replay":1,"eventId":"ev1","eventType":"timeline.updated",` +
 		`"channel":"supplier:dashboard:42","integration":"studiocloud-42","vendor":"studiocloud","category":"photography-crm",` +
-		`"weddingId":"7","acceptedAt":"2026-06-20T13:00:00.123456789Z","routedAt":"2026-06-20T13:00:00.125456789Z","notBefore":"2026-06-20T14:00:00.123456789Z",` +
+		`"weddingId":"7","traceparent":"00-a-b-01","acceptedAt":"2026-06-20T13:00:00.123456789Z","routedAt":"2026-06-20T13:00:00.125456789Z","notBefore":"2026-06-20T14:00:00.123456789Z",` +
 		`"pausedUntil":"2026-06-20T13:00:00.125456789Z","attempts":[` + attemptJSON + `],"result":{"outcome":"dead","reason":"attempts_exhausted",` +
 		`"finishedAt":"2026-06-20T13:00:00.125456789Z","attempts":4}},"receipt":{"deliveryId":"dlv_1","integration":"whatsapp-1","vendor":"whatsapp","eventId":"whk_1",` +
 		`"status":"failed","at":"2026-06-20T13:00:00.123456789Z","reason":"131026","detail":"d"},"audit":{"at":"2026-06-20T13:00:00.123456789Z",` +

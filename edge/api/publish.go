@@ -79,7 +79,7 @@ func (a *API) publishOne(w http.ResponseWriter, r *http.Request, sender string) 
 	}
 	return a.cfg.Publisher.Publish(r.Context(), ingest.Draft{
 		Channel: r.PathValue("name"), Type: p.Type, Payload: p.Payload, ID: p.ID, OccurredAt: at,
-		Source: "api", Sender: sender, CorrelationID: p.CorrelationID, TraceParent: r.Header.Get("Traceparent"), WeddingID: p.WeddingID,
+		Source: "api", Sender: sender, CorrelationID: p.CorrelationID, TraceParent: r.Header.Get(problem.TraceHeader), WeddingID: p.WeddingID,
 	})
 }
 

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/wedsync/wedsync/actors/tracing"
 	"github.com/wedsync/wedsync/edge/ingest"
 )
 
@@ -34,6 +37,33 @@ func BenchmarkPublish(b *testing.B) {
 			d := draft(c.payload)
 			b.ReportAllocs()
 			b.SetBytes(int64(len(c.payload)))
+			for b.Loop() {
+				if _, err := in.Publish(b.Context(), d); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkPublishTraced is what traces add to a publish: where there are none, where the sender's is not
+// recorded, where it is.
+func BenchmarkPublishTraced(b *testing.B) {
+	const sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0"
+	on := tracing.New(sdktrace.NewTracerProvider())
+	for _, c := range []struct {
+		name, parent string
+		tracer       *tracing.Tracer
+	}{
+		{"off", sent + "1", nil},
+		{"not sampled", sent + "0", on},
+		{"sampled", sent + "1", on},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			in := newIngest(b, ingest.Config{Log: nowhere{}, Tracer: c.tracer})
+			d := draft(plain300)
+			d.TraceParent = c.parent
+			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := in.Publish(b.Context(), d); err != nil {
 					b.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/tracing"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/problem"
 )
@@ -28,6 +29,7 @@ type Config struct {
 	Now     func() time.Time      // default time.Now
 	Metrics prometheus.Registerer // nil: none
 	Limits  Limits                // zero fields take their defaults
+	Tracer  *tracing.Tracer       // nil: nothing is traced
 	// PerSecond is how many events one sender may publish a second, and at once after a pause; default 1000.
 	PerSecond int
 }
@@ -46,6 +48,7 @@ type Ingest struct {
 	limits   Limits
 	scanners sync.Pool
 	metrics  metrics
+	tracer   *tracing.Tracer
 	pace     pace
 }
 
@@ -71,7 +74,7 @@ func New(cfg Config) (*Ingest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ingest: metrics: %w", err)
 	}
-	in := &Ingest{log: cfg.Log, now: cfg.Now, limits: limits, metrics: m, pace: newPace(cfg.PerSecond)}
+	in := &Ingest{log: cfg.Log, now: cfg.Now, limits: limits, metrics: m, tracer: cfg.Tracer, pace: newPace(cfg.PerSecond)}
 	c := newCleaner()
 	in.scanners.New = func() any { return &scanner{limits: limits, cleaner: c} }
 	return in, nil
@@ -80,21 +83,34 @@ func New(cfg Config) (*Ingest, error) {
 // Publish checks and cleans the draft and appends it. It returns once the event is durable, or with
 // a *Reject. The draft's bytes are not kept.
 func (in *Ingest) Publish(ctx context.Context, d Draft) (Receipt, error) {
-	rej := in.pace.take(d.Sender, in.now())
-	var ev *event.Event
-	if rej == nil {
-		ev, rej = in.accept(d)
+	span := in.tracer.Start(d.TraceParent, "publish", tracing.Producer)
+	defer span.End()
+	d.TraceParent = span.TraceParent()
+	receipt, rej := in.publish(ctx, d)
+	if span.Recording() {
+		span.Set(tracing.Channel.String(d.Channel), tracing.EventType.String(d.Type), tracing.EventSource.String(d.Source),
+			tracing.EventID.String(receipt.ID), tracing.Duplicate.Bool(receipt.Duplicate))
 	}
 	if rej != nil {
+		span.Fail(rej.Code)
 		in.metrics.refused(rej.Code)
+		return Receipt{}, rej
+	}
+	return receipt, nil
+}
+
+func (in *Ingest) publish(ctx context.Context, d Draft) (Receipt, *Reject) {
+	if rej := in.pace.take(d.Sender, in.now()); rej != nil {
+		return Receipt{}, rej
+	}
+	ev, rej := in.accept(d)
+	if rej != nil {
 		return Receipt{}, rej
 	}
 	start := time.Now()
 	done, err := in.log.Append(ctx, ev)
 	if err != nil {
-		rej = appendFailed(ctx, ev, err)
-		in.metrics.refused(rej.Code)
-		return Receipt{}, rej
+		return Receipt{}, appendFailed(ctx, ev, err)
 	}
 	in.metrics.appended(time.Since(start), done.Duplicate)
 	return Receipt{ID: ev.ID, Seq: done.Seq, Duplicate: done.Duplicate}, nil
@@ -126,7 +142,7 @@ func (in *Ingest) accept(d Draft) (*event.Event, *Reject) {
 		V: event.Version, ID: d.ID, Channel: d.Channel, Type: d.Type, OccurredAt: d.OccurredAt,
 		AcceptedAt: now, Source: d.Source, CorrelationID: d.CorrelationID, WeddingID: d.WeddingID,
 	}
-	if validTraceParent(d.TraceParent) {
+	if event.TraceID(d.TraceParent) != "" {
 		ev.TraceParent = d.TraceParent
 	}
 	s := in.scanners.Get().(*scanner) //nolint:errcheck // the pool makes nothing else
@@ -227,19 +243,6 @@ func weddingOf(s *scanner) string {
 		}
 	}
 	return ""
-}
-
-// validTraceParent follows W3C Trace Context 3.2: 00-<32 hex>-<16 hex>-<2 hex>, ids not all zero.
-func validTraceParent(t string) bool {
-	if len(t) != 55 || !strings.HasPrefix(t, "00-") || t[35] != '-' || t[52] != '-' {
-		return false
-	}
-	for i := 3; i < len(t); i++ {
-		if c := t[i]; i != 35 && i != 52 && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return strings.Trim(t[3:35], "0") != "" && strings.Trim(t[36:52], "0") != ""
 }
 
 // appendFailed says what the log's error means to the sender.

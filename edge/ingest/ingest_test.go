@@ -10,9 +10,14 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/tracing"
 	"github.com/wedsync/wedsync/edge/ingest"
+	"github.com/wedsync/wedsync/edge/problem"
 )
 
 var noon = time.Date(2026, 6, 20, 12, 0, 0, 0, time.UTC)
@@ -128,6 +133,30 @@ func TestTraceParent(t *testing.T) {
 		if got := log.all()[0].TraceParent; (got != "") != kept {
 			t.Errorf("%q: kept %q", trace, got)
 		}
+	}
+}
+
+// What is appended hangs on the span of the publish, and that on the sender's; a refusal is a span too.
+func TestPublishIsTraced(t *testing.T) {
+	t.Parallel()
+	spans := tracetest.NewSpanRecorder()
+	log := &memoryLog{}
+	in := newIngest(t, ingest.Config{Log: log, Tracer: tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))})
+	d := draft(`{}`)
+	d.TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	if _, err := in.Publish(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	d.Type = "no type"
+	if _, err := in.Publish(t.Context(), d); err == nil {
+		t.Error("it was taken")
+	}
+	got := tracetest.SpanStubsFromReadOnlySpans(spans.Ended())
+	if len(got) != 2 || got[0].Parent.SpanID().String() != "00f067aa0ba902b7" || got[0].Status.Code != codes.Unset || got[1].Status.Description != problem.TypeInvalid {
+		t.Fatalf("spans %+v", got)
+	}
+	if want := "00-4bf92f3577b34da6a3ce929d0e0e4736-" + got[0].SpanContext.SpanID().String() + "-01"; log.all()[0].TraceParent != want {
+		t.Errorf("the event has %s, want %s", log.all()[0].TraceParent, want)
 	}
 }
 

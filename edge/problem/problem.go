@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
 )
 
 // ContentType is the media type of every error body (RFC 9457).
@@ -15,6 +17,10 @@ const ContentType = "application/problem+json"
 // RequestIDHeader carries the request's id. The server sets it on the answer before any handler
 // runs; a problem repeats it in its body.
 const RequestIDHeader = "X-Request-Id"
+
+// TraceHeader carries the W3C trace context. The server, where it traces, puts its own span there before any
+// handler runs.
+const TraceHeader = "Traceparent"
 
 // Problem is one occurrence: an error, and the body that tells of it.
 type Problem struct { //nolint:errname // RFC 9457 calls it so
@@ -143,9 +149,7 @@ func (p *Problem) For(w http.ResponseWriter, r *http.Request) *Problem {
 	q := *p
 	q.Instance = r.URL.EscapedPath()
 	q.RequestID = w.Header().Get(RequestIDHeader)
-	if t := r.Header.Get("Traceparent"); len(t) == 55 {
-		q.TraceID = t[3:35]
-	}
+	q.TraceID = event.TraceID(r.Header.Get(TraceHeader))
 	if o, ok := w.(Observer); ok {
 		o.Observe(&q)
 	}

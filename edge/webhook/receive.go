@@ -168,7 +168,7 @@ func (h *Handler) publishOne(ctx context.Context, c *call, in event.Integration,
 	}
 	receipt, err := h.cfg.Publisher.Publish(ctx, ingest.Draft{
 		Channel: channel, Type: m.Type, Payload: m.Payload, ID: id, OccurredAt: m.OccurredAt,
-		Source: event.WebhookSource + in.ID, TraceParent: c.r.Header.Get("Traceparent"), WeddingID: m.WeddingID,
+		Source: event.WebhookSource + in.ID, TraceParent: c.r.Header.Get(problem.TraceHeader), WeddingID: m.WeddingID,
 	})
 	if err != nil || window <= logRemembers {
 		return receipt, err
