@@ -20,6 +20,7 @@ type Config struct {
 	Delivery   DeliveryConfig   `koanf:"delivery"`
 	Secrets    SecretsConfig    `koanf:"secrets"`
 	Logging    LoggingConfig    `koanf:"logging"`
+	Tracing    TracingConfig    `koanf:"tracing"`
 	Shutdown   time.Duration    `koanf:"shutdown"` // from SIGTERM until calls in flight are given back
 }
 
@@ -122,6 +123,11 @@ type LoggingConfig struct {
 	Format string `koanf:"format"` // auto (console on a terminal, else json), console, json
 }
 
+// TracingConfig is where traces go by OTLP, OpenTelemetry's protocol.
+type TracingConfig struct {
+	Endpoint string `koanf:"endpoint"` // "auto", "off" or a collector's address, such as http://127.0.0.1:4318
+}
+
 // WithDefaults returns c with every zero field that must not be zero at its default.
 func (c Config) WithDefaults() Config {
 	c.Cluster = c.Cluster.completed()
@@ -151,6 +157,7 @@ func (c Config) WithDefaults() Config {
 	or(&c.Delivery.ParkLimit, 24*time.Hour)
 	or(&c.Delivery.WebhooksPerHour, 1000)
 	or(&c.Delivery.MaxHops, 8)
+	or(&c.Tracing.Endpoint, tracingAuto)
 	or(&c.Logging.Level, "info")
 	or(&c.Logging.Format, "auto")
 	or(&c.Shutdown, 20*time.Second)

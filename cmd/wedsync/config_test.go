@@ -128,7 +128,7 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 		},
 		"unknown section": {
 			file: "kubernetes:\n  replicas: 3\n",
-			want: "FILE:1: there is no key kubernetes; there are api, clickhouse, cluster, data, delivery, http, log, logging, node, secrets, shutdown, ws",
+			want: "FILE:1: there is no key kubernetes; there are api, clickhouse, cluster, data, delivery, http, log, logging, node, secrets, shutdown, tracing, ws",
 		},
 		"unknown key without a value": {
 			file: "dada:\n",
@@ -205,6 +205,14 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 		"an address with its password": {
 			flags: []flagValue{{"clickhouse.dsn", "http://me:hush@host:8123", "--clickhouse"}},
 			want:  `--clickhouse: clickhouse.dsn: "http://me:xxxxx@host:8123" is no address; use auto, embedded, off or clickhouse://user:password@host:9000/database`,
+		},
+		"a collector with a password": {
+			flags: []flagValue{{"tracing.endpoint", "http://me:hush@collector:4318", "--set"}},
+			want:  `--set: tracing.endpoint: "..." is no address; use auto, off, or one like http://127.0.0.1:4318; headers, such as a key, go into OTEL_EXPORTER_OTLP_HEADERS`,
+		},
+		"a collector without a scheme": {
+			environ: []string{"WEDSYNC_TRACING_ENDPOINT=collector:4317"},
+			want:    `WEDSYNC_TRACING_ENDPOINT: tracing.endpoint: "..." is no address; use auto, off, or one like http://127.0.0.1:4318; headers, such as a key, go into OTEL_EXPORTER_OTLP_HEADERS`,
 		},
 		"a short secret": {
 			environ: []string{"WEDSYNC_WS_TOKEN_KEYS=0123456789abcdef0123456789abcdef,hush"},

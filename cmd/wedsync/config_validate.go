@@ -61,6 +61,7 @@ func (c Config) Validate() []*valueError {
 	c.ClickHouse.validate(v)
 	c.Delivery.validate(v)
 	c.Secrets.validate(v)
+	c.Tracing.validate(v)
 	v.oneOf("logging.level", c.Logging.Level, "trace", "debug", "info", "warn", "error")
 	v.oneOf("logging.format", c.Logging.Format, "auto", "console", "json")
 	between(v, "shutdown", c.Shutdown, time.Second, 10*time.Minute)
@@ -212,6 +213,15 @@ func (c SecretsConfig) validate(v *validator) {
 	}
 	if c.MasterKeyFile != "" {
 		v.wrong("secrets.masterKeyFile", c.MasterKeyFile, "is given beside secrets.masterKey; give one of the two")
+	}
+}
+
+func (c TracingConfig) validate(v *validator) {
+	if c.Endpoint == tracingAuto || c.Endpoint == tracingOff {
+		return
+	}
+	if u, err := url.Parse(c.Endpoint); err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
+		v.wrong("tracing.endpoint", "...", "is no address; use auto, off, or one like http://127.0.0.1:4318; headers, such as a key, go into OTEL_EXPORTER_OTLP_HEADERS")
 	}
 }
 

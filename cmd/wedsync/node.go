@@ -22,6 +22,7 @@ import (
 	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
+	"github.com/wedsync/wedsync/actors/tracing"
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/cluster/peers"
@@ -64,6 +65,7 @@ type node struct {
 	peers    *peers.Peers     // likewise
 	rotation *cluster.Rotation
 	members  membership
+	tracer   *tracing.Tracer // of a node that does not trace: nil
 	keys     nodeKeys
 	journal  *journal.Journal
 	registry *registry.Registry
@@ -102,7 +104,7 @@ func (n *node) Start(ctx context.Context) error {
 		return ctx
 	})
 	for _, open := range []func(context.Context) error{
-		n.openSelf, n.openCluster, n.awaitCores, n.openJournal, n.openKeys, n.openRegistry, n.openRecording, n.openActors, n.openIngress, n.openAPI, n.openClients, n.openServer,
+		n.openSelf, n.openTracing, n.openCluster, n.awaitCores, n.openJournal, n.openKeys, n.openRegistry, n.openRecording, n.openActors, n.openIngress, n.openAPI, n.openClients, n.openServer,
 	} {
 		if err := open(ctx); err != nil {
 			n.close()
@@ -278,7 +280,7 @@ func (n *node) openRegistry(ctx context.Context) error {
 // openIngress opens the ways in: for everybody's events, and for vendors' webhooks.
 func (n *node) openIngress(ctx context.Context) error {
 	var err error
-	if n.ingest, err = ingest.New(ingest.Config{Log: n.journal, Metrics: n.metrics, PerSecond: n.cfg.HTTP.PublishRate}); err != nil {
+	if n.ingest, err = ingest.New(ingest.Config{Log: n.journal, Metrics: n.metrics, Tracer: n.tracer, PerSecond: n.cfg.HTTP.PublishRate}); err != nil {
 		return err
 	}
 	n.audit, err = audit.New(audit.Config{Log: n.journal, Node: n.cfg.Node.Name, Logger: n.part("audit"), Metrics: n.metrics})
@@ -355,7 +357,7 @@ func (n *node) openActors(context.Context) error {
 	var err error
 	config := actors.Config{
 		Node: n.cfg.Node.Name, Journal: n.journal, Registry: n.registry, Caller: sender, Placement: n.members,
-		Logger: n.part("actors"), Metrics: n.metrics,
+		Logger: n.part("actors"), Metrics: n.metrics, Tracer: n.tracer,
 		MaxInFlight: d.MaxConcurrentWebhooks, MaxHops: d.MaxHops, Timeout: d.Timeout, ParkLimit: d.ParkLimit,
 		Breaker: delivery.BreakerConfig{Threshold: d.BreakerFailures, OpenFor: d.BreakerWait, MaxOpenFor: d.BreakerMaxWait},
 		Retry:   delivery.RetryPolicy{Waits: d.RetryWaits},
@@ -398,7 +400,7 @@ func (n *node) openServer(ctx context.Context) error {
 	n.server, err = edge.New(edge.Config{
 		Addr: n.cfg.HTTP.Addr, AllowPublic: n.cfg.HTTP.AllowPublic,
 		Mounts: []edge.Mount{n.webhooks.Mount, n.api.Mount}, WebSocket: n.clients,
-		Gatherer: n.metrics, Metrics: n.metrics, Checks: n.checks(),
+		Gatherer: n.metrics, Metrics: n.metrics, Tracer: n.tracer, Checks: n.checks(),
 		MaxConns: n.cfg.WS.MaxClients + otherConns, Logger: n.part("http"),
 	})
 	if err != nil {

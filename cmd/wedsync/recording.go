@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/actors/tracing"
 	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/analytics/embedded"
 	"github.com/wedsync/wedsync/cluster/journal"
@@ -26,6 +27,7 @@ type recording struct {
 	leases  func() *journal.Leases
 	alone   bool // no other node shares the log
 	metrics prometheus.Registerer
+	tracer  *tracing.Tracer
 	log     zerolog.Logger
 
 	mu    sync.Mutex
@@ -123,7 +125,7 @@ func (r *recording) record(ctx context.Context, dsn <-chan string) error {
 		return fmt.Errorf("clickhouse: %w", err)
 	}
 	defer func() { _ = store.Close() }()
-	rec, err := analytics.NewRecorder(store, r.source, analytics.RecorderConfig{Name: r.node, Registerer: r.metrics, Logger: r.log})
+	rec, err := analytics.NewRecorder(store, r.source, analytics.RecorderConfig{Name: r.node, Tracer: r.tracer, Registerer: r.metrics, Logger: r.log})
 	if err != nil {
 		return fmt.Errorf("recorder: %w", err)
 	}
@@ -216,7 +218,7 @@ func (l recordLog) Records(ctx context.Context, after uint64, limit int, wait ti
 
 func (n *node) openRecording(context.Context) error {
 	n.records = &recording{
-		cfg: n.cfg.ClickHouse, node: n.cfg.Node.Name, dir: n.cfg.Data, source: recordLog{n.journal}, leases: n.journal.Leases, alone: n.ring == nil, metrics: n.metrics, log: n.part("analytics"), state: stateStarting,
+		cfg: n.cfg.ClickHouse, node: n.cfg.Node.Name, dir: n.cfg.Data, source: recordLog{n.journal}, leases: n.journal.Leases, alone: n.ring == nil, metrics: n.metrics, tracer: n.tracer, log: n.part("analytics"), state: stateStarting,
 	}
 	return nil
 }
