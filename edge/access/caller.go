@@ -1,6 +1,7 @@
 package access
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -42,6 +43,12 @@ func (c *Caller) Scopes() string {
 		}
 	}
 	return strings.Join(all, ", ")
+}
+
+// Rights tells callers apart who may do or see something else: of two with the same text, each may what the
+// other may.
+func (c *Caller) Rights() string {
+	return fmt.Sprintf("%d %q %q", c.scopes, c.owner, c.channels) // a map is written in the order of its keys
 }
 
 // Bound reports whether the caller is bound to an owner.

@@ -28,5 +28,12 @@
 //
 // A key cannot make one that reaches further than itself.
 //
-// Goroutines: one follows the bucket, and one notes uses, from Open until Close.
+// # Sessions
+//
+// Who shows a key at the admin page gets a session: a random token, of which the log has a hash, with what proves
+// the key. Each node follows these records too, so any of them knows a session at once, and forgets it when it is
+// ended. A session lasts for twelve hours and never longer than its key: that is looked up with each request.
+//
+// Goroutines: one follows the keys' bucket, one notes uses, and one follows the sessions' bucket, each from Open or
+// OpenSessions until Close.
 package access

@@ -129,14 +129,22 @@ func (r *Keyring) Close() {
 // Find returns whose key the text is, or ErrUnknown or ErrExpired. Hashes are compared in constant
 // time; the id in a text, by which it is looked up, is no secret.
 func (r *Keyring) Find(text string) (*Caller, error) {
-	hash := sha256.Sum256([]byte(text))
+	return r.find(idOf(text), sha256.Sum256([]byte(text)), func(hash [sha256.Size]byte) [sha256.Size]byte { return hash })
+}
+
+// find returns who holds the key of that id, or a configured one, whose hash makes the proof.
+func (r *Keyring) find(id string, proof [sha256.Size]byte, of func(hash [sha256.Size]byte) [sha256.Size]byte) (*Caller, error) {
+	proves := func(hash [sha256.Size]byte) bool {
+		made := of(hash)
+		return subtle.ConstantTimeCompare(proof[:], made[:]) == 1
+	}
 	for i := range r.cfg.Configured {
-		if c := &r.cfg.Configured[i]; subtle.ConstantTimeCompare(hash[:], c.hash[:]) == 1 {
+		if c := &r.cfg.Configured[i]; proves(c.hash) {
 			return c.caller, nil
 		}
 	}
-	k := (*r.held.Load())[idOf(text)]
-	if k == nil || subtle.ConstantTimeCompare(hash[:], k.hash[:]) != 1 {
+	k := (*r.held.Load())[id]
+	if k == nil || !proves(k.hash) {
 		return nil, ErrUnknown
 	}
 	now := r.cfg.Now()

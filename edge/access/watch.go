@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
@@ -14,9 +16,15 @@ const rewatch = 200 * time.Millisecond
 
 // run follows the bucket until ctx ends, and sends to loaded when the keys are there first, or why not.
 func (r *Keyring) run(ctx context.Context, loaded chan<- error) {
+	keepWatch(ctx, r.cfg.Logger, "API keys", loaded, r.follow)
+}
+
+// keepWatch runs a watch, and anew when it broke, until ctx ends. It sends to loaded when the watch has told first
+// what there is, or why it did not.
+func keepWatch(ctx context.Context, log zerolog.Logger, what string, loaded chan<- error, follow func(context.Context, func()) error) {
 	started := false
 	for {
-		err := r.follow(ctx, func() {
+		err := follow(ctx, func() {
 			if !started {
 				started = true
 				loaded <- nil
@@ -29,7 +37,7 @@ func (r *Keyring) run(ctx context.Context, loaded chan<- error) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.cfg.Logger.Warn().Err(err).Dur("retry_in", rewatch).Msg("the watch of the API keys ended; what is known stays in force")
+		log.Warn().Err(err).Dur("retry_in", rewatch).Msg("the watch of the " + what + " ended; what is known stays in force")
 		select {
 		case <-ctx.Done():
 			return
