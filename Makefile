@@ -9,6 +9,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 GOLANGCI := v2.15.0
 GOFUMPT  := v0.12.0
 GOVULN   := v1.9.0
+TEMPL     = $(shell go list -m -f '{{.Version}}' github.com/a-h/templ)
 
 TOOLS := $(CURDIR)/.tools
 JS    := loadtest/js
@@ -143,9 +144,10 @@ fuzz: deps-go ## Run every fuzz target for FUZZTIME
 
 # ---- lint -------------------------------------------------------------------------------------
 
-.PHONY: lint fmt
-lint: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/govulncheck-$(GOVULN) ## Check style, import direction, known defects and vulnerabilities
-	@$(TOOLS)/golangci-lint-$(GOLANGCI) run $(PKG)
+.PHONY: lint fmt generate
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/govulncheck-$(GOVULN) generate ## Check style, import direction, generated code, known defects and vulnerabilities
+	@git diff --exit-code --stat -- '*_templ.go' || { echo 'make: the admin page is not as its templates say; commit what "make generate" wrote' >&2; exit 1; }
+	$(TOOLS)/golangci-lint-$(GOLANGCI) run $(PKG)
 	status=0
 	$(TOOLS)/govulncheck-$(GOVULN) $(PKG) >$(TOOLS)/govulncheck.out 2>&1 || status=$$?
 	if [ $$status = 0 ]; then
@@ -155,6 +157,12 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/govulncheck-$(GOVULN) ## Check
 	else
 		cat $(TOOLS)/govulncheck.out >&2; exit $$status
 	fi
+
+# The generator is of the release that the code is linked with.
+generate: deps-go ## Write the Go code of the admin page's templates anew
+	@test -x $(TOOLS)/templ-$(TEMPL) || { $(call install,github.com/a-h/templ/cmd/templ@$(TEMPL)); }
+	$(TOOLS)/templ-$(TEMPL) fmt -fail=false edge/admin >$(TOOLS)/templ.out 2>&1 && $(TOOLS)/templ-$(TEMPL) generate -path edge/admin >>$(TOOLS)/templ.out 2>&1 ||
+		{ cat $(TOOLS)/templ.out >&2; exit 1; }
 
 fmt: $(TOOLS)/gofumpt-$(GOFUMPT) ## Format the Go code
 	@$(TOOLS)/gofumpt-$(GOFUMPT) -l -w $$(git ls-files '*.go')
@@ -171,7 +179,7 @@ define install
 mkdir -p $(TOOLS)
 echo 'installing $(1)'
 GOBIN=$(TOOLS) GOFLAGS= go install $(1) || { echo 'make: $(1) could not be installed; is the module proxy reachable?' >&2; exit 1; }
-mv $(TOOLS)/$(notdir $(firstword $(subst @, ,$(1)))) $@
+mv $(TOOLS)/$(notdir $(firstword $(subst @, ,$(1)))) $(TOOLS)/$(notdir $(firstword $(subst @, ,$(1))))-$(lastword $(subst @, ,$(1)))
 endef
 
 # ---- clean ------------------------------------------------------------------------------------

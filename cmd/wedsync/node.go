@@ -28,6 +28,7 @@ import (
 	"github.com/wedsync/wedsync/cluster/peers"
 	"github.com/wedsync/wedsync/edge"
 	"github.com/wedsync/wedsync/edge/access"
+	"github.com/wedsync/wedsync/edge/admin"
 	"github.com/wedsync/wedsync/edge/api"
 	"github.com/wedsync/wedsync/edge/audit"
 	"github.com/wedsync/wedsync/edge/ingest"
@@ -75,6 +76,8 @@ type node struct {
 	webhooks *webhook.Handler
 	apiKeys  *access.Keyring
 	api      *api.API
+	sessions *access.Sessions
+	admin    *admin.Admin
 	clients  *ws.Server
 	records  *recording
 	server   *edge.Server
@@ -104,7 +107,8 @@ func (n *node) Start(ctx context.Context) error {
 		return ctx
 	})
 	for _, open := range []func(context.Context) error{
-		n.openSelf, n.openTracing, n.openCluster, n.awaitCores, n.openJournal, n.openKeys, n.openRegistry, n.openRecording, n.openActors, n.openIngress, n.openAPI, n.openClients, n.openServer,
+		n.openSelf, n.openTracing, n.openCluster, n.awaitCores, n.openJournal, n.openKeys, n.openRegistry, n.openRecording, n.openActors, n.openIngress,
+		n.openAPI, n.openAdmin, n.openClients, n.openServer,
 	} {
 		if err := open(ctx); err != nil {
 			n.close()
@@ -150,6 +154,7 @@ func (n *node) addParts() {
 		n.stopOnce.Do(func() { close(n.stop) })
 		n.journal.StopWaiting() // who waits for the log is better off elsewhere
 	})
+	n.addWaiting("admin page", n.admin.Shutdown) // what it shows live would keep the server
 	n.group.Add(n.server.Wait, func(error) {
 		// Whatever a slow request takes is missing for calls to vendors: it gets a part of the time.
 		ctx, cancel := context.WithTimeout(n.deadline(), n.cfg.Shutdown/4)
@@ -339,6 +344,27 @@ func (n *node) openAPI(ctx context.Context) error {
 	return err
 }
 
+// openAdmin opens the admin page, before the API that it asks.
+func (n *node) openAdmin(ctx context.Context) error {
+	answers, err := n.journal.KV(ctx, "answers")
+	if err != nil {
+		return err
+	}
+	n.sessions, err = access.OpenSessions(ctx, access.SessionConfig{Bucket: answers, Keys: n.apiKeys, Logger: n.part("sessions")})
+	if err != nil {
+		return err
+	}
+	n.onClose(func(context.Context) { n.sessions.Close() })
+	n.admin, err = admin.New(admin.Config{
+		API: n.api, Sessions: n.sessions, Node: n.cfg.Node.Name, Version: readVersion().Version, Logger: n.part("admin"),
+	})
+	if err != nil {
+		return err
+	}
+	n.onClose(func(ctx context.Context) { n.warn("admin page", n.admin.Shutdown(ctx)) })
+	return nil
+}
+
 // openActors starts the actors. They take shards at once, before anybody can publish.
 func (n *node) openActors(context.Context) error {
 	d := n.cfg.Delivery
@@ -399,7 +425,7 @@ func (n *node) openServer(ctx context.Context) error {
 	var err error
 	n.server, err = edge.New(edge.Config{
 		Addr: n.cfg.HTTP.Addr, AllowPublic: n.cfg.HTTP.AllowPublic,
-		Mounts: []edge.Mount{n.webhooks.Mount, n.api.Mount}, WebSocket: n.clients,
+		Mounts: []edge.Mount{n.webhooks.Mount, n.api.Mount, n.admin.Mount}, WebSocket: n.clients,
 		Gatherer: n.metrics, Metrics: n.metrics, Tracer: n.tracer, Checks: n.checks(),
 		MaxConns: n.cfg.WS.MaxClients + otherConns, Logger: n.part("http"),
 	})

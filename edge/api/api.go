@@ -17,6 +17,8 @@ type API struct {
 	limits ingest.Limits // of a publish body
 
 	insecure *access.Caller // who everybody is where Insecure says so
+
+	operations map[string]*huma.Operation // by id; written by Mount
 }
 
 // New returns the API, or an error that names what is wrong with the configuration.
@@ -25,7 +27,7 @@ func New(cfg Config) (*API, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &API{cfg: cfg, limits: ingest.Limits{}.Around(), insecure: access.Everybody("insecure")}, nil
+	return &API{cfg: cfg, limits: ingest.Limits{}.Around(), insecure: access.Everybody("insecure"), operations: map[string]*huma.Operation{}}, nil
 }
 
 // Mount puts the API into the mux.

@@ -50,6 +50,7 @@ func (d doors) Handle(op *huma.Operation, h func(huma.Context)) {
 		panic("api: the operation " + op.OperationID + " does not say who may call it: set Security")
 	case len(op.Security) > 0:
 		serve = d.api.guarded(op, serve)
+		d.api.operations[op.OperationID] = op
 	}
 	if !d.join(op, serve) {
 		d.HandleFunc(op.Method+" "+op.Path, serve)

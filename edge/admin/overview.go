@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/edge/access"
+)
+
+func (a *Admin) routeOverview(s *site) {
+	s.page(page{path: home, name: "Overview", icon: "overview", scope: access.IntegrationsRead, show: a.overview})
+}
+
+// shownAtOnce is how many integrations one page of the overview has.
+const shownAtOnce = 50
+
+// overview is what the page shows: of the fleet, those that are searched for.
+type overview struct {
+	fleet   *fleet
+	search  string
+	state   string // one of event.State, "failing", or ""
+	vendor  string
+	vendors []vendorCount
+	found   int
+	members []member // of this page
+	page    int      // from 1
+	pages   int
+}
+
+type vendorCount struct{ id, name string }
+
+// failingState is the filter of what fails, in whichever state.
+const failingState = "failing"
+
+func (a *Admin) overview(v *visit) (screen, error) {
+	f, err := a.fleets.of(v)
+	if err != nil {
+		return screen{}, err
+	}
+	o := overview{fleet: f, search: strings.TrimSpace(v.query("q")), state: v.query("state"), vendor: v.query("vendor")}
+	o.find(v.query("page"))
+	return screen{
+		title: "Overview", body: overviewBody(v, o),
+		live: []part{{"fleet", fleetTable(v, o)}, {"states", stateFilter(o)}},
+	}, nil
+}
+
+// find fills in what the search selects.
+func (o *overview) find(page string) {
+	words := strings.Fields(strings.ToLower(o.search))
+	var found []member
+	for i := range o.fleet.members {
+		m := &o.fleet.members[i]
+		if !slices.ContainsFunc(o.vendors, func(c vendorCount) bool { return c.id == m.Vendor }) {
+			o.vendors = append(o.vendors, vendorCount{m.Vendor, m.vendorName})
+		}
+		if o.selects(m, words) {
+			found = append(found, *m)
+		}
+	}
+	slices.SortFunc(o.vendors, func(a, b vendorCount) int { return strings.Compare(a.name, b.name) })
+	o.found = len(found)
+	o.pages = max(1, (len(found)+shownAtOnce-1)/shownAtOnce)
+	o.page, _ = strconv.Atoi(page)
+	o.page = min(max(o.page, 1), o.pages)
+	from := (o.page - 1) * shownAtOnce
+	o.members = found[from:min(from+shownAtOnce, len(found))]
+}
+
+func (o *overview) selects(m *member, words []string) bool {
+	if o.vendor != "" && m.Vendor != o.vendor {
+		return false
+	}
+	if o.state == failingState && !m.fails() || o.state != failingState && o.state != "" && string(m.health.State) != o.state {
+		return false
+	}
+	for _, w := range words {
+		if !strings.Contains(strings.ToLower(m.ID+" "+m.Name+" "+m.vendorName+" "+string(m.Category)+" "+ownerText(m.Owner)), w) {
+			return false
+		}
+	}
+	return true
+}
+
+// url is the overview with another state or page.
+func (o *overview) url(state string, page int) string {
+	q := url.Values{}
+	for name, value := range map[string]string{"q": o.search, "state": state, "vendor": o.vendor} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if page > 1 {
+		q.Set("page", strconv.Itoa(page))
+	}
+	if len(q) == 0 {
+		return home
+	}
+	return home + "?" + q.Encode()
+}
+
+// states are the filters, in the order of their urgency.
+func (o *overview) states() []event.State {
+	return []event.State{event.Open, event.Suspended, event.Unknown, event.Degraded, event.Paused, event.Healthy, event.Idle, event.DisabledState}
+}

@@ -1,0 +1,102 @@
+// What the pages do in the browser beside htmx: live parts, dialogs, times, keys. Loaded by all pages.
+'use strict';
+(() => {
+  const $ = (selector) => document.querySelector(selector);
+  const state = () => $('#live-state');
+
+  // ---- times: how long ago ----
+  const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' });
+  const units = [['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]];
+  function ago(root) {
+    for (const el of root.querySelectorAll('time[datetime]')) {
+      const at = Date.parse(el.dateTime);
+      if (Number.isNaN(at)) continue;
+      const seconds = Math.round((at - Date.now()) / 1000);
+      const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) || ['second', 1];
+      const text = relative.format(Math.trunc(seconds / size), unit);
+      if (el.textContent !== text) el.textContent = text;
+    }
+  }
+
+  // What somebody has opened stays open.
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, el) => !(name === 'open' && el.matches('details, dialog'));
+
+  // ---- live: one stream for the page, closed while nobody looks at it ----
+  let source = null;
+  let address = '';
+
+  function say(text) {
+    const el = state();
+    if (el && el.textContent !== text) el.textContent = text;
+  }
+
+  function swap(id, html) {
+    const old = document.getElementById(id);
+    if (!old) return;
+    Idiomorph.morph(old, html, { morphStyle: 'outerHTML', ignoreActiveValue: true });
+    const now = document.getElementById(id);
+    if (now) {
+      htmx.process(now);
+      ago(now);
+      now.dispatchEvent(new CustomEvent('live', { bubbles: true }));
+    }
+  }
+
+  function listen() {
+    const wanted = document.hidden ? '' : ($('#content')?.dataset.live || '');
+    if (wanted === address && source) return;
+    source?.close();
+    source = null;
+    address = wanted;
+    if (!wanted) return;
+    source = new EventSource(wanted);
+    const seen = new Set();
+    const part = (id) => {
+      if (seen.has(id)) return;
+      seen.add(id);
+      source.addEventListener(id, (e) => swap(id, e.data));
+    };
+    for (const el of document.querySelectorAll('#nav, #content [id]')) part(el.id);
+    source.addEventListener('trouble', (e) => say(e.data ? `What is shown may be old: ${e.data}` : ''));
+    source.addEventListener('signed-out', () => location.reload());
+    source.addEventListener('open', () => say(''));
+    source.addEventListener('error', () => {
+      const closed = source.readyState === EventSource.CLOSED;
+      say(closed ? 'Live updates have ended; load the page again.' : 'Connecting again…');
+    });
+  }
+
+  // ---- dialogs and notices ----
+  document.addEventListener('click', (e) => {
+    const open = e.target.closest('[data-dialog]');
+    if (open) document.getElementById(open.dataset.dialog)?.showModal();
+    if (e.target.closest('[data-close]')) e.target.closest('dialog')?.close();
+    e.target.closest('[data-dismiss]')?.closest('.notice')?.remove();
+    const copy = e.target.closest('[data-copy]');
+    if (copy) navigator.clipboard.writeText(document.getElementById(copy.dataset.copy).textContent).then(() => { copy.textContent = 'Copied'; });
+  });
+  document.addEventListener('htmx:afterRequest', (e) => {
+    if (e.detail.successful) e.detail.elt.closest('dialog')?.close();
+  });
+
+  // ---- keys: "/" goes to the search ----
+  document.addEventListener('keydown', (e) => {
+    if (e.key !== '/' || e.ctrlKey || e.metaKey || e.altKey || e.target.matches('input, select, textarea')) return;
+    const field = $('[data-key="/"]');
+    if (field) {
+      e.preventDefault();
+      field.focus();
+      field.select();
+    }
+  });
+
+  document.addEventListener('htmx:afterSettle', (e) => { ago(e.target); listen(); });
+  document.addEventListener('htmx:sendError', () => say('The node does not answer.'));
+  document.addEventListener('visibilitychange', listen);
+  window.addEventListener('pagehide', () => source?.close());
+  window.addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); });
+  setInterval(() => { if (!document.hidden) ago(document); }, 1000);
+  const start = () => { ago(document); listen(); };
+  if (document.readyState === 'loading') document.addEventListener('DOMContentLoaded', start);
+  else start();
+})();

@@ -1,0 +1,88 @@
+package admin
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// count writes a number with its thousands apart.
+func count[N int | uint64](n N) string {
+	s := strconv.FormatUint(uint64(max(n, 0)), 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+// percent writes a share, and never 100 for what is less.
+func percent(share float64) string {
+	text := strconv.FormatFloat(share*100, 'f', 2, 64)
+	if text == "100.00" && share < 1 {
+		return "99.99 %"
+	}
+	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".") + " %"
+}
+
+// rate writes how many a second.
+func rate(n float64) string {
+	if n >= 100 {
+		return count(int(n))
+	}
+	return strconv.FormatFloat(n, 'f', 1, 64)
+}
+
+// lasted writes a duration as people read it.
+func lasted(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	}
+	return strings.TrimSuffix(d.Round(time.Second).String(), "0s")
+}
+
+// at is a moment, "never" where there was none.
+func at(t time.Time) (machine, person string) {
+	if t.IsZero() {
+		return "", "never"
+	}
+	return t.UTC().Format(time.RFC3339), t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+func ownerText(owner map[string]string) string {
+	var b strings.Builder
+	for i, name := range slices.Sorted(maps.Keys(owner)) {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s=%s", name, owner[name])
+	}
+	return b.String()
+}
+
+// stateName is a state in words.
+func stateName(s event.State) string {
+	switch s {
+	case event.Open:
+		return "Not reachable"
+	case event.DisabledState:
+		return "Disabled"
+	case event.Idle:
+		return "Nothing to do"
+	}
+	return strings.ToUpper(string(s[:1])) + string(s[1:])
+}
