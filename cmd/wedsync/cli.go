@@ -23,6 +23,7 @@ type cli struct {
 	Serve        serveCmd        `cmd:"" help:"Run a node."`
 	Demo         demoCmd         `cmd:"" help:"Play three wedding scenes through a real node and count what arrived."`
 	Sim          simCmd          `cmd:"" help:"Run the vendor simulators alone."`
+	Load         loadCmd         `cmd:"" help:"Play a wedding season against nodes, with vendors failing, and report what arrived."`
 	Publish      publishCmd      `cmd:"" help:"Publish an event on a channel."`
 	Tail         tailCmd         `cmd:"" help:"Follow channels and print their events."`
 	SLO          sloCmd          `cmd:"" name:"slo" help:"Show delivery success against its target."`

@@ -74,6 +74,9 @@ func (c *checking) missing() {
 	for _, g := range c.h.Receipts {
 		arrived[place{g.Integration, g.Channel, g.EventID}] = true
 	}
+	for _, d := range c.h.Dead {
+		arrived[place{d.Integration, d.Channel, d.EventID}] = true
+	}
 	for _, s := range c.h.Sightings {
 		arrived[place{s.Subscriber, s.Channel, s.EventID}] = true
 	}
@@ -81,7 +84,7 @@ func (c *checking) missing() {
 		if !c.due[at(op.Channel, op.ID)] {
 			continue
 		}
-		for verb, list := range map[string][]string{"got": c.h.Routes[op.Channel], "saw": c.h.Watchers[op.Channel]} {
+		for verb, list := range map[string][]string{"got": slices.Concat(c.h.Routes[op.Channel], op.To), "saw": c.h.Watchers[op.Channel]} {
 			for _, who := range list {
 				if !arrived[place{who, op.Channel, op.ID}] {
 					c.r.find(&c.r.Lost, "%s never %s event %s of %s, sequence %d, published at %s",

@@ -28,6 +28,7 @@ type Op struct {
 	Outcome     Outcome
 	Seq         uint64 // of an accepted one
 	Start, End  time.Time
+	To          []string // integrations that must get it, besides its channel's Routes
 }
 
 // mayHaveHappened reports whether the event may be seen.
@@ -91,6 +92,7 @@ type History struct {
 	Rows      []Row               // nil: ClickHouse was not asked
 	Routes    map[string][]string // integrations by channel
 	Watchers  map[string][]string // subscribers by channel
+	Dead      []Receipt           // deliveries that were given up, and kept as dead letters: they need not arrive
 	Faults    []Window
 	// Grace is how long after a fault what was under way may still be repeated; default 15 s. Under is how long
 	// before a fault it may have arrived at first; default 5 s.

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/loadtest/load"
+)
+
+type loadCmd struct {
+	Run      loadRunCmd      `cmd:"" default:"withargs" help:"Play a profile and write a report. This is what \"wedsync load\" does."`
+	Profiles loadProfilesCmd `cmd:"" help:"List the profiles, or print one to be changed."`
+}
+
+type loadRunCmd struct {
+	Profile string        `help:"What happens: saturday, smoke, soak or storm, or a file." default:"smoke" placeholder:"NAME"`
+	Local   int           `help:"Start so many nodes that hold the log (1, 3 or 5), and ClickHouse, on this machine." placeholder:"N"`
+	Addr    []string      `help:"Addresses of the nodes of a cluster that is there, instead of --local." env:"WEDSYNC_ADDR" placeholder:"URL,..."`
+	Key     string        `help:"Its API key. Default: what stands in api.key in the data folder, if it can be read." env:"WEDSYNC_KEY,WEDSYNC_API_KEY" placeholder:"KEY"`
+	Data    string        `help:"A node's data folder." default:"./data" env:"WEDSYNC_DATA" placeholder:"DIR"`
+	DSN     string        `name:"clickhouse" help:"Its ClickHouse, to check each row. Default: only the nodes' API is asked." placeholder:"DSN"`
+	SimHost string        `help:"Where the simulated vendors listen, and the nodes reach them." default:"127.0.0.1" placeholder:"HOST"`
+	Seed    uint64        `help:"Of all that is drawn by chance: the same one plans the same run." default:"1" placeholder:"N"`
+	Lasts   time.Duration `help:"How long the run lasts, whatever the profile says: the story is compressed into it." placeholder:"DURATION"`
+	Clients int           `help:"How many WebSocket clients, whatever the profile says." default:"-1" placeholder:"N"`
+	Out     string        `short:"o" help:"The report: NAME.html and NAME.json." default:"wedsync-load" placeholder:"NAME"`
+}
+
+func (loadRunCmd) Help() string {
+	return `Couples and suppliers publish by a plan, clients watch, vendors fail and an edge dies, as the profile says. All
+that was accepted is checked at vendors and clients, and the SLO in ClickHouse is compared with that. The exit code is 1
+if a threshold of the profile was missed. docs/load.md tells more.
+
+    wedsync load --profile saturday --local 1`
+}
+
+func (c loadRunCmd) Run(ctx context.Context, w world, p printer) (err error) {
+	profile, err := load.ReadProfile(c.Profile)
+	if err != nil {
+		return usageError{err}
+	}
+	if profile, err = profile.With(c.Lasts, c.Clients); err != nil {
+		return usageError{err}
+	}
+	if (c.Local > 0) == (len(c.Addr) > 0) {
+		return usageError{errors.New("name either the nodes with --addr, or how many to start with --local")}
+	}
+	target, err := c.target(ctx, w, profile)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	report, err := load.Run(ctx, load.Config{
+		Profile: profile, Seed: c.Seed, Target: target, SimHost: c.SimHost, Out: w.stderr, Live: terminal(w.stderr),
+	})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(keepReport(c.Out+".json", report.WriteJSON), keepReport(c.Out+".html", report.WriteHTML)); err != nil {
+		return err
+	}
+	if err := c.tell(p, report); err != nil {
+		return err
+	}
+	if !report.Passed {
+		return errors.New("a threshold of the profile was missed")
+	}
+	return nil
+}
+
+// target is the cluster that is there, or one that is started.
+func (c loadRunCmd) target(ctx context.Context, w world, profile *load.Profile) (*load.Target, error) {
+	if c.Local == 0 {
+		key := c.Key
+		if key == "" {
+			key = readKey(filepath.Join(c.Data, apiKeyFile))
+		}
+		e := load.External{Addresses: c.Addr, Key: key, ClickHouse: c.DSN}
+		if secret := readKey(filepath.Join(c.Data, tokenKeyFile)); secret != "" {
+			e.Token = func(context.Context) (string, error) {
+				return mint(event.SecretOf(secret), "wedsync-load", []string{"**"}, []string{"**"}, time.Now())
+			}
+		}
+		target, err := load.Reach(e)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return target, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return load.Start(ctx, load.Local{Nodes: c.Local, Binary: self, Env: w.environ}, profile.Nodes)
+}
+
+func keepReport(path string, write func(io.Writer) error) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return write(f)
+}
+
+func (c loadRunCmd) tell(p printer, r *load.Report) error {
+	if p.json {
+		return r.WriteJSON(p.out)
+	}
+	rows := make([][]string, len(r.Verdicts))
+	for i, v := range r.Verdicts {
+		rows[i] = []string{v.What, v.Want, v.Got, map[bool]string{true: "met", false: "MISSED"}[v.Met]}
+	}
+	if err := p.table([]string{"threshold", "wanted", "came", ""}, rows); err != nil {
+		return err
+	}
+	for _, f := range r.Publishes.Findings[:min(3, len(r.Publishes.Findings))] {
+		p.say("%s", f)
+	}
+	p.say("the report is in %s.html and %s.json", c.Out, c.Out)
+	return nil
+}
+
+type loadProfilesCmd struct {
+	Name string `arg:"" optional:"" help:"The profile to print."`
+}
+
+func (c loadProfilesCmd) Run(p printer) error {
+	if c.Name != "" {
+		text, err := load.ProfileText(c.Name)
+		if err != nil {
+			return usageError{err}
+		}
+		_, err = fmt.Fprintf(p.out, "%s", text)
+		return err
+	}
+	type named struct {
+		Name  string `json:"name"`
+		About string `json:"about"`
+	}
+	var all []named
+	for _, name := range load.Profiles() {
+		profile, err := load.ReadProfile(name)
+		if err != nil {
+			return err
+		}
+		all = append(all, named{name, profile.About})
+	}
+	return list(p, all, []string{"profile", "about"}, func(n named) []string { return []string{n.Name, n.About} })
+}

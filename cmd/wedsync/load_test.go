@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/wedsync/wedsync/loadtest/load"
+)
+
+// afternoon is a short smoke in which one vendor refuses some deliveries for good.
+const afternoon = `
+about: An afternoon.
+begins: Sat 10:00
+ends: Sat 11:00
+lasts: 3s
+settle: 30s
+rate: 20
+population: {couples: 6, suppliers: 5, integrations: [7, 7], clients: 30}
+mix: {timeline.updated: 4, guest_count.changed: 2, capacity.changed: 1, wedding.date_changed: 1, form.submitted: 1}
+storms:
+  - {about: a shower, at: Sat 10:20, weddings: 5}
+edges:
+  - {about: an edge dies, at: Sat 10:30, back: Sat 10:31}
+vendors:
+  irisworks:
+    latency: {p50: 5ms, p99: 20ms}
+    faults:
+      - {about: refuses for good, from: Sat 10:00, to: Sat 10:50, share: 0.5, status: 422}
+  shootq:
+    faults:
+      - {about: resets connections, from: Sat 10:10, to: Sat 10:40, share: 0.5, reset: true}
+  slack: {perSecond: 100}
+  whatsapp: {perRecipient: 1ms}
+nodes: {delivery.retryWaits: "20ms,40ms,80ms", delivery.breakerWait: 100ms, delivery.breakerMaxWait: 500ms}
+thresholds: {success: 0.999}
+`
+
+//nolint:paralleltest // it plays by the clock
+func TestLoadReportsTheTruth(t *testing.T) {
+	dir := t.TempDir()
+	profile, out := filepath.Join(dir, "afternoon.yaml"), filepath.Join(dir, "report")
+	if err := os.WriteFile(profile, []byte(afternoon), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := wedsyncWith(t.Context(), []string{asCommand + "=1", "GOCOVERDIR=" + t.TempDir()}, strings.NewReader(""),
+		"load", "--profile", profile, "--local=1", "--seed=7", "-o", out)
+	text, err := os.ReadFile(out + ".json")
+	if err != nil {
+		t.Fatalf("%v; %+v", err, got)
+	}
+	var r load.Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	c, d := r.Publishes, r.Deliveries
+	if c.Lost+c.Reordered+c.Wrong+c.NotAllowed > 0 || len(r.Strange) > 0 {
+		t.Errorf("not all is well: %+v, %q", c, r.Strange)
+	}
+	if c.Accepted != r.Planned || r.Planned < 30 || r.Clients.Connections != 30 || r.Clients.Seen == 0 {
+		t.Errorf("%d of %d events were accepted; clients %+v", c.Accepted, r.Planned, r.Clients)
+	}
+	// What was refused for good is dead, here and in ClickHouse; what was reset arrived at last.
+	if d.Dead == 0 || d.Delivered+d.Dead != d.Due || d.Success >= 0.999 || d.Calls <= d.Due {
+		t.Errorf("deliveries %+v", d)
+	}
+	if k := r.ClickHouse; k == nil || !k.Agrees || k.Dead != d.Dead || k.Delivered != d.Delivered {
+		t.Errorf("ClickHouse %+v, the truth %+v", k, d)
+	}
+	if len(r.Faults) != 3 || len(r.Deaths) != 1 || r.Deaths[0].Clients != 31 || r.Deaths[0].Back <= 0 || r.Clients.NotRecovered != 0 {
+		t.Errorf("faults %+v, deaths %+v", r.Faults, r.Deaths)
+	}
+	if r.Passed || got.code != exitFailed || !strings.Contains(got.out, "MISSED") || !strings.Contains(got.errors, "a threshold of the profile was missed") {
+		t.Errorf("it passed: %+v", got)
+	}
+	page, err := os.ReadFile(out + ".html")
+	if err != nil || !bytes.Contains(page, []byte("irisworks refuses for good")) || bytes.Contains(page, []byte("ZgotmplZ")) {
+		t.Errorf("the page has %d bytes: %v", len(page), err)
+	}
+}

@@ -1,0 +1,147 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/loadtest/checker"
+	"github.com/wedsync/wedsync/loadtest/nodeproc"
+	"github.com/wedsync/wedsync/loadtest/vendors"
+)
+
+// Death is what came of an edge's death.
+type Death struct {
+	About   string  `json:"about"`
+	Node    string  `json:"node"`
+	At      float64 `json:"at"`      // seconds since the run's beginning
+	Clients int     `json:"clients"` // that were cut off
+	Back    float64 `json:"back"`    // seconds until all their subscriptions stood again; -1: they never did
+}
+
+// p99Deviations is how many standard deviations the 99th percentile of a normal distribution lies above its middle.
+const p99Deviations = 2.326
+
+// draw is what a vendor takes for a call. It depends on the seed and on which delivery it is.
+func (l Latency) draw(seed uint64, id string) time.Duration {
+	if l.P50 == 0 {
+		return 0
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(id))
+	deviation := math.Log(float64(l.P99)/float64(l.P50)) / p99Deviations
+	normal := rand.New(rand.NewPCG(seed, sum.Sum64())).NormFloat64()
+	return time.Duration(float64(l.P50) * math.Exp(deviation*min(normal, 4)))
+}
+
+// behave gives the vendors their latencies.
+func behave(sims *vendors.Set, p *Profile, seed uint64) {
+	for name, v := range p.Vendors {
+		sims.Lookup(name).Faults().Add(vendors.Fault{Delay: func(r *vendors.Receipt) time.Duration { return v.Latency.draw(seed, r.ID) }})
+	}
+}
+
+// script has everything fail that the profile says, when it says so.
+type script struct {
+	plan  *plan
+	truth *truth
+	sims  *vendors.Set
+	crowd *crowd
+	nodes []*node
+}
+
+// run returns when all is over, or ctx is.
+func (s *script) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	p := s.plan.profile
+	for name, v := range p.Vendors {
+		for _, f := range v.Faults {
+			g.Go(func() error { return s.vendor(ctx, name, f) })
+		}
+	}
+	for _, e := range p.Edges {
+		g.Go(func() error { return s.edge(ctx, e) })
+	}
+	return g.Wait()
+}
+
+func (s *script) until(ctx context.Context, m Moment) error {
+	return nodeproc.Sleep(ctx, time.Until(s.truth.begun.Add(s.plan.profile.When(m))))
+}
+
+func (s *script) vendor(ctx context.Context, name string, f VendorFault) error {
+	if err := s.until(ctx, f.From); err != nil {
+		return err
+	}
+	fault := vendors.Fault{
+		Status: f.Status, RetryAfter: event.Duration(f.RetryAfter), Hang: f.Hang, Reset: f.Reset, LoseAnswer: f.LoseAnswer, Latency: event.Duration(f.Slower),
+	}
+	if f.Share > 0 && f.Share < 1 {
+		var calls atomic.Uint64
+		fault.Match = func(*vendors.Receipt) bool { // spread evenly, from the first call on
+			n := float64(calls.Add(1))
+			return math.Ceil(n*f.Share) > math.Ceil((n-1)*f.Share)
+		}
+	}
+	w := checker.Window{Fault: name + " " + f.About, From: time.Now()}
+	remove := s.sims.Lookup(name).Faults().Add(fault)
+	err := s.until(ctx, f.To)
+	remove()
+	w.To = time.Now()
+	s.truth.broken(w)
+	return err
+}
+
+// victim is the node that dies: an edge that was started for the run, or else one whose connections are reset.
+func (s *script) victim() int {
+	for i, n := range s.nodes {
+		if n.edge {
+			return i
+		}
+	}
+	return len(s.nodes) - 1
+}
+
+func (s *script) edge(ctx context.Context, e EdgeDeath) error {
+	if err := s.until(ctx, e.At); err != nil {
+		return err
+	}
+	at := s.victim()
+	n := s.nodes[at]
+	d := &Death{About: e.About, Node: n.name, Clients: s.crowd.with(at), Back: -1}
+	w := checker.Window{Fault: e.About, Nodes: []string{n.name}, From: time.Now()}
+	dead := -1
+	if n.edge {
+		n.proc.Kill()
+		dead = at
+	} else {
+		d.Clients = s.crowd.cut(at)
+	}
+	d.At = w.From.Sub(s.truth.begun).Seconds()
+	s.truth.mu.Lock()
+	s.truth.deaths = append(s.truth.deaths, d)
+	s.truth.mu.Unlock()
+	err := s.crowd.comeBack(ctx, dead)
+	if err == nil {
+		d.Back = time.Since(w.From).Seconds()
+		err = s.until(ctx, e.Back)
+	}
+	if n.edge && err == nil {
+		if n.proc, err = nodeproc.Start(n.cfg); err == nil {
+			err = n.await(ctx)
+		}
+	}
+	w.To = time.Now()
+	s.truth.broken(w)
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.About, err)
+	}
+	return nil
+}

@@ -1,0 +1,39 @@
+package load
+
+import (
+	"embed"
+	"encoding/json"
+	"html/template"
+	"io"
+	"io/fs"
+)
+
+// The page: one template, and what it has inside. uPlot is https://github.com/leeoniya/uPlot, version 1.6.32, MIT.
+//
+//go:embed page
+var page embed.FS
+
+// WriteJSON writes the report as JSON.
+func (rep *Report) WriteJSON(out io.Writer) error {
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", " ")
+	return e.Encode(rep)
+}
+
+// WriteHTML writes the report as one page that needs nothing else.
+func (rep *Report) WriteHTML(out io.Writer) error {
+	text := func(name string) string {
+		data, _ := fs.ReadFile(page, "page/"+name) // it is there: the build says so
+		return string(data)
+	}
+	t, err := template.New("report").Parse(text("report.html"))
+	if err != nil {
+		return err
+	}
+	return t.Execute(out, map[string]any{
+		"Report": rep,
+		"Styles": template.CSS(text("uPlot.min.css") + text("report.css")),      // #nosec G203 -- it is ours
+		"Code":   template.JS(text("uPlot.iife.min.js") + text("report.js")), // #nosec G203 -- it is ours
+	})
+}

@@ -1,0 +1,191 @@
+package load
+
+import (
+	"sync"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/loadtest/checker"
+	"github.com/wedsync/wedsync/loadtest/vendors"
+)
+
+// truth is what clients were told, and what vendors and clients got.
+type truth struct {
+	plan  *plan
+	begun time.Time
+
+	byDelivery map[string]due // by the delivery's id
+	byEvent    map[string]int // arrivals by the log's id and channel
+	arrived    chan struct{}  // gets something when something came
+
+	mu        sync.Mutex
+	ops       []checker.Op // in the order of the answers
+	of        []int        // the arrival of each
+	calls     []call
+	sightings []checker.Sighting
+	seen      []int // the arrival of each sighting; -1: of none
+	dead      []checker.Receipt
+	strange   []string
+	owed      map[string]int // deliveries that were accepted and not received, by vendor
+	unseen    int            // likewise events at clients
+	windows   []checker.Window
+	breakers  []change
+	deaths    []*Death
+}
+
+// due is a delivery that follows from an arrival.
+type due struct {
+	arrival     int
+	integration string
+	vendor      string
+}
+
+// call is one that a vendor got.
+type call struct {
+	due
+	receipt checker.Receipt
+	ended   time.Time
+	taken   bool
+}
+
+// change is one of an integration's state.
+type change struct {
+	at          time.Time
+	integration string
+	vendor      string
+	state       event.State
+}
+
+func newTruth(pl *plan) *truth {
+	t := &truth{plan: pl, byDelivery: map[string]due{}, byEvent: map[string]int{}, arrived: make(chan struct{}, 1), owed: map[string]int{}}
+	vendorOf := map[string]string{}
+	for _, in := range pl.people.integrations {
+		vendorOf[in.id] = in.vendor
+	}
+	for i, a := range pl.arrivals {
+		t.byEvent[a.channel+" "+a.id] = i
+		for _, id := range a.to {
+			t.byDelivery[event.DeliveryID(a.channel, a.id, id)] = due{i, id, vendorOf[id]}
+		}
+	}
+	return t
+}
+
+func (t *truth) wake() {
+	select {
+	case t.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// published notes how a publish ended.
+func (t *truth) published(i int, op checker.Op) {
+	a := &t.plan.arrivals[i]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	op.To = a.to
+	t.ops, t.of = append(t.ops, op), append(t.of, i)
+	if op.Outcome != checker.Accepted {
+		return
+	}
+	for _, id := range a.to {
+		t.owed[t.byDelivery[event.DeliveryID(a.channel, a.id, id)].vendor]++
+	}
+	t.unseen += len(t.plan.people.watchers[a.channel])
+}
+
+// received notes a call that a vendor got. It is the simulators' Notify.
+func (t *truth) received(r vendors.Receipt) {
+	defer t.wake()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	d, ok := t.byDelivery[r.ID]
+	switch {
+	case !ok && r.Taken:
+		t.strange = append(t.strange, r.Vendor+" took "+r.ID+", which nobody is owed")
+	case !ok:
+		// A part of a mail, or a call that was cut off before it said what it is.
+	default:
+		a := &t.plan.arrivals[d.arrival]
+		t.calls = append(t.calls, call{d, checker.Receipt{
+			Integration: d.integration, Channel: a.channel, EventID: a.id, DeliveryID: r.ID, At: r.At,
+		}, time.Now(), r.Taken})
+		if r.Taken && r.Repeat == 0 {
+			t.owed[d.vendor]--
+		}
+	}
+}
+
+// saw notes an event that a client got.
+func (t *truth) saw(client, channel, id string, seq uint64) {
+	defer t.wake()
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i, ok := t.byEvent[channel+" "+id]
+	if !ok {
+		i = -1
+	}
+	t.sightings = append(t.sightings, checker.Sighting{Subscriber: client, Channel: channel, EventID: id, Seq: seq, At: now})
+	t.seen = append(t.seen, i)
+	t.unseen--
+}
+
+// turned notes that an integration's state changed.
+func (t *truth) turned(h event.Health) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.breakers = append(t.breakers, change{time.Now(), h.Integration, h.Vendor, h.State})
+}
+
+func (t *truth) broken(w checker.Window) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.windows = append(t.windows, w)
+}
+
+func (t *truth) note(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.strange = append(t.strange, text)
+}
+
+// died notes deliveries that were given up.
+func (t *truth) died(dead []checker.Receipt) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dead = dead
+}
+
+// standing is where a run stands.
+type standing struct {
+	accepted, calls, owed, unseen, dead int
+	seen                                int
+}
+
+func (t *truth) standing() (s standing) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range t.owed {
+		s.owed += n
+	}
+	s.accepted, s.calls, s.seen, s.dead, s.unseen = len(t.ops), len(t.calls), len(t.sightings), len(t.dead), t.unseen
+	s.owed -= s.dead
+	return s
+}
+
+// history is all of it, for the checker.
+func (t *truth) history() *checker.History {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := &checker.History{
+		Ops: t.ops, Sightings: t.sightings, Dead: t.dead, Faults: t.windows,
+		Routes: map[string][]string{}, Watchers: t.plan.people.watchers,
+	}
+	for _, c := range t.calls {
+		if c.taken {
+			h.Receipts = append(h.Receipts, c.receipt)
+		}
+	}
+	return h
+}
