@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
@@ -15,6 +18,7 @@ import (
 
 type loadCmd struct {
 	Run      loadRunCmd      `cmd:"" default:"withargs" help:"Play a profile and write a report. This is what \"wedsync load\" does."`
+	Compare  loadCompareCmd  `cmd:"" help:"Show the numbers of two runs side by side."`
 	Profiles loadProfilesCmd `cmd:"" help:"List the profiles, or print one to be changed."`
 }
 
@@ -153,4 +157,33 @@ func (c loadProfilesCmd) Run(p printer) error {
 		all = append(all, named{name, profile.About})
 	}
 	return list(p, all, []string{"profile", "about"}, func(n named) []string { return []string{n.Name, n.About} })
+}
+
+type loadCompareCmd struct {
+	A string `arg:"" help:"The JSON report of a run."`
+	B string `arg:"" help:"That of another one."`
+}
+
+func (c loadCompareCmd) Run(p printer) error {
+	a, err := load.ReadReport(c.A)
+	if err != nil {
+		return usageError{err}
+	}
+	b, err := load.ReadReport(c.B)
+	if err != nil {
+		return usageError{err}
+	}
+	if !p.json && (a.Profile != b.Profile || a.Lasts != b.Lasts) {
+		p.say("these are of different profiles: %s of %.0f s, and %s of %.0f s", a.Profile, a.Lasts, b.Profile, b.Lasts)
+	}
+	number := func(v float64) string {
+		return strconv.FormatFloat(v, 'f', map[bool]int{true: 0, false: 2}[v == math.Trunc(v)], 64)
+	}
+	return list(p, load.Compare(a, b), []string{"", "a", "b", "change"}, func(d load.Difference) []string {
+		change := ""
+		if d.A != d.B && d.A != 0 {
+			change = fmt.Sprintf("%+.1f %%", d.Change)
+		}
+		return []string{d.What, strings.TrimSpace(number(d.A) + " " + d.Unit), strings.TrimSpace(number(d.B) + " " + d.Unit), change}
+	})
 }

@@ -131,6 +131,8 @@ func (s *script) edge(ctx context.Context, e EdgeDeath) error {
 	err := s.crowd.comeBack(ctx, dead)
 	if err == nil {
 		d.Back = time.Since(w.From).Seconds()
+	}
+	if n.edge && err == nil {
 		err = s.until(ctx, e.Back)
 	}
 	if n.edge && err == nil {

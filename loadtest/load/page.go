@@ -33,7 +33,7 @@ func (rep *Report) WriteHTML(out io.Writer) error {
 	}
 	return t.Execute(out, map[string]any{
 		"Report": rep,
-		"Styles": template.CSS(text("uPlot.min.css") + text("report.css")),      // #nosec G203 -- it is ours
+		"Styles": template.CSS(text("uPlot.min.css") + text("report.css")),   // #nosec G203 -- it is ours
 		"Code":   template.JS(text("uPlot.iife.min.js") + text("report.js")), // #nosec G203 -- it is ours
 	})
 }

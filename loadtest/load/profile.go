@@ -25,7 +25,7 @@ type Profile struct {
 	About  string        `yaml:"about"`
 	Begins Moment        `yaml:"begins"` // of the story
 	Ends   Moment        `yaml:"ends"`
-	Lasts  time.Duration `yaml:"lasts"` // the run
+	Lasts  time.Duration `yaml:"lasts"`  // the run
 	Settle time.Duration `yaml:"settle"` // how long what was accepted may take to arrive after that; default 1m
 
 	Rate  float64 `yaml:"rate"`  // events a second, in a quiet hour

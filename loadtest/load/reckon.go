@@ -62,11 +62,13 @@ func (r *run) durations(rep *Report) {
 	t := r.truth
 	accept, live := newHistogram(), newHistogram()
 	vendors := map[string]*hdrhistogram.Histogram{}
+	accepted := map[int]bool{} // arrivals
 	for i, op := range t.ops {
 		if op.Outcome == checker.Accepted {
 			a := &t.plan.arrivals[t.of[i]]
 			record(accept, op.End.Sub(t.begun)-a.at)
 			rep.Deliveries.Due += len(a.to)
+			accepted[t.of[i]] = true
 		}
 	}
 	for k, s := range t.sightings {
@@ -77,6 +79,9 @@ func (r *run) durations(rep *Report) {
 	firsts := t.firsts()
 	for _, one := range firsts {
 		late := one.ended.Sub(t.begun) - t.plan.arrivals[one.arrival].at
+		if !accepted[one.arrival] { // its publisher got no answer, or none that says so
+			rep.Deliveries.Due++
+		}
 		if late <= InTimeLimit {
 			rep.Deliveries.InTime++
 		}
@@ -87,7 +92,6 @@ func (r *run) durations(rep *Report) {
 	}
 	d := &rep.Deliveries
 	d.Delivered, d.Dead, d.Calls = len(firsts), len(t.dead), len(t.calls)
-	d.Due = max(d.Due, d.Delivered+d.Dead) // some follow from what was not answered
 	d.Success = 1
 	if d.Due > 0 {
 		d.Success = float64(d.Delivered) / float64(d.Due)
@@ -193,7 +197,9 @@ func (rep *Report) judge(t Thresholds) {
 	add := func(what string, met bool, want, got string) {
 		rep.Verdicts = append(rep.Verdicts, Verdict{what, want, got, met})
 	}
-	most := func(what string, got, want int) { add(what, got <= want, fmt.Sprint("at most ", want), fmt.Sprint(got)) }
+	most := func(what string, got, want int) {
+		add(what, got <= want, fmt.Sprint("at most ", want), fmt.Sprint(got))
+	}
 	within := func(what string, ms float64, want time.Duration) {
 		if want > 0 {
 			got := time.Duration(ms * float64(time.Millisecond))

@@ -21,7 +21,7 @@ type Report struct {
 	Passed   bool      `json:"passed"`
 	Verdicts []Verdict `json:"verdicts"`
 
-	Planned    int             `json:"planned"` // events
+	Planned    int             `json:"planned"`   // events
 	Publishes  *checker.Report `json:"publishes"` // and all that was wrong
 	Deliveries Deliveries      `json:"deliveries"`
 	ClickHouse *Compared       `json:"clickHouse"` // nil: it could not be asked

@@ -141,7 +141,9 @@ func (r *run) disconnect(ctx context.Context) error {
 }
 
 // step is how long a point of the charts is.
-func (p *Profile) step() time.Duration { return max(500*time.Millisecond, (p.Lasts / 600).Round(500*time.Millisecond)) }
+func (p *Profile) step() time.Duration {
+	return max(500*time.Millisecond, (p.Lasts / 120).Round(500*time.Millisecond))
+}
 
 // play lets all happen, and waits until what was accepted has arrived.
 func (r *run) play(ctx context.Context) error {
@@ -243,8 +245,7 @@ func (r *run) progress(ctx context.Context) {
 		rate := func(now, then int) float64 { return float64(now-then) / every.Seconds() }
 		r.say("%s  %s  %.0f events/s  %.0f calls/s  %.0f seen/s  %d of %d published, %d deliveries under way, %d dead, %d of %d subscriptions",
 			r.cfg.Profile.Story(at), at.Round(time.Second), rate(s.accepted, before.accepted), rate(s.calls, before.calls), rate(s.seen, before.seen),
-			s.accepted, len(r.truth.plan.arrivals), s.owed, s.dead, r.crowd.subscribed.Load(), r.crowd.subscriptions)
+			s.accepted, len(r.truth.plan.arrivals), max(0, s.owed), s.dead, r.crowd.subscribed.Load(), r.crowd.subscriptions)
 		before = s
 	}
 }
-

@@ -79,12 +79,14 @@ func share(part, all []float64) []float64 {
 
 func (c *chart) deliveries() {
 	owed, came, soon := c.row(), c.row(), c.row()
+	accepted := map[int]bool{} // arrivals
 	took := map[string][]*hdrhistogram.Histogram{}
 	for i, op := range c.t.ops {
 		if op.Outcome != checker.Accepted {
 			continue
 		}
 		a := &c.t.plan.arrivals[c.t.of[i]]
+		accepted[c.t.of[i]] = true
 		owed[c.after(a.at)] += float64(len(a.to))
 		for _, id := range a.to {
 			v := c.vendor(c.t.byDelivery[event.DeliveryID(a.channel, a.id, id)].vendor)
@@ -108,7 +110,12 @@ func (c *chart) deliveries() {
 		if late <= InTimeLimit {
 			soon[c.after(a.at)]++
 		}
-		c.vendor(one.vendor).Waiting[c.at(one.ended)]--
+		v := c.vendor(one.vendor)
+		if accepted[one.arrival] {
+			v.Waiting[c.at(one.ended)]--
+		} else { // its publisher got no answer, or none that says so
+			owed[c.after(a.at)]++
+		}
 		if took[one.vendor] == nil {
 			took[one.vendor] = make([]*hdrhistogram.Histogram, c.n)
 		}

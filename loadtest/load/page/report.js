@@ -101,7 +101,7 @@
     const scales = { x: { time: false }, y: { distr: log ? 3 : 1, range: range || ((u, low, high) => log ? [Math.max(.1, low || 1), Math.max(10, high || 10)] : [0, Math.max(1, (high || 0) * 1.08)]) } };
     if (log) scales.y.range = (u, low, high) => [10 ** Math.floor(Math.log10(low || 1)), 10 ** Math.ceil(Math.log10(Math.max(10, high || 10)))];
     const axes = [
-      { ...axis, space: 74, values: (u, at) => at.map(story) },
+      { ...axis, size: 28, space: 74, values: (u, at) => at.map(story) },
       { ...axis, size: 58, space: 26, values: (u, at) => at.map(v => v == null ? '' : format(v)) },
     ];
     if (right) {
@@ -110,7 +110,7 @@
     }
     const u = new uPlot({
       width: 300, height: 240, scales, axes, plugins: [shades, ...plugins], cursor: { sync: { key: 'season' }, points: { size: 6 } },
-      series: [{ label: 'at', value: (u, v) => v == null ? '' : story(v) }, ...lines.map(([label, , how = {}], i) => ({
+      series: [{ label: 'at', value: (u, v) => v == null ? '–' : story(v) }, ...lines.map(([label, , how = {}], i) => ({
         label, stroke: how.colour || palette[i % palette.length], width: how.width || 1.5, dash: how.dash, scale: how.scale || 'y', points: { show: false }, spanGaps: true,
         paths: how.stepped ? uPlot.paths.stepped({ align: 1 }) : undefined,
         value: (u, v) => v == null ? '–' : (how.scale === 'right' ? right : format)(v),
@@ -128,7 +128,7 @@
     charts.textContent = '';
     chart('Arrivals, events a second', [['planned', series.planned, { width: 1, dash: [4, 3] }], ['accepted', series.accepted], ['not taken', series.notTaken, { colour: palette[5] }]]);
     const worst = Math.min(...known([...series.success, ...series.inTime, ...series.attempts]).filter(v => v != null), .99);
-    chart('Success, against 99.5 %', [['delivered in the end', series.success, { width: 2, colour: palette[2] }], ['delivered within 5 s', series.inTime], ['calls that vendors took', series.attempts, { width: 1 }]],
+    chart('Success, against 99.5 %', [['delivered in the end', series.success, { width: 2, colour: palette[2] }], ['delivered within 5 s', series.inTime], ['calls that vendors took', series.attempts, { width: 1, colour: palette[9] }]],
       { format: percent, range: () => [Math.max(0, worst - .02), 1.005], plugins: [marks(.995)] });
     chart('Deliveries, p50 by vendor', perVendor('p50'), { format: ms, log: true });
     chart('Deliveries, p99 by vendor', perVendor('p99'), { format: ms, log: true });
