@@ -73,6 +73,7 @@ func (g digests) Joined(ctx context.Context, ds []*event.Delivery) error {
 			return fmt.Errorf("record what a digest tells: %w", err)
 		}
 		g.sys.metrics.deliveries.WithLabelValues(d.Vendor, string(event.Skipped)).Inc()
+		g.sys.ended(r)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ type metrics struct {
 	deliveries *prometheus.CounterVec
 	attempts   *prometheus.CounterVec
 	seconds    *prometheus.HistogramVec
+	ends       *prometheus.CounterVec
 	latency    *prometheus.HistogramVec
 	parked     prometheus.Counter
 	breakers   *prometheus.CounterVec
@@ -35,8 +36,9 @@ func newMetrics(s *System, reg prometheus.Registerer) *metrics {
 			Name: "wedsync_attempt_seconds", Help: "Duration of calls to vendors.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"vendor"}),
+		ends: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wedsync_slo_deliveries_total", Help: "Deliveries ended as the objectives count them, by vendor: delivered, dead, or excluded, which counts for nothing."}, []string{"vendor", "end"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "wedsync_delivery_seconds", Help: "From accepting an event to the vendor's answer, of what was delivered.",
+			Name: "wedsync_delivery_seconds", Help: "From accepting an event to the vendor's answer, of what was delivered as the objectives count it.",
 			// One bound is the objective's.
 			Buckets: []float64{.01, .05, .1, .5, 1, 2.5, analytics.LatencyLimit.Seconds(), 10, 30, 60, 300, 3600, 86400},
 		}, []string{"vendor"}),
@@ -59,13 +61,16 @@ func newMetrics(s *System, reg prometheus.Registerer) *metrics {
 	}
 	for _, vendor := range adapter.Vendors() {
 		m.latency.WithLabelValues(vendor) // a rate needs the 0 before the first
-		for _, outcome := range []event.Outcome{event.Delivered, event.Dead, event.Skipped} {
-			m.deliveries.WithLabelValues(vendor, string(outcome))
+		for _, end := range []string{string(event.Delivered), string(event.Dead), endExcluded} {
+			m.ends.WithLabelValues(vendor, end)
 		}
 	}
-	reg.MustRegister(heldMetrics{s}, m.routed, m.restarts, m.deliveries, m.attempts, m.seconds, m.latency, m.parked, m.breakers, m.retries, inFlight, queued, shards, limits)
+	reg.MustRegister(heldMetrics{s}, m.routed, m.restarts, m.deliveries, m.attempts, m.seconds, m.ends, m.latency, m.parked, m.breakers, m.retries, inFlight, queued, shards, limits)
 	return m
 }
+
+// endExcluded is how a delivery ended that counts neither for nor against the objectives.
+const endExcluded = "excluded"
 
 // limit counts a delivery that ended, or a call that was cut off, if the reason is a limit's.
 func (m *metrics) limit(reason string) {

@@ -42,9 +42,14 @@ func (s *System) record(ctx context.Context, r *event.DeliveryRecord) error {
 	return s.cfg.Journal.Record(ctx, id, &event.Record{V: event.Version, Node: s.cfg.Node, Delivery: r})
 }
 
-// ended counts a delivery whose result is in the log.
+// ended counts a delivery whose result is in the log, as analytics will.
 func (s *System) ended(r *event.DeliveryRecord) {
-	if r.Result.Outcome == event.Delivered {
+	end := string(r.Result.Outcome)
+	if r.Excluded() != "" {
+		end = endExcluded
+	}
+	s.metrics.ends.WithLabelValues(r.Vendor, end).Inc()
+	if end == string(event.Delivered) {
 		s.metrics.latency.WithLabelValues(r.Vendor).Observe(r.Result.FinishedAt.Sub(r.CountsFrom()).Seconds())
 	}
 	s.live.Ended(r)

@@ -31,7 +31,8 @@ type Tally struct {
 	Excluded  uint64 `json:"excluded"` // not in Total
 }
 
-func (t *Tally) add(more Tally) {
+// Add counts more.
+func (t *Tally) Add(more Tally) {
 	t.Total += more.Total
 	t.Delivered += more.Delivered
 	t.Dead += more.Dead
@@ -125,13 +126,20 @@ func NewBurns(in func(window time.Duration) Tally) []Burn {
 	var all []Burn
 	for _, o := range []Objective{ForSuccess, ForLatency} {
 		for _, p := range BurnPairs() {
-			b := Burn{Objective: o, Severity: p.Severity, Threshold: p.Threshold,
-				Short: newBurnWindow(o, p.Short, in(p.Short)), Long: newBurnWindow(o, p.Long, in(p.Long))}
-			b.Burning = b.Short.Rate >= p.Threshold && b.Long.Rate >= p.Threshold
-			all = append(all, b)
+			all = append(all, NewBurn(o, p, in))
 		}
 	}
 	return all
+}
+
+// NewBurn computes the burn of one objective over one pair.
+func NewBurn(o Objective, p BurnPair, in func(window time.Duration) Tally) Burn {
+	b := Burn{
+		Objective: o, Severity: p.Severity, Threshold: p.Threshold,
+		Short: newBurnWindow(o, p.Short, in(p.Short)), Long: newBurnWindow(o, p.Long, in(p.Long)),
+	}
+	b.Burning = b.Short.Rate >= p.Threshold && b.Long.Rate >= p.Threshold
+	return b
 }
 
 func newBurnWindow(o Objective, window time.Duration, t Tally) BurnWindow {

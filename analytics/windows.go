@@ -87,7 +87,7 @@ func (s *Store) count(ctx context.Context, q SLOQuery, query string, windows []t
 		}
 		for _, w := range windows[len(windows)-int(band):] { // band 1 is in the longest only
 			sum := groups[key][w]
-			sum.add(t)
+			sum.Add(t)
 			groups[key][w] = sum
 		}
 	}

@@ -55,22 +55,22 @@ func (b *Book) Attempted(vendor, integration string, delivered bool) {
 	p.integrations.entry(integration).attempted(delivered)
 }
 
-// Ended counts a delivery that has a result. Those that were skipped do not count.
+// Ended counts a delivery that has a result.
 func (b *Book) Ended(r *event.DeliveryRecord) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch r.Result.Outcome {
-	case event.Delivered:
-		took := r.Result.FinishedAt.Sub(r.CountsFrom())
-		at, inTime := binOf(took), took <= analytics.LatencyLimit
-		p := b.page()
-		p.vendors.entry(r.Vendor).delivery(at, inTime)
-		p.integrations.entry(r.Integration).delivery(at, inTime)
-	case event.Dead:
-		p := b.page()
-		p.vendors.entry(r.Vendor).dead++
-		p.integrations.entry(r.Integration).dead++
-	case event.Skipped:
+	p := b.page()
+	vendor, integration := p.vendors.entry(r.Vendor), p.integrations.entry(r.Integration)
+	took := r.Result.FinishedAt.Sub(r.CountsFrom())
+	for _, e := range []*entry{vendor, integration} {
+		switch {
+		case r.Excluded() != "":
+			e.excluded++
+		case r.Result.Outcome == event.Dead:
+			e.dead++
+		default:
+			e.delivery(binOf(took), took <= analytics.LatencyLimit)
+		}
 	}
 }
 

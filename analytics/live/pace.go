@@ -19,7 +19,7 @@ func (r *Report) Pace(now time.Time) Pace {
 	for _, row := range r.Rows {
 		for i := range row.Minutes {
 			m := &row.Minutes[i]
-			p.DeliveriesPerSecond = float64(m.Total()) / p.Seconds
+			p.DeliveriesPerSecond = float64(m.Total) / p.Seconds
 			p.AttemptsPerSecond = float64(m.Attempts) / p.Seconds
 			success := m.Success()
 			p.Success = success.Rate

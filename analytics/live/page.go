@@ -26,19 +26,19 @@ type sheet struct {
 	bins []byte // of all rows
 }
 
-// row takes 40 bytes.
+// row takes 48 bytes.
 type row struct {
-	key                                       string
-	delivered, dead, inTime, attempts, failed uint32
-	end                                       uint32 // of its part of bins, which begins where the one before ends
+	key                                                 string
+	delivered, dead, inTime, excluded, attempts, failed uint32
+	end                                                 uint32 // of its part of bins, which begins where the one before ends
 }
 
-const rowBytes = 40
+const rowBytes = 48
 
 // entry is one key's in the minute that goes on.
 type entry struct {
-	delivered, dead, inTime, attempts, failed uint32
-	bins                                      []bin // ascending
+	delivered, dead, inTime, excluded, attempts, failed uint32
+	bins                                                []bin // ascending
 }
 
 type bin struct {
@@ -95,7 +95,7 @@ func (s *sheet) closed() sheet {
 	for _, key := range slices.Sorted(maps.Keys(s.open)) {
 		e := s.open[key]
 		c.bins = e.appendTo(c.bins)
-		c.rows = append(c.rows, row{key, e.delivered, e.dead, e.inTime, e.attempts, e.failed, uint32(len(c.bins))}) // #nosec G115 -- a minute's
+		c.rows = append(c.rows, row{key, e.delivered, e.dead, e.inTime, e.excluded, e.attempts, e.failed, uint32(len(c.bins))}) // #nosec G115 -- a minute's
 	}
 	c.bins = slices.Clip(c.bins)
 	return c
@@ -103,16 +103,17 @@ func (s *sheet) closed() sheet {
 
 func (s *sheet) bytes() int { return rowBytes*len(s.rows) + cap(s.bins) }
 
-// tally returns what the sheet, which is closed, has in a row.
-func (s *sheet) tally(at int) Tally {
+// figures returns what the sheet, which is closed, has in a row.
+func (s *sheet) figures(at int) Figures {
 	r, begin := &s.rows[at], uint32(0)
 	if at > 0 {
 		begin = s.rows[at-1].end
 	}
-	return Tally{
-		Counts{uint64(r.delivered), uint64(r.dead), uint64(r.inTime), uint64(r.attempts), uint64(r.failed)},
-		s.bins[begin:r.end:r.end],
+	ended := analytics.Tally{
+		Total: uint64(r.delivered) + uint64(r.dead), Delivered: uint64(r.delivered), Dead: uint64(r.dead),
+		InTime: uint64(r.inTime), Excluded: uint64(r.excluded),
 	}
+	return Figures{Counts{ended, uint64(r.attempts), uint64(r.failed)}, s.bins[begin:r.end:r.end]}
 }
 
 // sheet returns a page's, which is closed, by what its keys are.
@@ -130,9 +131,10 @@ func (p *page) sheet(by analytics.Dimension) sheet {
 		sum.delivered += r.delivered
 		sum.dead += r.dead
 		sum.inTime += r.inTime
+		sum.excluded += r.excluded
 		sum.attempts += r.attempts
 		sum.failed += r.failed
-		_ = h.add(p.vendors.tally(i).Latencies) // they were packed here
+		_ = h.add(p.vendors.figures(i).Latencies) // they were packed here
 	}
 	s := sheet{rows: []row{sum}, bins: h.pack()}
 	s.rows[0].end = uint32(len(s.bins)) // #nosec G115 -- of all bins, once

@@ -49,12 +49,12 @@ type Row struct {
 // Minute is what is known of one minute, or of all that were asked for.
 type Minute struct {
 	At int64 `json:"at"` // minutes since 1970; 0: all of them together
-	Tally
+	Figures
 }
 
 // Sum adds up the row's minutes.
-func (r *Row) Sum() Tally {
-	var sum Tally
+func (r *Row) Sum() Figures {
+	var sum Figures
 	var latencies histogram
 	for i := range r.Minutes {
 		m := &r.Minutes[i]
@@ -128,7 +128,7 @@ func take(all []cursor, key string, series bool) []Minute {
 	var each []Minute
 	for i := range all {
 		if c := &all[i]; c.next < len(c.sheet.rows) && c.sheet.rows[c.next].key == key {
-			each = append(each, Minute{c.minute, c.sheet.tally(c.next)})
+			each = append(each, Minute{c.minute, c.sheet.figures(c.next)})
 			c.next++
 		}
 	}
@@ -136,7 +136,7 @@ func take(all []cursor, key string, series bool) []Minute {
 		return each
 	}
 	r := Row{Minutes: each}
-	return []Minute{{Tally: r.Sum()}}
+	return []Minute{{Figures: r.Sum()}}
 }
 
 // Add has r tell of what another node has counted too, or fails and leaves it as it was.
@@ -174,7 +174,7 @@ func join(a, b []Minute) ([]Minute, error) {
 			out, b = append(out, b[0]), b[1:]
 		default:
 			m := a[0]
-			if err := m.add(&b[0].Tally); err != nil {
+			if err := m.add(&b[0].Figures); err != nil {
 				return nil, err
 			}
 			out, a, b = append(out, m), a[1:], b[1:]

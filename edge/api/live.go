@@ -47,7 +47,6 @@ type liveMinute struct {
 }
 
 type liveCounts struct {
-	Total uint64 `json:"total"`
 	live.Counts
 	P50 event.Duration `json:"p50" doc:"Of what was delivered, up to a sixteenth too high."`
 	P95 event.Duration `json:"p95"`
@@ -95,13 +94,13 @@ func liveRowOf(r *live.Row, minutes bool) liveRow {
 	if minutes {
 		for i := range r.Minutes {
 			m := &r.Minutes[i]
-			out.Minutes = append(out.Minutes, liveMinute{time.Unix(60*m.At, 0).UTC(), liveCountsOf(&m.Tally)})
+			out.Minutes = append(out.Minutes, liveMinute{time.Unix(60*m.At, 0).UTC(), liveCountsOf(&m.Figures)})
 		}
 	}
 	return out
 }
 
-func liveCountsOf(t *live.Tally) liveCounts {
+func liveCountsOf(t *live.Figures) liveCounts {
 	q := t.Quantiles(50, 95, 99)
-	return liveCounts{t.Total(), t.Counts, event.Duration(q[0]), event.Duration(q[1]), event.Duration(q[2])}
+	return liveCounts{t.Counts, event.Duration(q[0]), event.Duration(q[1]), event.Duration(q[2])}
 }
