@@ -63,6 +63,8 @@ func titles() map[string]string {
 		TypeSetupChanged:        "Venue set-up changed",
 		TypeEventDetails:        "Event details",
 		TypeClientMessage:       "Message about a wedding",
+		event.BurnStarted:       "Error budget burns",
+		event.BurnEnded:         "Error budget burns no more",
 	}
 }
 

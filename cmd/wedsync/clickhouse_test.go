@@ -209,7 +209,7 @@ func TestNodeEndsWithoutTheEngineItMustHave(t *testing.T) {
 func TestServeWithABadConfiguration(t *testing.T) {
 	t.Parallel()
 	got := wedsync(t, "serve", "--addr=0.0.0.0:0", "--config", writeConfig(t, "nodes: {}\n"))
-	if got.code != exitUsage || !strings.Contains(got.errors, "there is no key nodes; there are api, clickhouse,") {
+	if got.code != exitUsage || !strings.Contains(got.errors, "there is no key nodes; there are alerts, api, clickhouse,") {
 		t.Errorf("%+v", got)
 	}
 	got = wedsync(t, "serve", "--addr=0.0.0.0:0", "--data", t.TempDir())

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/analytics/alerts"
 )
 
 // Config is all that a node can be told. A key is written as its path, such as http.addr; see
@@ -18,6 +19,7 @@ type Config struct {
 	Log        LogConfig        `koanf:"log"`
 	ClickHouse ClickHouseConfig `koanf:"clickhouse"`
 	Delivery   DeliveryConfig   `koanf:"delivery"`
+	Alerts     AlertsConfig     `koanf:"alerts"`
 	Secrets    SecretsConfig    `koanf:"secrets"`
 	Logging    LoggingConfig    `koanf:"logging"`
 	Tracing    TracingConfig    `koanf:"tracing"`
@@ -111,6 +113,13 @@ type DeliveryConfig struct {
 	AllowPrivate          []string        `koanf:"allowPrivate"`          // networks (CIDR) that vendor URLs may lead to though they are not public; for development
 }
 
+// AlertsConfig is when people are told that an error budget burns.
+type AlertsConfig struct {
+	Every        time.Duration `koanf:"every"`        // between two looks
+	ResolveAfter time.Duration `koanf:"resolveAfter"` // of no burning, until an alert is over
+	MinFailures  int           `koanf:"minFailures"`  // in the long window, below which nobody is told
+}
+
 // SecretsConfig is how integrations' secrets are sealed.
 type SecretsConfig struct {
 	MasterKey     event.Secret `koanf:"masterKey"`     // a tink keyset in JSON
@@ -158,6 +167,9 @@ func (c Config) WithDefaults() Config {
 	or(&c.Delivery.WebhooksPerHour, 1000)
 	or(&c.Delivery.MaxHops, 8)
 	or(&c.Tracing.Endpoint, tracingAuto)
+	or(&c.Alerts.Every, alerts.DefaultEvery)
+	or(&c.Alerts.ResolveAfter, alerts.DefaultResolveAfter)
+	or(&c.Alerts.MinFailures, alerts.DefaultMinFailures)
 	or(&c.Logging.Level, "info")
 	or(&c.Logging.Format, "auto")
 	or(&c.Shutdown, 20*time.Second)

@@ -128,7 +128,7 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 		},
 		"unknown section": {
 			file: "kubernetes:\n  replicas: 3\n",
-			want: "FILE:1: there is no key kubernetes; there are api, clickhouse, cluster, data, delivery, http, log, logging, node, secrets, shutdown, tracing, ws",
+			want: "FILE:1: there is no key kubernetes; there are alerts, api, clickhouse, cluster, data, delivery, http, log, logging, node, secrets, shutdown, tracing, ws",
 		},
 		"unknown key without a value": {
 			file: "dada:\n",
@@ -254,6 +254,18 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 		"a store in which nothing fits": {
 			file: "log:\n  workBytes: 1MiB\n",
 			want: "FILE:2: log.workBytes: 1MiB is outside 16MiB to 1024TiB",
+		},
+		"a look at what burns each hour": {
+			file: "alerts:\n  every: 1h\n",
+			want: "FILE:2: alerts.every: 1h0m0s is outside 100ms to 5m0s",
+		},
+		"no alert is ever over": {
+			file: "alerts:\n  resolveAfter: 48h\n",
+			want: "FILE:2: alerts.resolveAfter: 48h0m0s is outside 100ms to 24h0m0s",
+		},
+		"alerts of fewer than no failures": {
+			file: "alerts:\n  minFailures: -1\n",
+			want: "FILE:2: alerts.minFailures: -1 is outside 1 to 1000000",
 		},
 		"no network": {
 			file: "delivery: { allowPrivate: [127.0.0.1] }\n",

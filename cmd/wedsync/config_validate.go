@@ -60,6 +60,7 @@ func (c Config) Validate() []*valueError {
 	c.Log.validate(v)
 	c.ClickHouse.validate(v)
 	c.Delivery.validate(v)
+	c.Alerts.validate(v)
 	c.Secrets.validate(v)
 	c.Tracing.validate(v)
 	v.oneOf("logging.level", c.Logging.Level, "trace", "debug", "info", "warn", "error")
@@ -202,6 +203,12 @@ func (c DeliveryConfig) validate(v *validator) {
 			v.wrong("delivery.allowPrivate", n, "is no network; write it like 127.0.0.0/8 or 10.1.2.0/24")
 		}
 	}
+}
+
+func (c AlertsConfig) validate(v *validator) {
+	between(v, "alerts.every", c.Every, 100*time.Millisecond, 5*time.Minute)
+	between(v, "alerts.resolveAfter", c.ResolveAfter, 100*time.Millisecond, 24*time.Hour)
+	between(v, "alerts.minFailures", c.MinFailures, 1, 1_000_000)
 }
 
 func (c SecretsConfig) validate(v *validator) {

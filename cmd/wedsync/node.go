@@ -23,6 +23,7 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/actors/tracing"
+	"github.com/wedsync/wedsync/analytics/alerts"
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/cluster/peers"
@@ -80,6 +81,7 @@ type node struct {
 	admin    *admin.Admin
 	clients  *ws.Server
 	records  *recording
+	alerts   *alerts.Evaluator
 	server   *edge.Server
 	addr     net.Addr // that the server listens on
 
@@ -108,7 +110,7 @@ func (n *node) Start(ctx context.Context) error {
 	})
 	for _, open := range []func(context.Context) error{
 		n.openSelf, n.openTracing, n.openCluster, n.awaitCores, n.openJournal, n.openKeys, n.openRegistry, n.openRecording, n.openActors, n.openIngress,
-		n.openAPI, n.openAdmin, n.openClients, n.openServer,
+		n.openAlerts, n.openAPI, n.openAdmin, n.openClients, n.openServer,
 	} {
 		if err := open(ctx); err != nil {
 			n.close()
@@ -162,6 +164,7 @@ func (n *node) addParts() {
 		n.warn("http", n.server.Shutdown(ctx))
 	})
 	n.addWaiting("websocket clients", n.clients.Shutdown)
+	n.addAlerts()
 	n.addWaiting("actors", n.system.Stop)
 	n.records.addTo(&n.group)
 	if n.gossip != nil {

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/wedsync/wedsync/actors"
+	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/analytics/alerts"
+	"github.com/wedsync/wedsync/analytics/live"
+	"github.com/wedsync/wedsync/cluster/journal"
+	"github.com/wedsync/wedsync/edge/ingest"
+)
+
+// alertsLease is of the node that tells for all which budgets burn.
+const alertsLease = "alerts"
+
+// alertsKey is where the state of the burn alerts is, among the configuration.
+const alertsKey = "alert.slo"
+
+// openAlerts makes what tells people that error budgets burn; addParts runs it.
+func (n *node) openAlerts(ctx context.Context) error {
+	config, err := n.journal.KV(ctx, "config")
+	if err != nil {
+		return err
+	}
+	c := n.cfg.Alerts
+	n.alerts, err = alerts.New(alerts.Config{
+		Source: burning{n.records, n.system}, Ledger: alertLedger{config}, Publisher: alertPublisher{n.ingest},
+		Every: c.Every, ResolveAfter: c.ResolveAfter, MinFailures: uint64(c.MinFailures), // #nosec G115 -- at least 1, by Validate
+		Metrics: n.metrics, Logger: n.part("alerts"),
+	})
+	return err
+}
+
+// addAlerts has one node of all evaluate the alerts, until the group ends.
+func (n *node) addAlerts() {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	n.group.Add(func() error {
+		defer close(ended)
+		if err := n.journal.Leases().Hold(ctx, alertsLease, n.alerts.Run); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("alerts: %w", err)
+		}
+		<-ctx.Done()
+		return nil
+	}, func(error) { stop(); <-ended })
+}
+
+// burning tells how budgets burn: by what is recorded, or by what the nodes themselves have counted in the last hour
+// where there is no ClickHouse, or it is behind. What happens suddenly is always known by the nodes first.
+type burning struct {
+	records *recording
+	system  *actors.System
+}
+
+var _ alerts.Source = burning{}
+
+// Burn implements alerts.Source.
+func (b burning) Burn(ctx context.Context) ([]analytics.BurnRow, error) {
+	now := time.Now().UTC()
+	numbers, _ := b.system.Live(ctx, live.Query{By: analytics.ByVendor, Last: 60, Series: true})
+	if store := b.records.current(); store != nil && b.records.trouble() == "" {
+		rows, err := store.Burn(ctx, analytics.SLOQuery{By: analytics.ByVendor, Now: now})
+		if err == nil {
+			return append(rows, numbers.Burn(now, live.SuddenPair())...), nil
+		}
+		b.records.log.Warn().Err(err).Msg("how budgets burn was not asked of ClickHouse; the last hour's live numbers stand in")
+	}
+	return numbers.Burn(now, append(analytics.BurnPairs(), live.SuddenPair())...), nil
+}
+
+// alertLedger keeps the alerts' state in a bucket of the log.
+type alertLedger struct{ bucket *journal.Bucket }
+
+var _ alerts.Ledger = alertLedger{}
+
+// Load implements alerts.Ledger.
+func (l alertLedger) Load(ctx context.Context) ([]byte, uint64, error) {
+	v, err := l.bucket.Get(ctx, alertsKey)
+	if errors.Is(err, journal.ErrNotFound) {
+		return nil, 0, nil
+	}
+	return v.Data, v.Revision, err
+}
+
+// Save implements alerts.Ledger.
+func (l alertLedger) Save(ctx context.Context, data []byte, revision uint64) (uint64, error) {
+	if revision == 0 {
+		return l.bucket.Create(ctx, alertsKey, data)
+	}
+	return l.bucket.Update(ctx, alertsKey, data, revision)
+}
+
+// alertPublisher takes what is told in as an event like any other.
+type alertPublisher struct{ ingest *ingest.Ingest }
+
+var _ alerts.Publisher = alertPublisher{}
+
+// Publish implements alerts.Publisher.
+func (p alertPublisher) Publish(ctx context.Context, n alerts.Notice) error {
+	_, err := p.ingest.Publish(ctx, ingest.Draft{
+		ID: n.ID, Channel: n.Channel, Type: n.Type, OccurredAt: n.At, Payload: n.Payload, Source: "system",
+	})
+	return err
+}
