@@ -28,7 +28,7 @@ func TestExampleDocumentsEveryKeyAtItsDefault(t *testing.T) {
 	}
 	// An empty list in the file and no list are the same.
 	defaults.WS.Origins, defaults.WS.TokenKeys, defaults.Delivery.AllowPrivate = []string{}, []event.Secret{}, []string{}
-	defaults.Cluster.Join = []string{}
+	defaults.Cluster.Join, defaults.WS.PublicKeys = []string{}, []string{}
 	if !reflect.DeepEqual(example, defaults) {
 		t.Errorf("the example is\n%+v\nthe defaults are\n%+v", example, defaults)
 	}
@@ -270,6 +270,18 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 		"no network": {
 			file: "delivery: { allowPrivate: [127.0.0.1] }\n",
 			want: `FILE:1: delivery.allowPrivate: "127.0.0.1" is no network; write it like 127.0.0.0/8 or 10.1.2.0/24`,
+		},
+		"no public key": {
+			file: "ws: { publicKeys: [x] }\n",
+			want: `FILE:1: ws.publicKeys: "x" is no single PEM block; write it with "-----BEGIN PUBLIC KEY-----" and all lines after it`,
+		},
+		"fetched keys that anybody could give": {
+			file: "ws: { jwks: http://login.example.com/keys }\n",
+			want: `FILE:1: ws.jwks: "http://login.example.com/keys" is no address to fetch keys from; write it like https://login.example.com/.well-known/jwks.json`,
+		},
+		"insecure, and keys": {
+			file: "ws: { insecure: true, jwks: 'https://login.example.com/keys' }\n",
+			want: `FILE:1: ws.insecure: true is given beside ws.publicKeys or ws.jwks; give one of the two`,
 		},
 		"no origin": {
 			file: "ws: { origins: [app.example.com] }\n",

@@ -14,6 +14,7 @@ import (
 	"github.com/wedsync/wedsync/actors/registry"
 	"github.com/wedsync/wedsync/cluster"
 	"github.com/wedsync/wedsync/edge/access"
+	"github.com/wedsync/wedsync/edge/ws"
 )
 
 // What clickhouse.dsn can be besides an address.
@@ -137,6 +138,17 @@ func (c WSConfig) validate(v *validator) {
 	}
 	if c.Insecure && len(c.TokenKeys) > 0 {
 		v.wrong("ws.insecure", c.Insecure, "is given beside ws.tokenKeys; give one of the two")
+	}
+	if c.Insecure && (len(c.PublicKeys) > 0 || c.JWKS != "") {
+		v.wrong("ws.insecure", c.Insecure, "is given beside ws.publicKeys or ws.jwks; give one of the two")
+	}
+	for _, key := range c.PublicKeys {
+		if _, err := ws.ParsePublicKey(key); err != nil {
+			v.wrong("ws.publicKeys", key, err.Error())
+		}
+	}
+	if !ws.GoodJWKS(c.JWKS) {
+		v.wrong("ws.jwks", c.JWKS, "is no address to fetch keys from; write it like https://login.example.com/.well-known/jwks.json")
 	}
 	for _, o := range c.Origins {
 		u, err := url.Parse(o)

@@ -411,7 +411,8 @@ func (n *node) openClients(context.Context) error {
 	}
 	var err error
 	n.clients, err = ws.New(ws.Config{
-		Log: n.journal, Publisher: n.ingest, Nodes: others, TokenKeys: n.keys.token, Insecure: c.Insecure, AllowedOrigins: c.Origins,
+		Log: n.journal, Publisher: n.ingest, Nodes: others, AllowedOrigins: c.Origins,
+		TokenKeys: n.keys.token, PublicKeys: c.PublicKeys, JWKS: c.JWKS, Issuer: c.Issuer, Audience: c.Audience, Insecure: c.Insecure,
 		Version: readVersion().Version, PingInterval: c.PingInterval, MaxConnections: c.MaxClients,
 		MaxSubscriptions: c.MaxSubscriptions, MaxMessageBytes: int(c.MaxMessage), QueueBytes: int(c.ClientBuffer), Deflate: c.Deflate,
 		Registerer: n.metrics, Logger: n.part("ws"),

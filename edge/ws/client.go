@@ -69,16 +69,14 @@ func (c *client) schedule(expires time.Time) {
 
 // lose takes a subscription away from the client and tells it why. Any goroutine may call it.
 func (c *client) lose(s *subscription, code uint32, reason string) {
-	c.mu.Lock()
-	mine := c.subs[s.name] == s
-	if mine {
-		delete(c.subs, s.name)
-	}
-	c.mu.Unlock()
-	if !mine {
+	if !c.delist(s) {
 		return
 	}
 	c.server.hub.leave(s)
+	if s.serverSide && code >= UnsubscribeInsufficient { // the SDKs subscribe again only to what they asked for
+		c.out.close(CloseInsufficient)
+		return
+	}
 	c.reply(&protocol.Reply{Push: &protocol.Push{
 		Channel: s.name, Unsubscribe: &protocol.Unsubscribe{Code: code, Reason: reason},
 	}})
@@ -97,6 +95,9 @@ func (c *client) closed(err error) {
 	}
 	subs := c.subs
 	c.subs = nil
+	for _, s := range subs {
+		s.lease.stop()
+	}
 	c.mu.Unlock()
 	for _, s := range subs {
 		c.server.hub.leave(s)

@@ -28,6 +28,7 @@ type CloseCode uint16
 //	3004  yes         something broke on our side
 //	3005  yes         the token expired and was not refreshed in time
 //	3008  yes         more than Config.QueueBytes waited for the client
+//	3010  yes         a subscription that the server made cannot go on where it was
 //	3012  yes         a ping was not answered within Config.PongTimeout
 //	3500  no          the token is not ours, not complete, or somebody else's (on refresh)
 //	3501  no          what came is not the protocol
@@ -39,6 +40,7 @@ const (
 	CloseInternal       CloseCode = 3004
 	CloseExpired        CloseCode = 3005
 	CloseSlow           CloseCode = 3008
+	CloseInsufficient   CloseCode = 3010
 	CloseNoPong         CloseCode = 3012
 	CloseInvalidToken   CloseCode = 3500
 	CloseBadRequest     CloseCode = 3501
@@ -58,6 +60,8 @@ func (c CloseCode) Reason() string {
 		return "connection expired"
 	case CloseSlow:
 		return "slow"
+	case CloseInsufficient:
+		return "insufficient state"
 	case CloseNoPong:
 		return "no pong"
 	case CloseInvalidToken:
@@ -88,8 +92,8 @@ const (
 	ErrLimitExceeded     uint32 = 106 // of Config.MaxSubscriptions
 	ErrBadRequest        uint32 = 107
 	ErrNotAvailable      uint32 = 108 // rpc, send; history and presence of a pattern
-	ErrTokenExpired      uint32 = 109 // at connect: the SDK gets a new token and returns
-	ErrExpired           uint32 = 110 // at refresh: the new token had expired too
+	ErrTokenExpired      uint32 = 109 // at connect or subscribe: the SDK gets a new token and returns
+	ErrExpired           uint32 = 110 // at a refresh: the new token had expired too
 	ErrUnrecoverable     uint32 = 112 // the position is of another epoch
 )
 
@@ -98,6 +102,7 @@ const (
 const (
 	UnsubscribeRevoked      uint32 = 2100 // the refreshed token no longer allows the channel
 	UnsubscribeInsufficient uint32 = 2500 // a gap could not be read from the log
+	UnsubscribeExpired      uint32 = 2501 // the subscription's token expired and was not refreshed in time
 )
 
 func replyError(code uint32, message string) *protocol.Error {

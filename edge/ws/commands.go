@@ -2,13 +2,8 @@ package ws
 
 import (
 	"context"
-	"errors"
-	"strings"
-	"time"
 
 	"github.com/centrifugal/protocol"
-
-	"github.com/wedsync/wedsync/actors/event"
 )
 
 // receive runs the commands of one message.
@@ -78,14 +73,14 @@ func (c *client) run(cmd *protocol.Command) {
 	defer c.heart.command(false)
 	reply := &protocol.Reply{Id: cmd.Id}
 	switch kind {
-	case "connect":
-		reply.Connect, reply.Error = c.connect(cmd.Connect)
-	case "refresh":
-		reply.Refresh, reply.Error = c.refresh(cmd.Refresh)
-	case "subscribe":
-		if reply.Error = c.subscribe(ctx, cmd.Id, cmd.Subscribe); reply.Error == nil {
+	case "connect", "subscribe":
+		if reply.Error = c.open(ctx, cmd); reply.Error == nil {
 			reply = nil // it is sent already
 		}
+	case "refresh":
+		reply.Refresh, reply.Error = c.refresh(ctx, cmd.Refresh)
+	case "sub_refresh":
+		reply.SubRefresh, reply.Error = c.subRefresh(ctx, cmd.SubRefresh)
 	case "unsubscribe":
 		reply.Unsubscribe = c.unsubscribe(cmd.Unsubscribe)
 	case "publish":
@@ -100,6 +95,14 @@ func (c *client) run(cmd *protocol.Command) {
 		reply.Error = replyError(ErrNotAvailable, kind+" is not available here")
 	}
 	c.answer(kind, reply)
+}
+
+// open runs a command after which publications come, which must not go before its answer: it sends that itself.
+func (c *client) open(ctx context.Context, cmd *protocol.Command) *protocol.Error {
+	if cmd.Connect != nil {
+		return c.connect(ctx, cmd.Id, cmd.Connect)
+	}
+	return c.subscribe(ctx, cmd.Id, cmd.Subscribe)
 }
 
 // misplaced returns the code to close with where the command cannot come at this point, or 0.
@@ -130,153 +133,4 @@ func (c *client) answer(kind string, reply *protocol.Reply) {
 	if reply != nil && c.out.closedBy() == 0 {
 		c.reply(reply)
 	}
-}
-
-// connect lets the client in. After a token that has expired nothing more is listened to: the SDK
-// closes the connection, gets another token and returns.
-func (c *client) connect(req *protocol.ConnectRequest) (*protocol.ConnectResult, *protocol.Error) {
-	who, err := c.server.authority.identify(req.Token)
-	switch {
-	case errors.Is(err, errTokenExpired):
-		c.refused = true
-		return nil, replyError(ErrTokenExpired, "token expired")
-	case err != nil:
-		return nil, c.invalidToken(err)
-	}
-	c.who = who
-	c.info = &protocol.ClientInfo{User: who.user, Client: c.id, ConnInfo: who.info}
-	c.log = c.log.With().Str("user", who.user).Logger()
-	c.heart.connected()
-	c.schedule(who.expires)
-	res := &protocol.ConnectResult{
-		Client:  c.id,
-		Version: c.server.cfg.Version,
-		Ping:    uint32(c.server.cfg.PingInterval / time.Second),
-		Pong:    true,
-	}
-	res.Expires, res.Ttl = c.ttl(who)
-	return res, nil
-}
-
-// invalidToken closes the connection. What it returns is counted, and not sent.
-func (c *client) invalidToken(err error) *protocol.Error {
-	c.log.Debug().Err(err).Msg("websocket client refused: invalid token")
-	c.out.close(CloseInvalidToken)
-	return &protocol.Error{Code: uint32(CloseInvalidToken)}
-}
-
-// ttl returns whether and in how many seconds the client has to refresh its token: at least one, as
-// SDKs take zero for an error.
-func (c *client) ttl(who *identity) (expires bool, seconds uint32) {
-	if who.expires.IsZero() {
-		return false, 0
-	}
-	left := who.expires.Sub(c.server.cfg.Now()) / time.Second
-	return true, uint32(min(max(left, 1), 1<<31))
-}
-
-// refresh takes a new token of the same user. Subscriptions that it does not allow end.
-func (c *client) refresh(req *protocol.RefreshRequest) (*protocol.RefreshResult, *protocol.Error) {
-	who, err := c.server.authority.identify(req.Token)
-	switch {
-	case errors.Is(err, errTokenExpired):
-		return nil, replyError(ErrExpired, "the new token has expired, too")
-	case err == nil && who.user != c.who.user:
-		err = errors.New("it is another user's")
-		fallthrough
-	case err != nil:
-		return nil, c.invalidToken(err)
-	}
-	c.who = who
-	c.schedule(who.expires)
-	for _, s := range c.subscriptions() {
-		if p, err := event.ParsePattern(s.name); err != nil || !who.maySubscribe(p) {
-			c.lose(s, UnsubscribeRevoked, "the token no longer allows it")
-		}
-	}
-	res := &protocol.RefreshResult{Client: c.id, Version: c.server.cfg.Version}
-	res.Expires, res.Ttl = c.ttl(who)
-	return res, nil
-}
-
-func (c *client) subscriptions() []*subscription {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	all := make([]*subscription, 0, len(c.subs))
-	for _, s := range c.subs {
-		all = append(all, s)
-	}
-	return all
-}
-
-// subscribe answers a success itself, see hub.join.
-func (c *client) subscribe(ctx context.Context, id uint32, req *protocol.SubscribeRequest) *protocol.Error {
-	pattern, refusal := c.readable(req.Channel)
-	switch {
-	case refusal != nil:
-		return refusal
-	case req.Type != 0:
-		return replyError(ErrNotAvailable, "only stream subscriptions are available here")
-	case req.Tf != nil:
-		return replyError(ErrNotAvailable, "filters by tags are not available here: events have no tags")
-	}
-	s := &subscription{client: c, name: strings.Clone(req.Channel), info: c.info}
-	s.watches = req.JoinLeave && pattern.IsChannel() && c.who.mayWatch(pattern)
-	if refusal := c.enlist(s); refusal != nil {
-		return refusal
-	}
-	if refusal := c.server.hub.join(ctx, s, !pattern.IsChannel(), id, req); refusal != nil {
-		c.mu.Lock()
-		if c.subs[s.name] == s {
-			delete(c.subs, s.name)
-		}
-		c.mu.Unlock()
-		return refusal
-	}
-	return nil
-}
-
-func parseName(name string) (event.Pattern, *protocol.Error) {
-	p, err := event.ParsePattern(name)
-	if err != nil {
-		return p, replyError(ErrUnknownChannel, err.Error())
-	}
-	return p, nil
-}
-
-// readable parses a channel or pattern that the client may read.
-func (c *client) readable(name string) (event.Pattern, *protocol.Error) {
-	p, err := parseName(name)
-	if err != nil {
-		return p, err
-	}
-	if !c.who.maySubscribe(p) {
-		return p, replyError(ErrPermissionDenied, "the token's channels claim does not cover "+name)
-	}
-	return p, nil
-}
-
-func (c *client) enlist(s *subscription) *protocol.Error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.subs[s.name] != nil {
-		return replyError(ErrAlreadySubscribed, "already subscribed")
-	}
-	if len(c.subs) >= c.server.cfg.MaxSubscriptions {
-		return replyError(ErrLimitExceeded, "one connection may have no more subscriptions")
-	}
-	c.subs[s.name] = s
-	return nil
-}
-
-// unsubscribe succeeds whether or not there is such a subscription.
-func (c *client) unsubscribe(req *protocol.UnsubscribeRequest) *protocol.UnsubscribeResult {
-	c.mu.Lock()
-	s := c.subs[req.Channel]
-	delete(c.subs, req.Channel)
-	c.mu.Unlock()
-	if s != nil {
-		c.server.hub.leave(s)
-	}
-	return &protocol.UnsubscribeResult{}
 }

@@ -54,7 +54,8 @@ type Publisher interface {
 
 var _ Log = (*journal.Journal)(nil)
 
-// Config says how a Server works. Log, Publisher, and either TokenKeys or Insecure are required.
+// Config says how a Server works. Log, Publisher, and either Insecure or one of TokenKeys, PublicKeys and JWKS are
+// required.
 type Config struct {
 	Log       Log
 	Publisher Publisher
@@ -63,8 +64,16 @@ type Config struct {
 	// TokenKeys verify clients' tokens (HS256): any of them will do, so that a key can be rotated.
 	// Each has at least 32 bytes (RFC 7518 section 3.2).
 	TokenKeys []event.Secret
+	// PublicKeys verify tokens that are signed with RS256 or ES256: RSA keys of at least 2048 bits and ECDSA keys
+	// on P-256, in PEM. Any of them will do.
+	PublicKeys []string
+	// JWKS is the address of more such keys (RFC 7517): https, or http on loopback. They are chosen by the token's
+	// kid, cached as long as the answer says, and asked for again when a token names another.
+	JWKS string
+	// Issuer and Audience must be among a token's iss and aud claims; "": any will do.
+	Issuer, Audience string
 	// Insecure lets everybody in without a token and allows everything. For development only; not
-	// together with TokenKeys.
+	// together with keys.
 	Insecure bool
 	// AllowedOrigins are the web origins whose pages may connect, such as "https://app.example.com",
 	// or "*" for all. Empty: the server's own host, and loopback to loopback. Clients that send no
@@ -155,10 +164,12 @@ func (c Config) Validate() error {
 		return errors.New("ws: Log is missing")
 	case c.Publisher == nil:
 		return errors.New("ws: Publisher is missing")
-	case c.Insecure && len(c.TokenKeys) > 0:
-		return errors.New("ws: Insecure and TokenKeys exclude each other; give keys, or set Insecure for development")
-	case !c.Insecure && len(c.TokenKeys) == 0:
-		return errors.New("ws: TokenKeys is empty; give at least one key, or set Insecure for development")
+	case c.Insecure && c.hasKeys():
+		return errors.New("ws: Insecure and keys exclude each other; give keys, or set Insecure for development")
+	case !c.Insecure && !c.hasKeys():
+		return errors.New("ws: TokenKeys, PublicKeys and JWKS are empty; give at least one key, or set Insecure for development")
+	case !GoodJWKS(c.JWKS):
+		return fmt.Errorf("ws: JWKS is %q; write it like https://login.example.com/.well-known/jwks.json", c.JWKS)
 	case c.PingInterval%time.Second != 0:
 		return fmt.Errorf("ws: PingInterval is %v; it must be whole seconds", c.PingInterval)
 	case c.PongTimeout >= c.PingInterval:
@@ -178,6 +189,17 @@ func (c Config) Validate() error {
 		}
 	}
 	return nil
+}
+
+func (c Config) hasKeys() bool { return len(c.TokenKeys) > 0 || len(c.PublicKeys) > 0 || c.JWKS != "" }
+
+// GoodJWKS reports whether keys may be fetched there: not where others could answer in their place.
+func GoodJWKS(address string) bool {
+	if address == "" {
+		return true
+	}
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()))
 }
 
 func (c Config) validateLimits() error {

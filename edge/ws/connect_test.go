@@ -146,7 +146,7 @@ func TestNotAvailable(t *testing.T) {
 	c := dialConnected(t, n, all(t))
 	for _, command := range []string{
 		`"rpc":{"method":"x"}`, `"send":{"data":{}}`, `"presence":{"channel":"a:*"}`,
-		`"presence_stats":{"channel":"**"}`, `"sub_refresh":{"channel":"a"}`, `"ping":{}`,
+		`"presence_stats":{"channel":"**"}`, `"ping":{}`,
 		`"subscribe":{"channel":"a","type":1}`, `"subscribe":{"channel":"a","tf":{"op":"not"}}`,
 		`"publish":{"channel":"a","type":1,"data":{"type":"x","payload":{}}}`,
 	} {

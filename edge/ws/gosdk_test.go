@@ -180,3 +180,49 @@ func TestGoSDKRefusals(t *testing.T) {
 		t.Errorf("after shutdown: %+v", e)
 	}
 }
+
+// The SDK gets tokens for a subscription when they are needed: at first, before one expires, and after one has.
+func TestGoSDKSubscriptionTokens(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, openJournal(t), func(c *ws.Config) { c.ExpiryGrace = 5 * time.Second })
+	s := startGoSDK(t, n, true, func(c *centrifuge.Config) { c.Token = grant(t, "u", 0, nil, nil) })
+	asked := make(chan string, 10)
+	s.subscribe(channel, func(c *centrifuge.SubscriptionConfig) {
+		c.Token = subToken(t, "u", channel, -time.Hour) // which the server refuses, so that the SDK asks
+		c.GetToken = func(e centrifuge.SubscriptionTokenEvent) (string, error) {
+			asked <- e.Channel
+			return subToken(t, "u", e.Channel, 2*time.Second), nil
+		}
+	})
+	for range 3 {
+		if name := <-asked; name != channel {
+			t.Errorf("asked for a token for %s", name)
+		}
+	}
+	n.publish(channel, `{"n":1}`)
+	s.wantPublication()
+}
+
+// The server subscribes the SDK, which recovers after a restart of the node.
+func TestGoSDKServerSide(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, openJournal(t))
+	s := startGoSDK(t, n, false, func(c *centrifuge.Config) { c.Token = serverSideToken(t, channel) })
+	if e := s.want("server subscribed", "connected").(centrifuge.ServerSubscribedEvent); e.Channel != channel || !e.Recoverable {
+		t.Errorf("subscribed %+v", e)
+	}
+	publishN(n, channel, 1, 1)
+	s.want("server publication", "connected")
+	n.stop()
+	publishN(n, channel, 2, 3)
+	n = startBehind(t, n.door, n.journal)
+	if e := s.want("server subscribed", "connected").(centrifuge.ServerSubscribedEvent); !e.Recovered {
+		t.Errorf("back, and not recovered: %+v", e)
+	}
+	publishN(n, channel, 4, 4)
+	for want := 2; want <= 4; want++ {
+		if p := s.want("server publication", "connected").(centrifuge.ServerPublicationEvent); p.Channel != channel || number(t, p.Data) != want {
+			t.Errorf("got %+v, want %d", p, want)
+		}
+	}
+}

@@ -373,18 +373,20 @@ func TestConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*ws.Config){
-		"Log":              func(c *ws.Config) { c.Log = nil },
-		"Publisher":        func(c *ws.Config) { c.Publisher = nil },
-		"exclude":          func(c *ws.Config) { c.Insecure = true },
-		"TokenKeys is":     func(c *ws.Config) { c.TokenKeys = nil },
-		"TokenKeys[1]":     func(c *ws.Config) { c.TokenKeys = append(c.TokenKeys, event.SecretOf("short")) },
-		"whole seconds":    func(c *ws.Config) { c.PingInterval = 1500 * time.Millisecond },
-		"PongTimeout":      func(c *ws.Config) { c.PongTimeout = time.Minute },
-		"ConnectTimeout":   func(c *ws.Config) { c.ConnectTimeout = -1 },
-		"MaxConnections":   func(c *ws.Config) { c.MaxConnections = -1 },
-		"QueueBytes":       func(c *ws.Config) { c.QueueBytes = 1 },
-		"MaxMessageBytes":  func(c *ws.Config) { c.MaxMessageBytes = 1 },
-		"AllowedOrigins[0": func(c *ws.Config) { c.AllowedOrigins = []string{"app.example.com"} },
+		"Log":                            func(c *ws.Config) { c.Log = nil },
+		"Publisher":                      func(c *ws.Config) { c.Publisher = nil },
+		"exclude":                        func(c *ws.Config) { c.Insecure = true },
+		"TokenKeys, PublicKeys and JWKS": func(c *ws.Config) { c.TokenKeys = nil },
+		"TokenKeys[1]":                   func(c *ws.Config) { c.TokenKeys = append(c.TokenKeys, event.SecretOf("short")) },
+		"PublicKeys[0]":                  func(c *ws.Config) { c.PublicKeys = []string{"x"} },
+		"JWKS is":                        func(c *ws.Config) { c.JWKS = "http://login.example.com/keys" },
+		"whole seconds":                  func(c *ws.Config) { c.PingInterval = 1500 * time.Millisecond },
+		"PongTimeout":                    func(c *ws.Config) { c.PongTimeout = time.Minute },
+		"ConnectTimeout":                 func(c *ws.Config) { c.ConnectTimeout = -1 },
+		"MaxConnections":                 func(c *ws.Config) { c.MaxConnections = -1 },
+		"QueueBytes":                     func(c *ws.Config) { c.QueueBytes = 1 },
+		"MaxMessageBytes":                func(c *ws.Config) { c.MaxMessageBytes = 1 },
+		"AllowedOrigins[0":               func(c *ws.Config) { c.AllowedOrigins = []string{"app.example.com"} },
 	} {
 		c := good()
 		change(&c)

@@ -44,6 +44,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	a, err := newAuthority(cfg)
+	if err != nil {
+		return nil, err
+	}
 	h, err := newHub(cfg, m)
 	if err != nil {
 		return nil, err
@@ -51,7 +55,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:       cfg,
 		log:       cfg.Logger,
-		authority: newAuthority(cfg),
+		authority: a,
 		metrics:   m,
 		hub:       h,
 		clients:   make(map[*client]struct{}),
@@ -197,6 +201,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	go func() {
 		s.readers.Wait()
 		s.hub.stop()
+		s.authority.close()
 		close(gone)
 	}()
 	select {

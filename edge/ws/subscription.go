@@ -8,6 +8,7 @@ import (
 
 	"github.com/centrifugal/protocol"
 
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
@@ -22,8 +23,10 @@ type subscription struct {
 	feed   *feed
 	left   atomic.Bool
 
-	info    *protocol.ClientInfo // as others see it
-	watches bool                 // is told who comes and goes
+	info       *protocol.ClientInfo // as others see it
+	watches    bool                 // is told who comes and goes
+	lease      *lease               // of one with a token of its own
+	serverSide bool                 // the client did not ask for it by a command
 
 	present bool   // has gone live on a channel: others see it
 	index   int    // in feed.subs
@@ -65,42 +68,48 @@ func (s *subscription) send(p publication) {
 	}
 }
 
-// join subscribes the client and answers command id, so that no publication goes before the answer
-// and none is lost between what is recovered and what comes live.
-func (h *hub) join(ctx context.Context, s *subscription, pattern bool, id uint32, req *protocol.SubscribeRequest) *protocol.Error {
+// open puts the subscription into its feed, where publications are kept for it until it begins, and reads what it
+// missed: so that none is lost between what is recovered and what comes live.
+func (h *hub) open(ctx context.Context, s *subscription, req *protocol.SubscribeRequest) (opening, *protocol.Error) {
+	pattern := event.CheckChannel(s.name) != nil
 	f, err := h.enter(ctx, s.name, pattern)
 	if err != nil {
-		return h.failed(s, err)
+		return opening{}, h.failed(s, err)
 	}
 	s.feed = f
 	at, newest, open := f.add(s)
 	if !open {
 		h.exit(f)
-		return replyError(ErrInternal, "the channel is being read again; subscribe again")
+		return opening{}, replyError(ErrInternal, "the channel is being read again; subscribe again")
 	}
 	h.metrics.subscriptions.Inc()
 	r := recovery{position: at}
 	if req.Recover && !pattern {
 		if r, err = h.recoverFrom(ctx, s.name, req, at, newest); err != nil {
 			h.leave(s)
-			return h.failed(s, err)
+			return opening{}, h.failed(s, err)
 		}
 	}
 	if req.Recover {
 		h.metrics.recoveries.WithLabelValues(label(r.complete)).Inc()
 		if !r.complete && req.Flag&flagRejectUnrecovered != 0 {
 			h.leave(s)
-			return replyError(ErrUnrecoverable, "unrecoverable position")
+			return opening{}, replyError(ErrUnrecoverable, "unrecoverable position")
 		}
 	}
-	if !f.begin(s, r.position, s.client.wire.encode(&protocol.Reply{Id: id, Subscribe: h.result(s.name, pattern, req, r)})) {
-		h.leave(s)
-		return replyError(ErrInternal, "too much came while the history was read; subscribe again")
+	return opening{s, r.position, h.result(s.name, pattern, req, r)}, nil
+}
+
+// begin sends the answer, if there is one, and lets the subscription go live. It ends it instead where it cannot.
+func (h *hub) begin(o opening, answer []byte) bool {
+	if !o.sub.feed.begin(o.sub, o.at, answer) {
+		h.leave(o.sub)
+		return false
 	}
-	if !pattern {
-		h.arrivals.note(s, false)
+	if !o.sub.feed.pattern {
+		h.arrivals.note(o.sub, false)
 	}
-	return nil
+	return true
 }
 
 func label(complete bool) string {
@@ -147,14 +156,16 @@ func (f *feed) add(s *subscription) (position, newest uint64, open bool) {
 	return f.last, f.newest, true
 }
 
-// begin sends the reply and what was kept, and lets the subscription go live.
+// begin sends the reply, if there is one, and what was kept, and lets the subscription go live.
 func (f *feed) begin(s *subscription, at uint64, reply []byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed || s.broken {
 		return false
 	}
-	s.client.out.push(reply)
+	if reply != nil {
+		s.client.out.push(reply)
+	}
 	s.at = at
 	s.joining = false
 	kept := s.kept

@@ -1,0 +1,70 @@
+package ws
+
+import (
+	"strings"
+
+	"github.com/wedsync/wedsync/actors/event"
+)
+
+// sender is on whose rate the client's events count: its user's, however many connections that has.
+func (id *identity) sender() string {
+	if id.all {
+		return ""
+	}
+	return "client:" + id.user
+}
+
+// maySubscribe reports whether p, a channel or a pattern, lies within what the token allows.
+func (id *identity) maySubscribe(p event.Pattern) bool { return id.all || within(p, id.subscribe) }
+
+// mayWatch reports whether the token allows to know who is on the channel.
+func (id *identity) mayWatch(channel event.Pattern) bool {
+	return id.all || within(channel, id.presence)
+}
+
+// mayPublish reports whether the token allows to publish on the channel.
+func (id *identity) mayPublish(channel string) bool {
+	if id.all {
+		return true
+	}
+	for _, allowed := range id.publish {
+		if _, ok := allowed.Match(channel); ok {
+			return true
+		}
+	}
+	return false
+}
+
+func within(p event.Pattern, allowed []event.Pattern) bool {
+	for _, a := range allowed {
+		if covers(a.String(), p.String()) {
+			return true
+		}
+	}
+	return false
+}
+
+// covers reports whether every channel that the inner pattern selects is selected by the outer one.
+// Both are valid patterns.
+func covers(outer, inner string) bool {
+	for {
+		o, oRest, oMore := strings.Cut(outer, ":")
+		i, iRest, iMore := strings.Cut(inner, ":")
+		switch {
+		case o == "**":
+			return true
+		case i == "**":
+			return false
+		case !wild(o) && o != i:
+			return false
+		case oMore != iMore:
+			return false
+		case !oMore:
+			return true
+		}
+		outer, inner = oRest, iRest
+	}
+}
+
+// wild reports whether the segment stands for any one segment.
+func wild(segment string) bool { return segment == "*" || strings.HasPrefix(segment, "{") }
