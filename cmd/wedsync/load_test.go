@@ -57,10 +57,11 @@ func TestLoadReportsTheTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, d := r.Publishes, r.Deliveries
-	if c.Lost+c.Reordered+c.Wrong+c.NotAllowed > 0 || len(r.Strange) > 0 {
+	if c.Lost+c.Reordered+c.Wrong+c.NotAllowed > 0 || len(r.Strange) > c.Unanswered {
 		t.Errorf("not all is well: %+v, %q", c, r.Strange)
 	}
-	if c.Accepted != r.Planned || r.Planned < 30 || r.Clients.Connections != 30 || r.Clients.Seen == 0 {
+	// A publish that is under way when the clients' connections break is not answered.
+	if c.Accepted+c.Unanswered != r.Planned || r.Planned < 30 || r.Clients.Connections != 30 || r.Clients.Seen == 0 {
 		t.Errorf("%d of %d events were accepted; clients %+v", c.Accepted, r.Planned, r.Clients)
 	}
 	// What was refused for good is dead, here and in ClickHouse; what was reset arrived at last.

@@ -33,14 +33,9 @@ func (s *stage) reckon(ctx context.Context, begun time.Time, r *Result) error {
 		r.Dead += row.Dead
 	}
 	s.table(rows)
-	report, err := s.cfg.ClickHouse.SLO(ctx, analytics.SLOQuery{By: analytics.ByOverall, Since: begun, Now: time.Now().Add(time.Second)})
-	if err != nil {
+	if r.SuccessRate, err = s.successRate(ctx, begun, uint64(len(wanted))); err != nil {
 		return fmt.Errorf("demo: success rate: %w", err)
 	}
-	if len(report.Rows) != 1 {
-		return fmt.Errorf("demo: the success rate came in %d rows", len(report.Rows))
-	}
-	r.SuccessRate = report.Rows[0].Success.Rate
 	if r.ClickHouse, err = s.cfg.ClickHouse.Version(ctx); err != nil {
 		return fmt.Errorf("demo: ClickHouse's version: %w", err)
 	}
@@ -76,27 +71,50 @@ func (s *stage) arrivals(r *Result) {
 }
 
 // summary waits until ClickHouse knows of so many deliveries; what it knows after a while is the answer.
-func (s *stage) summary(ctx context.Context, begun time.Time, wanted uint64) ([]analytics.IntegrationSummary, error) {
+func (s *stage) summary(ctx context.Context, begun time.Time, wanted uint64) (rows []analytics.IntegrationSummary, err error) {
+	err = fresh(ctx, func(ctx context.Context) (bool, error) {
+		var err error
+		rows, err = s.cfg.ClickHouse.Summary(ctx, begun)
+		var delivered uint64
+		for _, row := range rows {
+			delivered += row.Delivered
+		}
+		return delivered >= wanted, err
+	})
+	if len(rows) > 0 {
+		return rows, nil // what is missing is counted
+	}
+	return nil, err
+}
+
+// successRate is that of the objective, once ClickHouse has counted how each delivery ended at first.
+func (s *stage) successRate(ctx context.Context, begun time.Time, wanted uint64) (rate float64, err error) {
+	err = fresh(ctx, func(ctx context.Context) (bool, error) {
+		report, err := s.cfg.ClickHouse.SLO(ctx, analytics.SLOQuery{By: analytics.ByOverall, Since: begun, Now: time.Now().Add(time.Second)})
+		if err != nil || len(report.Rows) != 1 {
+			return false, err
+		}
+		rate = report.Rows[0].Success.Rate
+		return report.Rows[0].Total >= wanted, nil
+	})
+	return rate, err
+}
+
+// fresh looks until all that is wanted is there, or that takes too long.
+func fresh(ctx context.Context, there func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, freshness)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		rows, err := s.cfg.ClickHouse.Summary(ctx, begun)
-		var delivered uint64
-		for _, row := range rows {
-			delivered += row.Delivered
-		}
-		if err == nil && delivered >= wanted {
-			return rows, nil
+		all, err := there(ctx)
+		if all && err == nil {
+			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if len(rows) > 0 {
-				return rows, nil
-			}
-			return nil, errors.Join(err, ctx.Err())
+			return errors.Join(err, ctx.Err())
 		}
 	}
 }
