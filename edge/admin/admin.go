@@ -27,7 +27,9 @@ type Admin struct {
 	cfg    Config
 	assets assets
 	site   site
-	fleets fleets
+	fleets shared[*fleet]
+	paces  shared[pace]
+	slos   shared[*budget]
 	live   *live
 	same   *http.CrossOriginProtection
 }
@@ -40,7 +42,7 @@ func New(cfg Config) (*Admin, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	a := &Admin{cfg: cfg, fleets: fleets{kept: map[string]*fleet{}}, assets: loadAssets(), live: newLive(cfg.Logger), same: http.NewCrossOriginProtection()}
+	a := &Admin{cfg: cfg, assets: loadAssets(), live: newLive(cfg.Logger), same: http.NewCrossOriginProtection()}
 	a.same.SetDenyHandler(http.HandlerFunc(a.refuseOrigin))
 	return a, nil
 }

@@ -2,11 +2,8 @@ package admin
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
@@ -48,51 +45,17 @@ func (m *member) urgency() int {
 
 // fleet is all integrations within somebody's reach, the most urgent first, as they were a moment ago.
 type fleet struct {
-	at      time.Time
-	stale   time.Time // when it is worth asking again
 	members []member
 	failing int
 	states  map[event.State]int
 }
 
-// fleets keeps what was found for each reach, so that many views ask once.
-type fleets struct {
-	mu   sync.Mutex
-	kept map[string]*fleet
-}
-
-// fleetKept is how long what nobody looks at is kept.
-const fleetKept = time.Minute
-
-// of returns the fleet that the visitor reaches, at most a second old, or more where it takes long to find.
-func (f *fleets) of(v *visit) (*fleet, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	key, now := v.Caller().Rights(), time.Now()
-	if was := f.kept[key]; was != nil && now.Before(was.stale) {
-		return was, nil
-	}
-	found, err := findFleet(v.Context(), v.Local)
+func findFleet(v *visit) (*fleet, error) {
+	healths, err := v.Healths(v.Context())
 	if err != nil {
 		return nil, err
 	}
-	found.at = time.Now()
-	found.stale = found.at.Add(max(liveEvery*9/10, liveShare*found.at.Sub(now)))
-	for k, was := range f.kept {
-		if now.Sub(was.at) > fleetKept {
-			delete(f.kept, k)
-		}
-	}
-	f.kept[key] = found
-	return found, nil
-}
-
-func findFleet(ctx context.Context, l api.Local) (*fleet, error) {
-	healths, err := l.Healths(ctx)
-	if err != nil {
-		return nil, err
-	}
-	integrations, err := l.Integrations(ctx, "", everything)
+	integrations, err := v.Integrations(v.Context(), "", everything)
 	if err != nil {
 		return nil, err
 	}
@@ -129,12 +92,15 @@ func vendorNames() map[string]string {
 	return names
 }
 
+// fleet is what the visitor reaches, a second old at most, or more where there are very many.
+func (v *visit) fleet() (*fleet, error) { return v.admin.fleets.of(v, liveEvery, findFleet) }
+
 // failing is how many integrations fail; 0 where the visitor must not know.
 func (v *visit) failing() int {
 	if !v.may(access.IntegrationsRead) {
 		return 0
 	}
-	f, err := v.admin.fleets.of(v)
+	f, err := v.fleet()
 	if err != nil {
 		return 0
 	}

@@ -225,8 +225,9 @@ func (a *Admin) showLive(w http.ResponseWriter, v *visit, p *page) {
 
 // follow sends what changes in a view. Who is signed out is told so.
 func (a *Admin) follow(v *visit, view *view, send func(...[]byte) bool) {
-	beat := time.NewTicker(liveBeat)
-	defer beat.Stop()
+	tick := time.NewTicker(liveEvery)
+	defer tick.Stop()
+	quiet := time.Now()
 	if !send([]byte("retry: 2000\n\n")) {
 		return
 	}
@@ -238,15 +239,18 @@ func (a *Admin) follow(v *visit, view *view, send func(...[]byte) bool) {
 			send(sse("signed-out", nil))
 			return
 		}
-		if len(data) > 0 && !send(data...) {
-			return
+		if len(data) == 0 && time.Since(quiet) > liveBeat {
+			data = [][]byte{[]byte(": alive\n\n")}
+		}
+		if len(data) > 0 {
+			if !send(data...) {
+				return
+			}
+			quiet = time.Now()
 		}
 		select {
 		case <-more:
-		case <-beat.C:
-			if !send([]byte(": alive\n\n")) {
-				return
-			}
+		case <-tick.C: // has the session ended?
 		case <-v.Context().Done():
 			return
 		case <-a.live.ctx.Done():

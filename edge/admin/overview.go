@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/a-h/templ"
+
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/edge/access"
 )
@@ -36,16 +38,20 @@ type vendorCount struct{ id, name string }
 const failingState = "failing"
 
 func (a *Admin) overview(v *visit) (screen, error) {
-	f, err := a.fleets.of(v)
+	f, err := v.fleet()
 	if err != nil {
 		return screen{}, err
 	}
 	o := overview{fleet: f, search: strings.TrimSpace(v.query("q")), state: v.query("state"), vendor: v.query("vendor")}
 	o.find(v.query("page"))
-	return screen{
-		title: "Overview", body: overviewBody(v, o),
-		live: []part{{"fleet", fleetTable(v, o)}, {"states", stateFilter(o)}},
-	}, nil
+	s := screen{title: "Overview", live: []part{{"fleet", fleetTable(v, o)}, {"states", stateFilter(o)}}}
+	var numbers templ.Component = templ.NopComponent
+	if v.may(access.DeliveriesRead) {
+		numbers = overviewNumbers(o.fleet, v.pace(), v.budget())
+		s.live = append(s.live, part{"numbers", numbers})
+	}
+	s.body = overviewBody(v, o, numbers)
+	return s, nil
 }
 
 // find fills in what the search selects.

@@ -86,3 +86,14 @@ func stateName(s event.State) string {
 	}
 	return strings.ToUpper(string(s[:1])) + string(s[1:])
 }
+
+// hours writes the length of a window.
+func hours(d time.Duration) string {
+	switch {
+	case d >= 24*time.Hour:
+		return count(int(d/(24*time.Hour))) + plural(int(d/(24*time.Hour)), " day", " days")
+	case d >= time.Hour:
+		return count(int(d/time.Hour)) + plural(int(d/time.Hour), " hour", " hours")
+	}
+	return count(int(d/time.Minute)) + " minutes"
+}

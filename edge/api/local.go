@@ -26,6 +26,12 @@ type Local struct {
 // Integration is one as the API shows and takes it.
 type Integration = integration
 
+// Live is what live answers.
+type Live = liveReport
+
+// LiveRow is one of its rows.
+type LiveRow = liveRow
+
 // Delivered is all that is known of a delivery.
 type Delivered = traced
 
@@ -136,4 +142,9 @@ func (l Local) Health(ctx context.Context, id string) (event.Health, error) {
 // SLO is slo.
 func (l Local) SLO(ctx context.Context, by analytics.Dimension, since string) (analytics.SLOReport, error) {
 	return of(call(ctx, l, "slo", l.api.slo, &sloInput{By: string(by), Since: since}))
+}
+
+// Live is live: of the last minutes, each by itself or all together.
+func (l Local) Live(ctx context.Context, by analytics.Dimension, key string, last int, minutes bool) (Live, error) {
+	return of(call(ctx, l, "live", l.api.live, &liveInput{string(by), key, last, minutes}))
 }
