@@ -189,6 +189,7 @@ func (s *System) plan(ev *event.Event) *plan {
 		switch {
 		case err != nil:
 			reason := reasonOf(err)
+			d.Died = now
 			p.letters = append(p.letters, &event.DeadLetter{
 				V: event.Version, Delivery: *d, Event: *ev, EventSeq: ev.Seq, Reason: reason, Detail: err.Error(), DiedAt: now,
 			})

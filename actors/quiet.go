@@ -120,11 +120,21 @@ func (in *integration) crowd() int {
 	return n
 }
 
-// record returns a record of a delivery that counts from when quiet hours no longer held it.
+// record returns a record of a delivery that counts from when neither quiet hours nor an admin's pause held it.
 func (in *integration) record(d *event.Delivery) *event.DeliveryRecord {
 	r := event.RecordOf(d)
 	if q := in.hours(d); q != nil && d.Due().Before(q.held) {
 		r.NotBefore = q.held
+	}
+	if in.entry == nil {
+		return r
+	}
+	until := in.entry.Integration.Resumed
+	if in.entry.Integration.Paused.Wanted() {
+		until = in.sys.cfg.Now().UTC()
+	}
+	if until.After(r.AcceptedAt) {
+		r.PausedUntil = until
 	}
 	return r
 }

@@ -118,7 +118,7 @@ func (in *integration) pauseItself(v adapter.Verdict) {
 	if in.stopped != nil {
 		return
 	}
-	p := event.Pause{Reason: v.Reason + ": " + v.Detail, By: "system", At: in.sys.cfg.Now().UTC()}
+	p := event.Pause{Reason: v.Reason + ": " + v.Detail, By: event.PausedBySystem, At: in.sys.cfg.Now().UTC()}
 	in.stopped = &p
 	in.log.Error().Str("reason", p.Reason).Msg("paused: the vendor's answer needs an admin; deliveries wait")
 	in.work(func(ctx context.Context) any {
@@ -144,6 +144,9 @@ func (in *integration) settle(t *task, outcome event.Outcome, reason, detail str
 		letter = &event.DeadLetter{
 			V: event.Version, Delivery: *t.d, EventSeq: t.d.EventSeq, Attempts: append([]event.Attempt(nil), t.attempts...),
 			Reason: reason, Detail: detail[:min(len(detail), maxDetail)], DiedAt: now,
+		}
+		if r.Excluded() == "" {
+			letter.Delivery.Died = now
 		}
 	}
 	e := ending{delivery: t.d, record: r, letter: letter, work: t.work, parkSeq: t.parkSeq}

@@ -221,6 +221,11 @@ func (s season) record(n int) *event.Record {
 		Category: categories[vendor], WeddingID: fmt.Sprintf("couple-%d", r.IntN(20)),
 		TraceParent: fmt.Sprintf("00-%032x-%016x-01", of+1, n+1), AcceptedAt: at, RoutedAt: routed,
 	}
+	if replay > 0 {
+		if first := s.record(of).Delivery; first.Result != nil && first.Result.Outcome == event.Dead {
+			d.Died, d.EventType, d.Channel, d.WeddingID = first.Result.FinishedAt, first.EventType, first.Channel, first.WeddingID
+		}
+	}
 	record.Delivery = d
 	outcome := event.Delivered
 	switch {

@@ -22,13 +22,14 @@ const (
 	ForLatency Objective = "latency"
 )
 
-// Tally counts the ends of deliveries.
+// Tally counts deliveries. Each counts once, at the time of its first end.
 type Tally struct {
 	Total     uint64 `json:"total"` // delivered and dead
 	Delivered uint64 `json:"delivered"`
 	Dead      uint64 `json:"dead"`
-	InTime    uint64 `json:"inTime"`   // delivered within LatencyLimit
-	Excluded  uint64 `json:"excluded"` // not in Total
+	InTime    uint64 `json:"inTime"`    // delivered within LatencyLimit
+	Recovered uint64 `json:"recovered"` // of Delivered: died first, and a replay delivered them
+	Excluded  uint64 `json:"excluded"`  // not in Total
 }
 
 // Add counts more.
@@ -37,6 +38,7 @@ func (t *Tally) Add(more Tally) {
 	t.Delivered += more.Delivered
 	t.Dead += more.Dead
 	t.InTime += more.InTime
+	t.Recovered += more.Recovered
 	t.Excluded += more.Excluded
 }
 

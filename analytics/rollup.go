@@ -17,7 +17,7 @@ type rollupRows struct {
 	block
 	finished                                          *values[time.Time]
 	latency                                           *values[int64]
-	delivered, dead, excluded, inTime                 *values[bool]
+	delivered, dead, inTime, recovered, excluded      *values[bool]
 	vendor, category, integration, eventType, wedding *values[string]
 	minutes, hours                                    *values[bool] // whether it is to go into each of the rollups
 }
@@ -26,12 +26,12 @@ func newRollupRows() rollupRows {
 	r := rollupRows{
 		finished: newValues[time.Time]("finished_at"), latency: newValues[int64]("latency_us"),
 		delivered: newValues[bool]("is_delivered"), dead: newValues[bool]("is_dead"),
-		excluded: newValues[bool]("is_excluded"), inTime: newValues[bool]("is_in_time"),
+		inTime: newValues[bool]("is_in_time"), recovered: newValues[bool]("is_recovered"), excluded: newValues[bool]("is_excluded"),
 		vendor: newValues[string]("vendor"), category: newValues[string]("category"),
 		integration: newValues[string]("integration"), eventType: newValues[string]("event_type"), wedding: newValues[string]("wedding_id"),
 		minutes: newValues[bool]("minutes"), hours: newValues[bool]("hours"),
 	}
-	r.block = newBlock("slo_feed", r.finished, r.latency, r.delivered, r.dead, r.excluded, r.inTime,
+	r.block = newBlock("slo_feed", r.finished, r.latency, r.delivered, r.dead, r.inTime, r.recovered, r.excluded,
 		r.vendor, r.category, r.integration, r.eventType, r.wedding, r.minutes, r.hours)
 	return r
 }
@@ -40,15 +40,23 @@ func (r *rollupRows) add(log logID, at place, d *event.DeliveryRecord) {
 	// As the deliveries table has them, whose latency_us is made of these.
 	finished, from := instant(d.Result.FinishedAt, d.RoutedAt, d.AcceptedAt), instant(d.CountsFrom())
 	latency := time.Duration(finished.UnixMicro()-from.UnixMicro()) * time.Microsecond
-	counts := d.Excluded() == ""
-	delivered := counts && d.Result.Outcome == event.Delivered
+	excluded := d.Excluded()
+	recovered := d.Replay > 0 && d.Result.Outcome == event.Delivered && !d.Died.IsZero()
+	switch {
+	case recovered:
+		finished = instant(d.Died)
+	case excluded == event.ExcludedReplay:
+		return
+	}
+	delivered := excluded == "" && d.Result.Outcome == event.Delivered
 	r.addPlace(log, at)
 	r.finished.add(finished)
 	r.latency.add(latency.Microseconds())
 	r.delivered.add(delivered)
-	r.dead.add(counts && d.Result.Outcome == event.Dead)
-	r.excluded.add(!counts)
+	r.dead.add(excluded == "" && d.Result.Outcome == event.Dead)
 	r.inTime.add(delivered && latency <= LatencyLimit)
+	r.recovered.add(recovered)
+	r.excluded.add(excluded != "" && !recovered)
 	r.vendor.add(d.Vendor)
 	r.category.add(string(d.Category))
 	r.integration.add(d.Integration)

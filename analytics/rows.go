@@ -123,7 +123,7 @@ func (a *attemptRows) add(log logID, at place, node string, d *event.DeliveryRec
 
 type deliveryRows struct {
 	block
-	finished, accepted, routed               *values[time.Time]
+	finished, accepted, routed, died         *values[time.Time]
 	replay, attempts                         *values[uint16]
 	delivery, eventID, channel, wedding      *values[string]
 	eventType, integration, vendor, category *values[string]
@@ -139,10 +139,10 @@ func newDeliveryRows() deliveryRows {
 		eventType: newValues[string]("event_type"), integration: newValues[string]("integration"),
 		vendor: newValues[string]("vendor"), category: newValues[string]("category"),
 		outcome: newValues[string]("outcome"), reasons: newValues[string]("reason"), node: newValues[string]("node"),
-		excluded: newValues[string]("excluded"),
+		excluded: newValues[string]("excluded"), died: newValues[time.Time]("died_at"),
 	}
 	d.block = newBlock("deliveries", d.finished, d.accepted, d.routed, d.replay, d.attempts, d.delivery, d.eventID,
-		d.channel, d.wedding, d.eventType, d.integration, d.vendor, d.category, d.outcome, d.reasons, d.excluded, d.node)
+		d.channel, d.wedding, d.eventType, d.integration, d.vendor, d.category, d.outcome, d.reasons, d.excluded, d.died, d.node)
 	return d
 }
 
@@ -164,6 +164,7 @@ func (r *deliveryRows) add(log logID, at place, node string, d *event.DeliveryRe
 	r.outcome.add(string(d.Result.Outcome))
 	r.reasons.add(d.Result.Reason)
 	r.excluded.add(string(d.Excluded()))
+	r.died.add(instant(d.Died))
 	r.node.add(node)
 }
 

@@ -78,10 +78,12 @@ func (s *Store) count(ctx context.Context, q SLOQuery, query string, windows []t
 		var key string
 		var band uint8
 		var t Tally
-		if err := rows.Scan(&key, &band, &t.Delivered, &t.Dead, &t.InTime, &t.Excluded); err != nil {
+		if err := rows.Scan(&key, &band, &t.Delivered, &t.Dead, &t.InTime, &t.Recovered, &t.Excluded); err != nil {
 			return err
 		}
 		t.Total = t.Delivered + t.Dead
+		t.Recovered = min(t.Recovered, t.Dead) // one that is delivered twice, after a crash, may be told of twice
+		t.Delivered, t.Dead = t.Delivered+t.Recovered, t.Dead-t.Recovered
 		if groups[key] == nil {
 			groups[key] = windowed{}
 		}

@@ -123,10 +123,11 @@ func whatsAppFaults() []faultCase {
 		coded(adapter.KindRetry, false, 4*time.Second, "131056"),
 		coded(adapter.KindRetry, false, 24*time.Hour, "131049"),
 		coded(adapter.KindPause, false, 0, "0", "10", "190", "200", "299", "368", "131031", "131042", "131048"),
-		coded(adapter.KindDead, false, 0, "100", "131008", "131009", "131026", "131050", "131051", "132000", "132001", "132005", "132007", "132012", "132015"),
+		coded(adapter.KindDead, false, 0, "100", "131008", "131009", "131026", "131051", "132000", "132001", "132005", "132007", "132012", "132015"),
 		coded(adapter.KindDead, false, 0, "131047"), // a template needs no window, so this makes no sense
 		[]faultCase{
 			{name: "429", fault: vendors.Fault{Status: 429, RetryAfter: event.Duration(3 * time.Second)}, kind: adapter.KindRetry, reason: "130429", after: 3 * time.Second},
+			{name: "131050", fault: vendors.Fault{Code: "131050"}, kind: adapter.KindDead, reason: event.ReasonOptedOut},
 			{name: "503 with a code not listed", fault: vendors.Fault{Status: 503, Code: "999999"}, kind: adapter.KindRetry, faulted: true, reason: "999999"},
 			{name: "400 with a code not listed", fault: vendors.Fault{Status: 400, Code: "999999"}, kind: adapter.KindDead, reason: "999999"},
 			{name: "200 with a code not listed", fault: vendors.Fault{Status: 200, Code: "999999"}, kind: adapter.KindDead, reason: "999999"},

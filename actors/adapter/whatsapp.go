@@ -270,7 +270,9 @@ func (c *whatsAppConn) Classify(d *event.Delivery, a *event.Answer) Verdict {
 	switch {
 	case err == nil && answer.Error != nil && answer.Error.Code != nil:
 		v = whatsAppVerdict(*answer.Error.Code, v)
-		v.Reason = strconv.Itoa(*answer.Error.Code)
+		if v.Reason != event.ReasonOptedOut {
+			v.Reason = strconv.Itoa(*answer.Error.Code)
+		}
 		v.Detail = detail(firstOf(answer.Error.Data.Details, answer.Error.Message), c.token.Reveal())
 		if v.Kind == KindInstead {
 			v = c.instead(d, v)
@@ -319,8 +321,9 @@ func whatsAppVerdict(code int, byStatus Verdict) Verdict {
 		return Verdict{Kind: KindPause}
 	case 131047: // the 24 hours since the recipient wrote are over
 		return Verdict{Kind: KindInstead}
-	case 131050, // the recipient opted out
-		100, 131008, 131009, 131026, 131051, 132000, 132001, 132005, 132007, 132012, 132015:
+	case 131050:
+		return Verdict{Kind: KindDead, Reason: event.ReasonOptedOut}
+	case 100, 131008, 131009, 131026, 131051, 132000, 132001, 132005, 132007, 132012, 132015:
 		return Verdict{Kind: KindDead}
 	}
 	if code >= 200 && code <= 299 { // a permission is missing

@@ -30,6 +30,7 @@ type Delivery struct {
 	Quiet         *QuietHours       `json:"quiet,omitempty"`     // in which no attempt begins
 	Critical      bool              `json:"critical,omitempty"`  // it passes what quiet hours or a digest hold
 	Replay        int               `json:"replay,omitempty"`    // how often it came back from the dead letters
+	Died          time.Time         `json:"died,omitzero"`       // of one that came back: when it first ended, if that counts against the objectives
 	Queued        uint64            `json:"queued,omitempty"`    // position in the work queue, of one that was parked
 	Digest        []uint64          `json:"digest,omitempty"`    // the events that it tells of together, or its own, to be told with others
 	Profile       string            `json:"profile,omitempty"`   // of a client's profile: what tells it from another one

@@ -48,6 +48,7 @@ type Integration struct {
 	Limits   Limits            `json:"limits,omitzero"`
 	Disabled bool              `json:"disabled,omitempty"` // neither sends nor receives; its deliveries are skipped
 	Paused   *Pause            `json:"paused,omitempty"`   // nothing is sent; its deliveries wait
+	Resumed  time.Time         `json:"resumed,omitzero"`   // when an admin's pause last ended
 
 	Revision uint64 `json:"-"` // of the configuration store; 0 before it is stored
 }
@@ -55,9 +56,15 @@ type Integration struct {
 // Pause says why an integration sends nothing for now.
 type Pause struct {
 	Reason string    `json:"reason"`
-	By     string    `json:"by"` // "admin:<name>", or "system" after an answer that only an admin can mend
+	By     string    `json:"by"` // "admin:<name>", or PausedBySystem
 	At     time.Time `json:"at"`
 }
+
+// PausedBySystem is who paused after an answer that only an admin can mend.
+const PausedBySystem = "system"
+
+// Wanted reports that an admin wants it, and not the system, which would rather send.
+func (p *Pause) Wanted() bool { return p != nil && p.By != PausedBySystem }
 
 // Limits bound one integration. A zero field takes the vendor's default, then the node's.
 type Limits struct {

@@ -16,10 +16,10 @@ const (
 // no end to count.
 func (r *DeliveryRecord) Excluded() Exclusion {
 	switch {
-	case r.Result == nil || r.Result.Outcome == Skipped:
-		return ExcludedSkipped
 	case r.Replay > 0:
 		return ExcludedReplay
+	case r.Result == nil || r.Result.Outcome == Skipped:
+		return ExcludedSkipped
 	case r.Result.Outcome != Dead:
 		return ""
 	case r.Result.Reason == ReasonOptedOut:

@@ -24,6 +24,7 @@ func TestExcluded(t *testing.T) {
 		"opted out":                     {ended(event.Dead, event.ReasonOptedOut), event.ExcludedOptOut},
 		"replayed":                      {replayed(ended(event.Delivered, "")), event.ExcludedReplay},
 		"replayed in vain":              {replayed(ended(event.Dead, "rejected")), event.ExcludedReplay},
+		"replayed, but erased":          {replayed(ended(event.Skipped, event.ReasonErased)), event.ExcludedReplay},
 		"waited too long, and paused":   {heldUntil(ended(event.Dead, event.ReasonExpired), paused), event.ExcludedPaused},
 		"paused, then refused":          {heldUntil(ended(event.Dead, "rejected"), paused), ""},
 		"paused, then delivered":        {heldUntil(ended(event.Delivered, ""), paused), ""},

@@ -39,6 +39,7 @@ type DeliveryRecord struct {
 	RoutedAt    time.Time `json:"routedAt"`
 	NotBefore   time.Time `json:"notBefore,omitzero"`   // of one that a rule held back
 	PausedUntil time.Time `json:"pausedUntil,omitzero"` // of one that waited while an admin paused the integration: when that ended, or the delivery did
+	Died        time.Time `json:"died,omitzero"`        // the delivery's
 	Attempts    []Attempt `json:"attempts,omitempty"`   // made since the last record of this delivery
 	Result      *Result   `json:"result,omitempty"`     // nil while it goes on
 }
@@ -60,7 +61,7 @@ func RecordOf(d *Delivery) *DeliveryRecord {
 	return &DeliveryRecord{
 		ID: d.ID, Replay: d.Replay, EventID: d.EventID, EventType: d.EventType, Channel: d.Channel,
 		Integration: d.Integration, Vendor: d.Vendor, Category: d.Category, WeddingID: d.WeddingID,
-		TraceParent: d.TraceParent, AcceptedAt: d.AcceptedAt, RoutedAt: d.RoutedAt, NotBefore: d.NotBefore,
+		TraceParent: d.TraceParent, AcceptedAt: d.AcceptedAt, RoutedAt: d.RoutedAt, NotBefore: d.NotBefore, Died: d.Died,
 	}
 }
 

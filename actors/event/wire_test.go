@@ -74,7 +74,7 @@ func sampleDelivery() event.Delivery {
 		Category: event.PhotographyCRM, WeddingID: "7", CorrelationID: "c1", TraceParent: "00-a-b-01",
 		Recipient: "+33612345678", Vars: map[string]string{"supplierId": "42"},
 		AcceptedAt: accepted, RoutedAt: routed, NotBefore: accepted.Add(time.Hour),
-		Quiet: &event.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Paris"}, Critical: true, Replay: 1, Queued: 12, Digest: []uint64{98, 99}, Profile: "a.b", Body: json.RawMessage(`{"client_id":"7"}`),
+		Quiet: &event.QuietHours{From: "22:00", To: "07:00", TimeZone: "Europe/Paris"}, Critical: true, Replay: 1, Died: accepted, Queued: 12, Digest: []uint64{98, 99}, Profile: "a.b", Body: json.RawMessage(`{"client_id":"7"}`),
 	}
 }
 
@@ -107,13 +107,13 @@ const (
 		`"channel":"supplier:dashboard:42","integration":"studiocloud-42","vendor":"studiocloud","category":"photography-crm",` +
 		`"weddingId":"7","correlationId":"c1","traceparent":"00-a-b-01","recipient":"+33612345678","vars":{"supplierId":"42"},"acceptedAt":"2026-06-20T13:00:00.123456789Z",` +
 		`"routedAt":"2026-06-20T13:00:00.125456789Z","notBefore":"2026-06-20T14:00:00.123456789Z",` +
-		`"quiet":{"from":"22:00","to":"07:00","timeZone":"Europe/Paris"},"critical":true,"replay":1,"queued":12,"digest":[98,99],"profile":"a.b","body":{"client_id":"7"}}`
+		`"quiet":{"from":"22:00","to":"07:00","timeZone":"Europe/Paris"},"critical":true,"replay":1,"died":"2026-06-20T13:00:00.123456789Z","queued":12,"digest":[98,99],"profile":"a.b","body":{"client_id":"7"}}`
 	attemptJSON = `{"number":1,"startedAt":"2026-06-20T13:00:00.125456789Z","duration":"1.5ms","status":503,` +
 		`"verdict":"retry","reason":"throttled","detail":"busy","probe":true}`
 	recordJSON = `{"v":1,"node":"n1","delivery":{"id":"dlv_1","replay":1,"eventId":"ev1","eventType":"timeline.updated",` +
 		`"channel":"supplier:dashboard:42","integration":"studiocloud-42","vendor":"studiocloud","category":"photography-crm",` +
 		`"weddingId":"7","traceparent":"00-a-b-01","acceptedAt":"2026-06-20T13:00:00.123456789Z","routedAt":"2026-06-20T13:00:00.125456789Z","notBefore":"2026-06-20T14:00:00.123456789Z",` +
-		`"pausedUntil":"2026-06-20T13:00:00.125456789Z","attempts":[` + attemptJSON + `],"result":{"outcome":"dead","reason":"attempts_exhausted",` +
+		`"pausedUntil":"2026-06-20T13:00:00.125456789Z","died":"2026-06-20T13:00:00.123456789Z","attempts":[` + attemptJSON + `],"result":{"outcome":"dead","reason":"attempts_exhausted",` +
 		`"finishedAt":"2026-06-20T13:00:00.125456789Z","attempts":4}},"receipt":{"deliveryId":"dlv_1","integration":"whatsapp-1","vendor":"whatsapp","eventId":"whk_1",` +
 		`"status":"failed","at":"2026-06-20T13:00:00.123456789Z","reason":"131026","detail":"d"},"audit":{"at":"2026-06-20T13:00:00.123456789Z",` +
 		`"actor":"admin:ops","action":"integration.put","target":"studiocloud-42","outcome":"ok","detail":"d","from":"127.0.0.1","owner":{"supplierId":"42"}}}`
@@ -122,7 +122,7 @@ const (
 	integrationJSON = `{"v":1,"id":"studiocloud-42","name":"Studio","vendor":"studiocloud","category":"photography-crm",` +
 		`"owner":{"supplierId":"42"},"settings":{"url":"https://example.com"},"channel":"couple:{coupleId}",` +
 		`"limits":{"perSecond":0.5,"burst":2,"perRecipient":"6s","recipientBurst":45,"maxInFlight":3,"webhooksPerHour":4,"timeout":"30s","parkLimit":"24h0m0s"},` +
-		`"disabled":true,"paused":{"reason":"r","by":"admin:ops","at":"2026-06-20T13:00:00.123456789Z"}}`
+		`"disabled":true,"paused":{"reason":"r","by":"admin:ops","at":"2026-06-20T13:00:00.123456789Z"},"resumed":"2026-06-20T13:00:00.125456789Z"}`
 	mappingJSON = `{"v":1,"id":"m1","pattern":"supplier:dashboard:{supplierId}","types":["timeline.updated"],` +
 		`"targets":[{"category":"photography-crm"},{"integration":"slack-1","types":["timeline.updated"],"recipients":["#weddings"],"quietHours":{"from":"22:00","to":"07:00","timeZone":"Europe/Paris"},"digest":{"window":"15m0s"},"critical":["wedding.cancelled"]}],"when":"true","fields":{"notes":"1"}}`
 	healthJSON = `{"integration":"slack-1","vendor":"slack","state":"open","reason":"r","lastError":"e",` +
@@ -138,7 +138,7 @@ func TestWireFormat(t *testing.T) {
 	integration := event.Integration{
 		V: 1, ID: "studiocloud-42", Name: "Studio", Vendor: "studiocloud", Category: event.PhotographyCRM,
 		Owner: map[string]string{"supplierId": "42"}, Settings: json.RawMessage(`{"url":"https://example.com"}`),
-		Channel: "couple:{coupleId}", Disabled: true, Paused: &event.Pause{Reason: "r", By: "admin:ops", At: accepted},
+		Channel: "couple:{coupleId}", Disabled: true, Paused: &event.Pause{Reason: "r", By: "admin:ops", At: accepted}, Resumed: routed,
 		Limits: event.Limits{
 			PerSecond: 0.5, Burst: 2, PerRecipient: event.Duration(6 * time.Second), RecipientBurst: 45, MaxInFlight: 3, WebhooksPerHour: 4,
 			Timeout: event.Duration(30 * time.Second), ParkLimit: event.Duration(24 * time.Hour),

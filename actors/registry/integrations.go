@@ -86,6 +86,9 @@ func settingsProblems(a adapter.Adapter, in event.Integration, secrets event.Sec
 // write stores a checked integration and waits until it can be seen.
 func (r *Registry) write(ctx context.Context, in event.Integration) (event.Integration, error) {
 	in.V = event.Version
+	if e, ok := r.Lookup(in.ID); ok && in.Resumed.IsZero() {
+		in.Resumed = e.Integration.Resumed
+	}
 	data, err := json.Marshal(in)
 	if err != nil {
 		return event.Integration{}, &InvalidError{What: "integration", ID: in.ID, Err: fmt.Errorf("settings: %w", err)}
@@ -122,7 +125,7 @@ func (r *Registry) Pause(ctx context.Context, id string, p event.Pause) error {
 		p.At = r.config.Now()
 	}
 	return r.change(ctx, id, func(in *event.Integration) bool {
-		if in.Paused != nil && p.By == "system" {
+		if in.Paused != nil && !p.Wanted() {
 			return false
 		}
 		in.Paused = &p
@@ -134,6 +137,9 @@ func (r *Registry) Pause(ctx context.Context, id string, p event.Pause) error {
 func (r *Registry) Resume(ctx context.Context, id string) error {
 	return r.change(ctx, id, func(in *event.Integration) bool {
 		paused := in.Paused != nil
+		if in.Paused.Wanted() {
+			in.Resumed = r.config.Now().UTC()
+		}
 		in.Paused = nil
 		return paused
 	})

@@ -8,6 +8,7 @@ SELECT
     sum(delivered) AS delivered,
     sum(dead)      AS dead,
     sum(in_time)   AS in_time,
+    sum(recovered) AS recovered,
     sum(excluded)  AS excluded
 FROM slo_hours
 WHERE dimension = {by:String} AND hour >= {starts:Array(UInt32)}[1] AND hour <= toDateTime({now:UInt32}, 'UTC')

@@ -2,8 +2,10 @@
 -- category, integration, event_type, wedding); not for weddings that were erased. docs/slo.md says what counts.
 
 ALTER TABLE deliveries
-    ADD COLUMN IF NOT EXISTS excluded LowCardinality(String) DEFAULT multiIf(outcome = 'skipped', 'skipped', replay > 0, 'replay', '')
-    COMMENT 'Why it does not count for the objectives; empty: it does' AFTER reason;
+    ADD COLUMN IF NOT EXISTS excluded LowCardinality(String) DEFAULT multiIf(replay > 0, 'replay', outcome = 'skipped', 'skipped', '')
+    COMMENT 'Why it does not count for the objectives; empty: it does' AFTER reason,
+    ADD COLUMN IF NOT EXISTS died_at DateTime64(6, 'UTC') DEFAULT toDateTime64(0, 6, 'UTC')
+    COMMENT 'Of a replay: when the delivery first ended, if that counts; else 1970' CODEC(Delta, ZSTD(1)) AFTER replay;
 
 -- Which batches are in the rollups. The recorder builds those anew from what an older release recorded.
 ALTER TABLE recorder_batches
@@ -21,6 +23,7 @@ CREATE TABLE IF NOT EXISTS slo_minutes
     delivered      SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     dead           SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     in_time        SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    recovered      SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     excluded       SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     latency_ms     AggregateFunction(quantilesTDigest(0.5, 0.9, 0.99), Float32) CODEC(ZSTD(1)),
     last_seq       SimpleAggregateFunction(max, UInt64) CODEC(Delta, ZSTD(1))
@@ -30,7 +33,7 @@ PARTITION BY toYYYYMMDD(minute)
 ORDER BY (dimension, minute, key, log_epoch, log_generation)
 TTL minute + INTERVAL 8 DAY
 SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
-COMMENT 'Deliveries that ended in a minute: those that count delivered, of these in time, dead; and excluded ones. Latency of those delivered';
+COMMENT 'Deliveries that first ended in a minute: delivered, of these in time, dead, of these recovered by a replay; and excluded ones. Latency of those delivered';
 
 CREATE TABLE IF NOT EXISTS slo_hours
 (
@@ -42,6 +45,7 @@ CREATE TABLE IF NOT EXISTS slo_hours
     delivered      SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     dead           SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     in_time        SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    recovered      SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     excluded       SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     latency_ms     AggregateFunction(quantilesTDigest(0.5, 0.9, 0.99), Float32) CODEC(ZSTD(1)),
     last_seq       SimpleAggregateFunction(max, UInt64) CODEC(Delta, ZSTD(1))
@@ -53,16 +57,17 @@ TTL hour + INTERVAL 400 DAY
 SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1
 COMMENT 'slo_minutes, by the hour';
 
--- What goes into the rollups; minutes and hours say into which. A delivery's end is one of the first three, and
--- in time or not.
+-- What goes into the rollups; minutes and hours say into which. A delivery's first end is delivered, in time or
+-- not, or dead, or excluded. A replay that delivers one that counts as dead is recovered, at the time of that end.
 CREATE TABLE IF NOT EXISTS slo_feed
 (
     finished_at    DateTime64(6, 'UTC'),
     latency_us     Int64,
     is_delivered   Bool,
     is_dead        Bool,
-    is_excluded    Bool,
     is_in_time     Bool,
+    is_recovered   Bool,
+    is_excluded    Bool,
     vendor         LowCardinality(String),
     category       LowCardinality(String),
     integration    LowCardinality(String),
@@ -88,6 +93,7 @@ SELECT
     sum(is_delivered) AS delivered,
     sum(is_dead)      AS dead,
     sum(is_in_time)   AS in_time,
+    sum(is_recovered) AS recovered,
     sum(is_excluded)  AS excluded,
     quantilesTDigestStateIf(0.5, 0.9, 0.99)(toFloat32(latency_us / 1000), is_delivered) AS latency_ms,
     max(log_seq)      AS last_seq
@@ -107,6 +113,7 @@ SELECT
     sum(is_delivered) AS delivered,
     sum(is_dead)      AS dead,
     sum(is_in_time)   AS in_time,
+    sum(is_recovered) AS recovered,
     sum(is_excluded)  AS excluded,
     quantilesTDigestStateIf(0.5, 0.9, 0.99)(toFloat32(latency_us / 1000), is_delivered) AS latency_ms,
     max(log_seq)      AS last_seq

@@ -83,7 +83,7 @@ func TestDemoThenSLO(t *testing.T) {
 	if total != result.Deliveries || len(report.Rows) != 5 {
 		t.Errorf("slo counts %d deliveries of %d vendors, the demo %d: %s", total, len(report.Rows), result.Deliveries, out.out)
 	}
-	if got := wedsync(t, "slo", "--addr", addr, "--data", data); !strings.Contains(got.out, "99.5 % delivered") || !strings.Contains(got.out, "\nall ") {
+	if got := wedsync(t, "slo", "--addr", addr, "--data", data); !strings.Contains(got.out, "99.5 % delivered") || !strings.Contains(got.out, "\nall ") || !strings.Contains(got.out, "met") {
 		t.Errorf("slo: %+v", got)
 	}
 	if got := wedsync(t, "slo", "--since=yesterday", "--addr", addr, "--data", data); got.code != exitFailed || !strings.Contains(got.errors, "field_invalid") {
