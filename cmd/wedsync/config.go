@@ -75,6 +75,10 @@ type WSConfig struct {
 	Insecure         bool           `koanf:"insecure"`         // clients need no token; for development
 	Origins          []string       `koanf:"origins"`          // browsers' origins besides the node's own; "*" is any
 	MaxClients       int            `koanf:"maxClients"`       // connections at once
+	MaxPerAddress    int            `koanf:"maxPerAddress"`    // of one address; 0: any number
+	MaxPerUser       int            `koanf:"maxPerUser"`       // of one user; 0: any number
+	TrustedProxies   []string       `koanf:"trustedProxies"`   // networks (CIDR) of proxies whose X-Forwarded-For counts
+	DrainTime        time.Duration  `koanf:"drainTime"`        // over which clients are told to go elsewhere
 	MaxSubscriptions int            `koanf:"maxSubscriptions"` // of one client
 	MaxMessage       Size           `koanf:"maxMessage"`       // from a client
 	ClientBuffer     Size           `koanf:"clientBuffer"`     // waiting for one client; who needs more is cut off and recovers
@@ -152,6 +156,7 @@ func (c Config) WithDefaults() Config {
 	or(&c.HTTP.Addr, "127.0.0.1:8080")
 	or(&c.HTTP.PublishRate, 1000)
 	or(&c.WS.MaxClients, 20_000)
+	or(&c.WS.DrainTime, 2*time.Second)
 	or(&c.WS.MaxSubscriptions, 256)
 	or(&c.WS.MaxMessage, 512<<10)
 	or(&c.WS.ClientBuffer, 1<<20)

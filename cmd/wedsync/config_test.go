@@ -28,7 +28,7 @@ func TestExampleDocumentsEveryKeyAtItsDefault(t *testing.T) {
 	}
 	// An empty list in the file and no list are the same.
 	defaults.WS.Origins, defaults.WS.TokenKeys, defaults.Delivery.AllowPrivate = []string{}, []event.Secret{}, []string{}
-	defaults.Cluster.Join, defaults.WS.PublicKeys = []string{}, []string{}
+	defaults.Cluster.Join, defaults.WS.PublicKeys, defaults.WS.TrustedProxies = []string{}, []string{}, []string{}
 	if !reflect.DeepEqual(example, defaults) {
 		t.Errorf("the example is\n%+v\nthe defaults are\n%+v", example, defaults)
 	}
@@ -270,6 +270,10 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 		"no network": {
 			file: "delivery: { allowPrivate: [127.0.0.1] }\n",
 			want: `FILE:1: delivery.allowPrivate: "127.0.0.1" is no network; write it like 127.0.0.0/8 or 10.1.2.0/24`,
+		},
+		"no proxy": {
+			file: "ws: { trustedProxies: [10.1.2.3] }\n",
+			want: `FILE:1: ws.trustedProxies: "10.1.2.3" is no network; write it like 10.1.2.0/24`,
 		},
 		"no public key": {
 			file: "ws: { publicKeys: [x] }\n",

@@ -157,6 +157,14 @@ func (c WSConfig) validate(v *validator) {
 		}
 	}
 	between(v, "ws.maxClients", c.MaxClients, 1, 1_000_000)
+	between(v, "ws.maxPerAddress", c.MaxPerAddress, 0, 1_000_000)
+	between(v, "ws.maxPerUser", c.MaxPerUser, 0, 1_000_000)
+	between(v, "ws.drainTime", c.DrainTime, time.Millisecond, 10*time.Minute)
+	for _, n := range c.TrustedProxies {
+		if _, err := netip.ParsePrefix(n); err != nil {
+			v.wrong("ws.trustedProxies", n, "is no network; write it like 10.1.2.0/24")
+		}
+	}
 	between(v, "ws.maxSubscriptions", c.MaxSubscriptions, 1, 100_000)
 	between(v, "ws.maxMessage", c.MaxMessage, 1<<10, 16<<20)
 	between(v, "ws.clientBuffer", c.ClientBuffer, 64<<10, 256<<20)

@@ -55,7 +55,7 @@ import (
 //	                     sender ──> vendors
 //
 // Start opens what is below first and returns when the node serves. What runs on belongs to one run
-// group, which the first part that ends, or Stop, brings down in order: http, WebSocket clients,
+// group, which the first part that ends, or Stop, brings down in order: clients, http,
 // actors, recorder, engine, membership. Then audit, registry, journal and peers are closed.
 type node struct {
 	cfg     Config
@@ -153,17 +153,18 @@ func (n *node) addParts() {
 	n.group.Add(func() error { <-n.stop; return nil }, func(err error) {
 		n.log.Info().AnErr("because", err).Msg("stopping")
 		n.drain()
+		n.server.Drain()
 		n.stopOnce.Do(func() { close(n.stop) })
 		n.journal.StopWaiting() // who waits for the log is better off elsewhere
 	})
-	n.addWaiting("admin page", n.admin.Shutdown) // what it shows live would keep the server
+	n.addWaiting("admin page", n.admin.Shutdown) // before the server, which waits for those that it shows something live
+	n.addWaiting("clients", n.clients.Shutdown)  // likewise
 	n.group.Add(n.server.Wait, func(error) {
 		// Whatever a slow request takes is missing for calls to vendors: it gets a part of the time.
 		ctx, cancel := context.WithTimeout(n.deadline(), n.cfg.Shutdown/4)
 		defer cancel()
 		n.warn("http", n.server.Shutdown(ctx))
 	})
-	n.addWaiting("websocket clients", n.clients.Shutdown)
 	n.addAlerts()
 	n.addWaiting("actors", n.system.Stop)
 	n.records.addTo(&n.group)
@@ -371,19 +372,14 @@ func (n *node) openAdmin(ctx context.Context) error {
 // openActors starts the actors. They take shards at once, before anybody can publish.
 func (n *node) openActors(context.Context) error {
 	d := n.cfg.Delivery
-	allow := make([]netip.Prefix, 0, len(d.AllowPrivate))
-	for _, text := range d.AllowPrivate {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			return fmt.Errorf("delivery.allowPrivate: %w", err)
-		}
-		allow = append(allow, prefix)
+	allow, err := networks("delivery.allowPrivate", d.AllowPrivate)
+	if err != nil {
+		return err
 	}
 	sender := delivery.NewSender(delivery.SenderConfig{
 		Guard: delivery.NewGuard(allow), UserAgent: "wedsync/" + readVersion().Version, MaxIdlePerHost: d.MaxConcurrentWebhooks,
 	})
 	n.onClose(func(context.Context) { sender.Close() })
-	var err error
 	config := actors.Config{
 		Node: n.cfg.Node.Name, Journal: n.journal, Registry: n.registry, Caller: sender, Placement: n.members,
 		Logger: n.part("actors"), Metrics: n.metrics, Tracer: n.tracer,
@@ -409,12 +405,16 @@ func (n *node) openClients(context.Context) error {
 	if n.peers != nil {
 		others = edges{n.peers, n.journal, n.members, n.cfg.Node.Name}
 	}
-	var err error
+	proxies, err := networks("ws.trustedProxies", c.TrustedProxies)
+	if err != nil {
+		return err
+	}
 	n.clients, err = ws.New(ws.Config{
 		Log: n.journal, Publisher: n.ingest, Nodes: others, AllowedOrigins: c.Origins,
 		TokenKeys: n.keys.token, PublicKeys: c.PublicKeys, JWKS: c.JWKS, Issuer: c.Issuer, Audience: c.Audience, Insecure: c.Insecure,
 		Version: readVersion().Version, PingInterval: c.PingInterval, MaxConnections: c.MaxClients,
 		MaxSubscriptions: c.MaxSubscriptions, MaxMessageBytes: int(c.MaxMessage), QueueBytes: int(c.ClientBuffer), Deflate: c.Deflate,
+		MaxPerAddress: c.MaxPerAddress, MaxPerUser: c.MaxPerUser, TrustedProxies: proxies, DrainTime: min(c.DrainTime, n.cfg.Shutdown/4),
 		Registerer: n.metrics, Logger: n.part("ws"),
 	})
 	if err != nil {
@@ -424,12 +424,24 @@ func (n *node) openClients(context.Context) error {
 	return nil
 }
 
+func networks(key string, texts []string) ([]netip.Prefix, error) {
+	all := make([]netip.Prefix, 0, len(texts))
+	for _, text := range texts {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		all = append(all, prefix)
+	}
+	return all, nil
+}
+
 // openServer begins to serve; everything is there by now.
 func (n *node) openServer(ctx context.Context) error {
 	var err error
 	n.server, err = edge.New(edge.Config{
 		Addr: n.cfg.HTTP.Addr, AllowPublic: n.cfg.HTTP.AllowPublic,
-		Mounts: []edge.Mount{n.webhooks.Mount, n.api.Mount, n.admin.Mount}, WebSocket: n.clients,
+		Mounts: []edge.Mount{n.webhooks.Mount, n.api.Mount, n.admin.Mount, n.clients.Mount}, WebSocket: n.clients,
 		Gatherer: n.metrics, Metrics: n.metrics, Tracer: n.tracer, Checks: n.checks(),
 		MaxConns: n.cfg.WS.MaxClients + otherConns, Logger: n.part("http"),
 	})

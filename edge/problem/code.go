@@ -29,6 +29,12 @@ const (
 	OwnerBound        = "owner_bound"
 	ChannelOutOfReach = "channel_out_of_reach"
 
+	// Of clients of channels that only listen.
+	TokenInvalid      = "token_invalid"
+	TokenExpired      = "token_expired"
+	TokenUnverified   = "token_unverified"
+	ChannelNotGranted = "channel_not_granted"
+
 	// OriginNotAllowed refuses a page that opens a WebSocket.
 	OriginNotAllowed = "origin_not_allowed"
 
@@ -76,6 +82,8 @@ const (
 	PublishLimited     = "publish_limited"
 	TooManyConnections = "too_many_connections"
 	TooManyClients     = "too_many_clients"
+	TooManyOfAddress   = "too_many_connections_of_address"
+	TooManyOfUser      = "too_many_connections_of_user"
 
 	// Managing.
 	IntegrationInvalid = "integration_invalid"
@@ -174,6 +182,11 @@ var table = map[string]Kind{
 	OwnerBound:        {Status: 403, Title: "This is about all owners, and the API key is bound to one"},
 	ChannelOutOfReach: {Status: 403, Title: "The API key does not reach this channel"},
 
+	TokenInvalid:      {Status: 401, Title: "The token is not valid"},
+	TokenExpired:      {Status: 401, Title: "The token has expired"},
+	TokenUnverified:   {Status: 503, Title: "The token cannot be verified now"},
+	ChannelNotGranted: {Status: 403, Title: "The token does not allow this channel"},
+
 	OriginNotAllowed: {Status: 403, Title: "Pages of this origin may not connect"},
 
 	ChannelInvalid:    {Status: 422, Title: "The channel name is not valid"},
@@ -217,6 +230,8 @@ var table = map[string]Kind{
 	PublishLimited:     {Status: 429, Title: "Too many events within a second"},
 	TooManyConnections: {Status: 503, Title: "Too many connections"},
 	TooManyClients:     {Status: 503, Title: "Too many WebSocket clients"},
+	TooManyOfUser:      {Status: 429, Title: "Too many connections of one user"},
+	TooManyOfAddress:   {Status: 429, Title: "Too many connections of one address"},
 
 	IntegrationInvalid: {Status: 422, Title: "The integration is not valid"},
 	MappingInvalid:     {Status: 422, Title: "The mapping is not valid"},

@@ -3,6 +3,7 @@ package ws
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ type client struct {
 	server *Server
 	id     string
 	wire   wire
+	from   netip.Addr
 	log    zerolog.Logger
 	out    *outbox
 	heart  *heartbeat
@@ -27,6 +29,7 @@ type client struct {
 	// Of the reading goroutine only.
 	who     *identity            // nil until connected
 	info    *protocol.ClientInfo // as others on a channel see it
+	seated  bool                 // counts as one of its user's
 	refused bool                 // connecting was refused: nothing more is listened to
 
 	mu     sync.Mutex
@@ -35,17 +38,18 @@ type client struct {
 	gone   bool
 }
 
-func newClient(s *Server, to transport, w wire) *client {
+func newClient(s *Server, to transport, w wire, from netip.Addr) *client {
 	c := &client{
 		server: s,
 		id:     uuid.NewString(),
 		wire:   w,
+		from:   from,
 		out:    newOutbox(to, s.cfg, s.metrics),
 		subs:   make(map[string]*subscription),
 	}
 	c.log = s.log.With().Str("client", c.id).Logger()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.heart = newHeartbeat(s.cfg, func() { c.out.push(w.ping()) }, c.out.close)
+	c.heart = newHeartbeat(s.cfg, w.twoWay(), func() { c.out.push(w.ping()) }, c.out.close)
 	return c
 }
 

@@ -31,6 +31,7 @@ type CloseCode uint16
 //	3010  yes         a subscription that the server made cannot go on where it was
 //	3012  yes         a ping was not answered within Config.PongTimeout
 //	3500  no          the token is not ours, not complete, or somebody else's (on refresh)
+//	3504  no          the user has as many connections as Config.MaxPerUser allows
 //	3501  no          what came is not the protocol
 //	3508  no          a message to the server (send), which nothing here receives
 //	4000  yes         no connect command came within Config.ConnectTimeout
@@ -44,6 +45,7 @@ const (
 	CloseNoPong         CloseCode = 3012
 	CloseInvalidToken   CloseCode = 3500
 	CloseBadRequest     CloseCode = 3501
+	CloseUserLimit      CloseCode = 3504
 	CloseNotAvailable   CloseCode = 3508
 	CloseConnectTimeout CloseCode = 4000
 )
@@ -68,6 +70,8 @@ func (c CloseCode) Reason() string {
 		return "invalid token"
 	case CloseBadRequest:
 		return "bad request"
+	case CloseUserLimit:
+		return "connection limit"
 	case CloseNotAvailable:
 		return "not available"
 	case CloseConnectTimeout:

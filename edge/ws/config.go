@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -104,7 +105,16 @@ type Config struct {
 	// CloseTimeout is how long the last write and the peer's close frame may take; default 1 s.
 	CloseTimeout time.Duration
 
-	MaxConnections   int // at once; default 20,000. More are answered 503.
+	// DrainTime is over how long Shutdown spreads telling clients to come back elsewhere; default 0, all at once.
+	DrainTime time.Duration
+
+	MaxConnections int // at once; default 20,000. More are answered 503.
+	// MaxPerAddress and MaxPerUser are of one address and one user; default 0, any number. More of an address are
+	// answered 429, more of a user get CloseUserLimit.
+	MaxPerAddress, MaxPerUser int
+	// TrustedProxies are those whose X-Forwarded-For says where a client really is.
+	TrustedProxies []netip.Prefix
+
 	MaxSubscriptions int // of one client; default 256. More get ErrLimitExceeded.
 	MaxMessageBytes  int // of one message from a client; default 512 KiB. More is CloseMessageSize.
 	// QueueBytes may wait for one client; default 1 MiB, at least 4 KiB. More is CloseSlow. A frame
@@ -219,11 +229,16 @@ func (c Config) validateLimits() error {
 			return fmt.Errorf("ws: %s is %v; it must be positive", f.name, f.v)
 		}
 	}
+	if c.DrainTime < 0 {
+		return fmt.Errorf("ws: DrainTime is %v; it cannot be negative", c.DrainTime)
+	}
 	for _, f := range []struct {
 		name   string
 		v, min int
 	}{
 		{"MaxConnections", c.MaxConnections, 1},
+		{"MaxPerAddress", c.MaxPerAddress, 0},
+		{"MaxPerUser", c.MaxPerUser, 0},
 		{"MaxSubscriptions", c.MaxSubscriptions, 1},
 		{"MaxMessageBytes", c.MaxMessageBytes, 1 << 10},
 		{"QueueBytes", c.QueueBytes, 4 << 10},

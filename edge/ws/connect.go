@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/centrifugal/protocol"
-
-	"github.com/wedsync/wedsync/actors/event"
 )
 
 // connect lets the client in and answers command id. After a token that has expired nothing more is listened
@@ -24,12 +22,26 @@ func (c *client) connect(ctx context.Context, id uint32, req *protocol.ConnectRe
 	case err != nil:
 		return c.invalidToken(err)
 	}
+	refused := c.letIn(ctx, who, id, req.Subs)
+	switch {
+	case refused.GetCode() == uint32(CloseUserLimit):
+		c.out.close(CloseUserLimit)
+	case refused != nil:
+		c.refused = true
+	}
+	return refused
+}
+
+// letIn opens what the client is subscribed to from the beginning, and answers command id.
+func (c *client) letIn(ctx context.Context, who *identity, id uint32, asked map[string]*protocol.SubscribeRequest) *protocol.Error {
+	if c.seated = c.server.seat(who); !c.seated {
+		return &protocol.Error{Code: uint32(CloseUserLimit)} // which is counted, and not sent
+	}
 	c.who = who
 	c.info = &protocol.ClientInfo{User: who.user, Client: c.id, ConnInfo: who.info}
 	c.log = c.log.With().Str("user", who.user).Logger()
-	opened, refused := c.serverSide(ctx, req.Subs)
+	opened, refused := c.serverSide(ctx, asked)
 	if refused != nil {
-		c.refused = true
 		return refused
 	}
 	c.heart.connected()
@@ -38,7 +50,7 @@ func (c *client) connect(ctx context.Context, id uint32, req *protocol.ConnectRe
 		Client:  c.id,
 		Version: c.server.cfg.Version,
 		Ping:    uint32(c.server.cfg.PingInterval / time.Second),
-		Pong:    true,
+		Pong:    c.wire.twoWay(),
 	}
 	res.Expires, res.Ttl = c.ttl(who.expires)
 	if len(opened) > 0 {
@@ -83,7 +95,7 @@ func (c *client) serverSide(ctx context.Context, asked map[string]*protocol.Subs
 		if _, named := c.who.subs[name]; named {
 			continue
 		}
-		if p, err := event.ParsePattern(name); err != nil || !c.who.maySubscribe(p) {
+		if !c.who.granted(name) {
 			continue // the server decides; the client sees that it is not among the answers
 		}
 		if refused := open(name, nil); refused != nil {
@@ -152,9 +164,5 @@ func (c *client) refresh(ctx context.Context, req *protocol.RefreshRequest) (*pr
 
 // stillAllows reports whether a subscription may go on under another token. One with a token of its own may.
 func (c *client) stillAllows(who *identity, s *subscription) bool {
-	if _, named := who.subs[s.name]; named && s.serverSide || s.lease != nil {
-		return true
-	}
-	p, err := event.ParsePattern(s.name)
-	return err == nil && who.maySubscribe(p)
+	return s.lease != nil || who.granted(s.name)
 }

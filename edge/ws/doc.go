@@ -1,10 +1,10 @@
 // Package ws serves browsers and phones over WebSocket, in Centrifuge's client protocol (JSON or protobuf), so
 // that the unmodified centrifuge SDKs connect, subscribe, publish, read history and recover what
-// they missed.
+// they missed; and those that can only listen by server-sent events or a stream of JSON. docs/edge.md tells them how.
 //
 // # What it owns
 //
-// Server is the http.Handler of Path. It owns the connections it accepted, a hub that holds one live
+// Server is the http.Handler of Path, and mounts PathSSE and PathStream. It owns the connections it accepted, a hub that holds one live
 // subscription on the log for each channel that somebody here listens to, and nothing durable: a
 // position is a sequence of the log and an epoch is the log's identity, so a client recovers at any
 // node.
@@ -39,8 +39,8 @@
 //
 // # Goroutines
 //
-// One a connection reads it and runs its commands in order; a second exists while something is being
-// written to it. A feed has none of its own, except one while it mends a gap; one for all feeds looks
+// One a connection reads it and runs its commands in order, or waits for the end of a stream; a second exists while
+// something is being written to it. One at a time fetches the keys of tokens. A feed has none of its own, except one while it mends a gap; one for all feeds looks
 // every 2 s, and when the connection to the log is back, for entries that got lost with none after them to
 // show it; it costs one request as long as nothing was appended. Timers ping, and end what is
 // silent or expired. Shutdown ends all of them and waits.

@@ -233,7 +233,7 @@ func (f *feed) fill(entries []journal.Entry) uint64 {
 func (f *feed) fanOut(e journal.Entry) {
 	f.hub.metrics.published.Inc()
 	f.newest = e.Seq
-	all := framesOf(f.name, e)
+	all := framesOf(f.name, f.hub.journal.Epoch(), e)
 	if all == nil {
 		f.hub.log.Error().Str("channel", e.Channel).Uint64("seq", e.Seq).Msg("an entry of the log is not JSON and is passed over")
 	}

@@ -9,6 +9,7 @@ import (
 // heartbeat times one connection: the connect command that has to come, then pings and their pongs.
 // It is safe for concurrent use.
 type heartbeat struct {
+	pongs             bool // are expected
 	interval, timeout time.Duration
 	ping              func()
 	expire            func(CloseCode)
@@ -30,8 +31,8 @@ const (
 	stopped
 )
 
-func newHeartbeat(cfg Config, ping func(), expire func(CloseCode)) *heartbeat {
-	h := &heartbeat{interval: cfg.PingInterval, timeout: cfg.PongTimeout, ping: ping, expire: expire}
+func newHeartbeat(cfg Config, pongs bool, ping func(), expire func(CloseCode)) *heartbeat {
+	h := &heartbeat{pongs: pongs, interval: cfg.PingInterval, timeout: cfg.PongTimeout, ping: ping, expire: expire}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.timer = time.AfterFunc(cfg.ConnectTimeout, h.beat)
@@ -89,8 +90,11 @@ func (h *heartbeat) beat() {
 	late := h.late
 	switch was {
 	case resting:
-		h.phase = waiting
-		h.timer.Reset(h.timeout)
+		h.timer.Reset(h.interval)
+		if h.pongs {
+			h.phase = waiting
+			h.timer.Reset(h.timeout)
+		}
 	case answered:
 		h.phase = resting
 		h.timer.Reset(h.interval - h.timeout)

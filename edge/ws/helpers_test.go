@@ -72,14 +72,17 @@ func newDoor(tb testing.TB) *door {
 	}
 	d := &door{addr: ln.Addr().String()}
 	mux := http.NewServeMux()
-	mux.HandleFunc(ws.Path, func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s := d.behind.Load()
 		if s == nil {
 			panic(http.ErrAbortHandler)
 		}
-		s.ServeHTTP(w, r)
+		inner := http.NewServeMux()
+		inner.Handle(ws.Path, s)
+		s.Mount(inner)
+		inner.ServeHTTP(w, r)
 	})
-	d.http = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute, ConnState: func(c net.Conn, state http.ConnState) {
+	d.http = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute, ReadTimeout: time.Second, WriteTimeout: time.Second, ConnState: func(c net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			d.mu.Lock()
 			defer d.mu.Unlock()

@@ -17,6 +17,15 @@ func (id *identity) sender() string {
 // maySubscribe reports whether p, a channel or a pattern, lies within what the token allows.
 func (id *identity) maySubscribe(p event.Pattern) bool { return id.all || within(p, id.subscribe) }
 
+// granted is maySubscribe, also for what the server subscribes the client to by itself.
+func (id *identity) granted(name string) bool {
+	if _, named := id.subs[name]; named {
+		return true
+	}
+	p, err := event.ParsePattern(name)
+	return err == nil && id.maySubscribe(p)
+}
+
 // mayWatch reports whether the token allows to know who is on the channel.
 func (id *identity) mayWatch(channel event.Pattern) bool {
 	return id.all || within(channel, id.presence)

@@ -2,8 +2,10 @@ package ws
 
 import (
 	"context"
+	"maps"
 	"math"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -27,9 +29,9 @@ type Server struct {
 
 	mu       sync.Mutex
 	clients  map[*client]struct{}
-	reserved int // handshakes under way
+	places   places
 	stopping bool
-	readers  sync.WaitGroup
+	readers  sync.WaitGroup // one for each place
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -59,6 +61,7 @@ func New(cfg Config) (*Server, error) {
 		metrics:   m,
 		hub:       h,
 		clients:   make(map[*client]struct{}),
+		places:    places{byAddr: make(map[netip.Addr]int), byUser: make(map[string]int)},
 	}
 	if cfg.Insecure {
 		s.log.Warn().Msg("websocket clients need no token and may do everything: this is for development only")
@@ -88,14 +91,12 @@ func (s *Server) newUpgrader(subprotocols ...string) *gws.Upgrader {
 // cannot be upgraded is answered with a problem (RFC 9457).
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := s.refuse(r)
+	from := s.addressOf(r)
 	if p == nil {
-		p = s.reserve()
+		p = s.reserve(from)
 	}
 	if p != nil {
-		s.metrics.refused.WithLabelValues(p.Code).Inc()
-		s.log.Debug().Str("code", p.Code).Str("from", r.RemoteAddr).Str("origin", r.Header.Get("Origin")).
-			Msg("websocket handshake refused")
-		problem.Write(w, r, p)
+		s.refused(w, r, p)
 		return
 	}
 	upgrader, speaks := s.upgrader, wireJSON
@@ -105,7 +106,25 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("format") == "protobuf" {
 		speaks = wireProtobuf
 	}
-	s.open(s.upgrade(upgrader, w, r), speaks)
+	conn := s.upgrade(upgrader, w, r)
+	if conn == nil {
+		s.vacate(from)
+		s.readers.Done()
+		return
+	}
+	c := s.admitted(socket{conn, speaks}, speaks, from)
+	sessionOf(conn).client = c
+	go func() {
+		defer s.readers.Done()
+		conn.ReadLoop()
+	}()
+}
+
+// refused answers a request for a connection that is not to be.
+func (s *Server) refused(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
+	s.metrics.refused.WithLabelValues(p.Code).Inc()
+	s.log.Debug().Str("code", p.Code).Str("from", r.RemoteAddr).Str("origin", r.Header.Get("Origin")).Msg("connection refused")
+	problem.Write(w, r, p)
 }
 
 func isListSeparator(r rune) bool { return r == ',' || r == ' ' }
@@ -121,28 +140,14 @@ func (s *Server) refuse(r *http.Request) *problem.Problem {
 		return problem.New(problem.UpgradeRequired,
 			"send Upgrade: websocket and what else RFC 6455 wants, or use a Centrifuge SDK")
 	case !s.originAllowed(r):
-		return problem.New(problem.OriginNotAllowed,
-			"pages of origin %.200q may not connect; add it to the allowed origins", r.Header.Get("Origin"))
+		return s.foreign(r)
 	}
 	return nil
 }
 
-// tryAgain is when a client that was sent away may come back.
-const tryAgain = 2 * time.Second
-
-// reserve takes a place for a connection, unless the server is full or stopping.
-func (s *Server) reserve() *problem.Problem {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.stopping:
-		return problem.New(problem.ShuttingDown, "connect to another node, or again in a moment").After(tryAgain)
-	case len(s.clients)+s.reserved >= s.cfg.MaxConnections:
-		return problem.New(problem.TooManyClients,
-			"this node takes %d WebSocket clients and has them; connect again in a moment", s.cfg.MaxConnections).After(tryAgain)
-	}
-	s.reserved++
-	return nil
+func (s *Server) foreign(r *http.Request) *problem.Problem {
+	return problem.New(problem.OriginNotAllowed,
+		"pages of origin %.200q may not connect; add it to the allowed origins", r.Header.Get("Origin"))
 }
 
 // upgrade takes the connection over; nil when that failed, which the peer then knows.
@@ -161,41 +166,68 @@ func (s *Server) upgrade(u *gws.Upgrader, w http.ResponseWriter, r *http.Request
 	return socket
 }
 
-// open gives the reserved place to the connection, or back if there is none.
-func (s *Server) open(conn *gws.Conn, speaks wire) {
+// admitted gives the reserved place to a client.
+func (s *Server) admitted(to transport, speaks wire, from netip.Addr) *client {
+	c := newClient(s, to, speaks, from)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.reserved--
-	if conn == nil {
-		return
-	}
-	c := newClient(s, socket{conn, speaks}, speaks)
-	sessionOf(conn).client = c
 	s.clients[c] = struct{}{}
 	s.metrics.connections.Set(float64(len(s.clients)))
-	s.readers.Go(conn.ReadLoop)
 	if s.stopping {
 		c.out.close(CloseShutdown)
 	}
+	return c
 }
 
 func (s *Server) forget(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.clients, c)
+	s.giveBack(c.from)
+	if c.seated {
+		drop(s.places.byUser, c.info.User)
+	}
 	s.metrics.connections.Set(float64(len(s.clients)))
 }
 
-// Shutdown refuses new connections, tells every client to come back elsewhere (CloseShutdown) and
-// waits until all are gone. When ctx ends first, what is left is cut off, and its error returned.
+// dismissBeat is between two groups of clients that are told to come back elsewhere.
+const dismissBeat = 20 * time.Millisecond
+
+// dismiss closes clients, spread over Config.DrainTime, so that they do not all come to the other nodes at once.
+func (s *Server) dismiss(ctx context.Context, all []*client) {
+	beats := int(max(s.cfg.DrainTime/dismissBeat, 1))
+	tick := time.NewTicker(dismissBeat)
+	defer tick.Stop()
+	for i := range beats {
+		for _, c := range all[len(all)*i/beats : len(all)*(i+1)/beats] {
+			c.out.close(CloseShutdown)
+		}
+		if len(all)*(i+1)/beats == len(all) || ctx.Err() != nil {
+			all = all[len(all)*(i+1)/beats:]
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	for _, c := range all { // there is no time left
+		c.out.close(CloseShutdown)
+	}
+}
+
+// Shutdown refuses new connections, tells every client to come back elsewhere (CloseShutdown), spread over
+// Config.DrainTime, and waits until all are gone. When ctx ends first, what is left is cut off, and its error returned.
 // Calling it again waits again.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	s.stopping = true
-	for c := range s.clients {
-		c.out.close(CloseShutdown)
+	var all []*client
+	if !s.stopping {
+		all = slices.Collect(maps.Keys(s.clients)) // in no order
 	}
+	s.stopping = true
 	s.mu.Unlock()
+	s.dismiss(ctx, all)
 
 	gone := make(chan struct{})
 	go func() {
