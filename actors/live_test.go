@@ -74,7 +74,7 @@ func TestLiveNumbersOfAllNodes(t *testing.T) {
 	inTime := 0.0
 	for _, n := range []*node{first, second} {
 		inTime += n.inTime("studiocloud")
-		if n.inTime("whatsapp") != 0 || n.counts("wedsync_slo_deliveries_total", "excluded") > 0 {
+		if n.counts("wedsync_slo_deliveries_total", "in_time") != n.inTime("studiocloud") || n.inTime("whatsapp") != 0 || n.counts("wedsync_slo_deliveries_total", "excluded") > 0 {
 			t.Errorf("%s tells of what nobody sent", n.name)
 		}
 	}

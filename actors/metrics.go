@@ -36,7 +36,7 @@ func newMetrics(s *System, reg prometheus.Registerer) *metrics {
 			Name: "wedsync_attempt_seconds", Help: "Duration of calls to vendors.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"vendor"}),
-		ends: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wedsync_slo_deliveries_total", Help: "Deliveries ended as the objectives count them, by vendor: delivered, dead, or excluded, which counts for nothing."}, []string{"vendor", "end"}),
+		ends: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "wedsync_slo_deliveries_total", Help: "Deliveries ended as the objectives count them, by vendor: in_time, late, dead, or excluded, which counts for nothing."}, []string{"vendor", "end"}),
 		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "wedsync_delivery_seconds", Help: "From accepting an event to the vendor's answer, of what was delivered as the objectives count it.",
 			// One bound is the objective's.
@@ -61,7 +61,8 @@ func newMetrics(s *System, reg prometheus.Registerer) *metrics {
 	}
 	for _, vendor := range adapter.Vendors() {
 		m.latency.WithLabelValues(vendor) // a rate needs the 0 before the first
-		for _, end := range []string{string(event.Delivered), string(event.Dead), endExcluded} {
+		m.seconds.WithLabelValues(vendor)
+		for _, end := range []string{endInTime, endLate, endDead, endExcluded} {
 			m.ends.WithLabelValues(vendor, end)
 		}
 	}
@@ -69,8 +70,31 @@ func newMetrics(s *System, reg prometheus.Registerer) *metrics {
 	return m
 }
 
-// endExcluded is how a delivery ended that counts neither for nor against the objectives.
-const endExcluded = "excluded"
+// How deliveries end, as the objectives count them.
+const (
+	endInTime   = "in_time"
+	endLate     = "late"
+	endDead     = "dead"
+	endExcluded = "excluded" // it counts neither for nor against them
+)
+
+// ended counts a delivery that has a result.
+func (m *metrics) ended(r *event.DeliveryRecord) {
+	took := r.Result.FinishedAt.Sub(r.CountsFrom())
+	end := endInTime
+	switch {
+	case r.Excluded() != "":
+		end = endExcluded
+	case r.Result.Outcome == event.Dead:
+		end = endDead
+	case took > analytics.LatencyLimit:
+		end = endLate
+	}
+	m.ends.WithLabelValues(r.Vendor, end).Inc()
+	if end == endInTime || end == endLate {
+		m.latency.WithLabelValues(r.Vendor).Observe(took.Seconds())
+	}
+}
 
 // limit counts a delivery that ended, or a call that was cut off, if the reason is a limit's.
 func (m *metrics) limit(reason string) {

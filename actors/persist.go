@@ -44,13 +44,6 @@ func (s *System) record(ctx context.Context, r *event.DeliveryRecord) error {
 
 // ended counts a delivery whose result is in the log, as analytics will.
 func (s *System) ended(r *event.DeliveryRecord) {
-	end := string(r.Result.Outcome)
-	if r.Excluded() != "" {
-		end = endExcluded
-	}
-	s.metrics.ends.WithLabelValues(r.Vendor, end).Inc()
-	if end == string(event.Delivered) {
-		s.metrics.latency.WithLabelValues(r.Vendor).Observe(r.Result.FinishedAt.Sub(r.CountsFrom()).Seconds())
-	}
+	s.metrics.ended(r)
 	s.live.Ended(r)
 }
