@@ -34,6 +34,9 @@ type Config struct {
 	ReadTimeout       time.Duration // of a whole request; default 30 s
 	WriteTimeout      time.Duration // of a whole answer; default 60 s
 	IdleTimeout       time.Duration // between requests; default 2 min
+	// Linger is how long, after the server has stopped listening, clients may use the connections they keep once
+	// more; default 250 ms.
+	Linger time.Duration
 
 	Logger zerolog.Logger
 }
@@ -69,6 +72,7 @@ func (c Config) WithDefaults() Config {
 		{&c.ReadTimeout, 30 * time.Second},
 		{&c.WriteTimeout, time.Minute},
 		{&c.IdleTimeout, 2 * time.Minute},
+		{&c.Linger, 250 * time.Millisecond},
 	} {
 		if *t.field == 0 {
 			*t.field = t.def

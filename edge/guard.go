@@ -26,14 +26,15 @@ type guard struct {
 	refused zerolog.Logger // of refusals that are ours: a few a second tell what thousands would
 	metrics metrics
 	tracer  *tracing.Tracer
-	headers int // bytes that a request's may have
+	headers int          // bytes that a request's may have
+	last    *atomic.Bool // answers are the last ones of their connections
 	prefix  string
 	count   atomic.Uint64
 }
 
-func newGuard(mux *http.ServeMux, cfg Config, m metrics) *guard {
+func newGuard(mux *http.ServeMux, cfg Config, m metrics, last *atomic.Bool) *guard {
 	return &guard{
-		mux: mux, log: cfg.Logger, metrics: m, tracer: cfg.Tracer, headers: cfg.MaxHeaderBytes, prefix: rand.Text()[:10] + "-",
+		mux: mux, log: cfg.Logger, metrics: m, tracer: cfg.Tracer, headers: cfg.MaxHeaderBytes, last: last, prefix: rand.Text()[:10] + "-",
 		refused: cfg.Logger.Sample(&zerolog.BurstSampler{Burst: 20, Period: time.Second}),
 	}
 }
@@ -48,6 +49,9 @@ func (g *guard) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	h.Set(problem.RequestIDHeader, id)
 	h.Set("X-Content-Type-Options", "nosniff")
+	if g.last.Load() {
+		h.Set("Connection", "close")
+	}
 	w.span = g.trace(r)
 	defer g.finish(w, r, start)
 	if isExcess(r.Context()) {

@@ -45,6 +45,7 @@ type counted struct {
 	net.Conn
 	l      *limited
 	excess bool
+	idle   bool // between two requests; its server's goroutine alone asks
 	once   sync.Once
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
@@ -21,9 +22,11 @@ type Server struct {
 	metrics  metrics
 	http     *http.Server
 	draining atomic.Bool
+	idle     atomic.Int64 // connections between two requests
 
 	mu      sync.Mutex
 	started bool
+	listens net.Listener  // nil before Start
 	done    chan struct{} // closed when serving has ended
 	err     error         // why, if not by Shutdown; set before done is closed
 }
@@ -57,11 +60,12 @@ func New(cfg Config) (*Server, error) {
 		mount(mux)
 	}
 	s.http = &http.Server{
-		Handler:           newGuard(mux, cfg, m),
+		Handler:           newGuard(mux, cfg, m, &s.draining),
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout, ReadTimeout: cfg.ReadTimeout,
 		WriteTimeout: cfg.WriteTimeout, IdleTimeout: cfg.IdleTimeout,
 		MaxHeaderBytes: headerSlack * cfg.MaxHeaderBytes,
 		ConnContext:    markExcess,
+		ConnState:      s.connState,
 		ErrorLog:       stdlog.New(httpLog{cfg.Logger}, "", 0),
 	}
 	return s, nil
@@ -79,10 +83,11 @@ func (s *Server) Start(ctx context.Context) (net.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("edge: %w; choose another Addr, or stop what listens there", err)
 	}
-	s.started = true
+	s.started, s.listens = true, l
 	go func() {
 		defer close(s.done)
-		if err := s.http.Serve(newLimited(l, s.cfg.MaxConns, s.metrics)); !errors.Is(err, http.ErrServerClosed) {
+		err := s.http.Serve(newLimited(l, s.cfg.MaxConns, s.metrics))
+		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) { // which Shutdown does
 			s.err = fmt.Errorf("edge: serving ended: %w", err)
 		}
 	}()
@@ -95,13 +100,15 @@ func (s *Server) Wait() error {
 	return s.err
 }
 
-// Drain makes /readyz answer 503, so that no new clients are sent here. Everything is served on.
+// Drain makes /readyz answer 503, so that no new clients are sent here, and each answer the last one of its
+// connection. Everything is served on.
 func (s *Server) Drain() { s.draining.Store(true) }
 
 // Shutdown drains, stops listening, and waits for the requests under way. When ctx ends first it cuts
 // them off and returns ctx's error. It can be called more than once, and before Start.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
+	s.linger(ctx)
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		_ = s.http.Close()
@@ -114,6 +121,46 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	<-s.done
 	return err
+}
+
+// lingerLook is how often linger looks whether there is still a connection to wait for.
+const lingerLook = 5 * time.Millisecond
+
+// linger stops listening and waits for clients to use the connections that they keep once more, and so to be
+// told that it was the last time. To close one at once may lose a request that is on its way.
+func (s *Server) linger(ctx context.Context) {
+	s.mu.Lock()
+	l := s.listens
+	s.mu.Unlock()
+	if l == nil {
+		return
+	}
+	_ = l.Close()
+	<-s.done
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Linger)
+	defer cancel()
+	look := time.NewTicker(lingerLook)
+	defer look.Stop()
+	for s.idle.Load() > 0 {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// connState is http.Server.ConnState: it counts connections between two requests.
+func (s *Server) connState(c net.Conn, state http.ConnState) {
+	k, ok := c.(*counted)
+	if idle := state == http.StateIdle; ok && idle != k.idle {
+		k.idle = idle
+		if idle {
+			s.idle.Add(1)
+		} else {
+			s.idle.Add(-1)
+		}
+	}
 }
 
 // httpLog takes net/http's own complaints, which are about misbehaving clients.

@@ -3,11 +3,14 @@ package edge_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/wedsync/wedsync/edge"
 )
@@ -94,6 +97,71 @@ func TestShutdownWaitsForRequests(t *testing.T) {
 		t.Errorf("got %+v", a)
 	}
 	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Clients that keep their connections lose no request over a shutdown: what is sent on a connection that was kept
+// is answered, and as the last on it; then nobody listens.
+func TestKeptConnectionsLoseNothing(t *testing.T) {
+	t.Parallel()
+	mount := func(mux *http.ServeMux) {
+		mux.HandleFunc("POST /add", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "added") })
+	}
+	// So long that no machine is too slow; it ends when each client has heard.
+	s, url := start(t, edge.Config{Mounts: []edge.Mount{mount}, Linger: time.Minute})
+	post := func(c *http.Client) (last bool, err error) {
+		resp, err := c.Post(url+"/add", "text/plain", strings.NewReader("one"))
+		if err != nil {
+			return false, err
+		}
+		defer resp.Body.Close()
+		if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "added" {
+			return false, fmt.Errorf("answered %q: %w", b, err)
+		}
+		return resp.Close, nil
+	}
+	quiet := client(t)
+	if last, err := post(quiet); last || err != nil {
+		t.Fatalf("the first answer is the last one: %v, %v", last, err)
+	}
+	const busy = 4
+	going, ended := make(chan struct{}, busy), make(chan error, busy)
+	for range busy {
+		c := client(t)
+		go func() {
+			_, err := post(c)
+			going <- struct{}{}
+			for err == nil {
+				_, err = post(c)
+			}
+			ended <- err
+		}()
+	}
+	for range busy {
+		<-going
+	}
+	down := make(chan error, 1)
+	go func() { down <- s.Shutdown(context.Background()) }()
+	for range busy {
+		if err := <-ended; !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("a busy client got %v", err)
+		}
+	}
+	if last, err := post(quiet); !last || err != nil {
+		t.Errorf("on the connection that was kept: the last answer %v, %v", last, err)
+	}
+	if err := <-down; err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever keeps a connection and does not use it is not waited for longer than a moment.
+func TestIdleConnectionsAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	s, url := start(t, edge.Config{})
+	ask(t, client(t), http.MethodGet, url+"/healthz", nil)
+	if err := s.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
