@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/wedsync/wedsync/cluster"
+	"github.com/wedsync/wedsync/loadtest/load"
 )
 
 // documents reads a file of YAML documents, each into a T of its own.
@@ -164,7 +165,7 @@ func TestComposedNodes(t *testing.T) {
 				t.Errorf("%s mounts %s, which is not there", name, v)
 			}
 		}
-		if s.Image != "wedsync" || name == "keys" {
+		if s.Image != "wedsync" || name == "keys" || name == "load" {
 			continue
 		}
 		environ := map[string]string{}
@@ -218,6 +219,37 @@ func TestComposedNodes(t *testing.T) {
 			t.Errorf("Prometheus asks %v, the members are %v", targets, members)
 			break
 		}
+	}
+}
+
+// The load of docker-compose.yml is a command that there is, and about nodes that there are.
+func TestComposedLoad(t *testing.T) {
+	t.Parallel()
+	compose := documents[composeFile](t, "docker-compose.yml")[0]
+	var args []string
+	for _, arg := range compose.Services["load"].Command {
+		args = append(args, substituted.ReplaceAllString(arg, "$1"))
+	}
+	var c cli
+	parser, err := kong.New(&c, kong.Exit(func(int) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	got := c.Load.Run
+	if _, err := load.ReadProfile(got.Profile); err != nil || got.SimHost != "load" || !strings.HasPrefix(got.Out, "/data/") {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, addr := range got.Addr {
+		name := strings.TrimSuffix(strings.TrimPrefix(addr, "http://"), ":8080")
+		if _, ok := compose.Services[name]; !ok {
+			t.Errorf("%s is no node", addr)
+		}
+	}
+	if len(got.Addr) != 5 || !slices.Contains(compose.Services["load"].Volumes, "node-1:"+got.Data+":ro") || got.DSN != substituted.ReplaceAllString(compose.Services["node-1"].Environment["WEDSYNC_CLICKHOUSE_DSN"], "$1") {
+		t.Errorf("%+v", got)
 	}
 }
 

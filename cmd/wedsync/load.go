@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +26,7 @@ type loadCmd struct {
 type loadRunCmd struct {
 	Profile string        `help:"What happens: saturday, smoke, soak or storm, or a file." default:"smoke" placeholder:"NAME"`
 	Local   int           `help:"Start so many nodes that hold the log (1, 3 or 5), and ClickHouse, on this machine." placeholder:"N"`
-	Addr    []string      `help:"Addresses of the nodes of a cluster that is there, instead of --local." env:"WEDSYNC_ADDR" placeholder:"URL,..."`
+	Addr    []string      `help:"Addresses of the nodes of a cluster that is there, instead of --local." placeholder:"URL,..."`
 	Key     string        `help:"Its API key. Default: what stands in api.key in the data folder, if it can be read." env:"WEDSYNC_KEY,WEDSYNC_API_KEY" placeholder:"KEY"`
 	Data    string        `help:"A node's data folder." default:"./data" env:"WEDSYNC_DATA" placeholder:"DIR"`
 	DSN     string        `name:"clickhouse" help:"Its ClickHouse, to check each row. Default: only the nodes' API is asked." placeholder:"DSN"`
@@ -52,8 +53,11 @@ func (c loadRunCmd) Run(ctx context.Context, w world, p printer) (err error) {
 	if profile, err = profile.With(c.Lasts, c.Clients); err != nil {
 		return usageError{err}
 	}
-	if (c.Local > 0) == (len(c.Addr) > 0) {
+	if (c.Local != 0) == (len(c.Addr) > 0) {
 		return usageError{errors.New("name either the nodes with --addr, or how many to start with --local")}
+	}
+	if c.Local != 0 && !slices.Contains(load.LocalNodes(), c.Local) {
+		return usageError{fmt.Errorf("--local is %d; use one of %v, so that more than half of the nodes can be told from the others", c.Local, load.LocalNodes())}
 	}
 	target, err := c.target(ctx, w, profile)
 	if err != nil {

@@ -82,3 +82,36 @@ func TestLoadReportsTheTruth(t *testing.T) {
 		t.Errorf("the page has %d bytes: %v", len(page), err)
 	}
 }
+
+func TestLoadProfilesAndComparisons(t *testing.T) {
+	t.Parallel()
+	if got := wedsync(t, "load", "profiles"); got.code != exitOK || !strings.Contains(got.out, "saturday  A Saturday in June") {
+		t.Errorf("%+v", got)
+	}
+	if got := wedsync(t, "load", "profiles", "saturday"); got.code != exitOK || !strings.Contains(got.out, "a thunderstorm moves 200 ceremonies") {
+		t.Errorf("%+v", got)
+	}
+	if got := wedsync(t, "load", "profiles", "none"); got.code != exitUsage {
+		t.Errorf("%+v", got)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"a": `{"profile":"smoke","lasts":10,"verdicts":[{}],"publishes":{"accepted":200},"accept":{"p99":2.5}}`,
+		"b": `{"profile":"storm","lasts":60,"verdicts":[{}],"publishes":{"accepted":300},"accept":{"p99":5}}`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := wedsync(t, "load", "compare", filepath.Join(dir, "a"), filepath.Join(dir, "b"))
+	for _, want := range []string{"of different profiles: smoke of 10 s, and storm of 60 s", "events accepted            200      300    +50.0 %", "publishing, p99            2.50 ms  5 ms   +100.0 %"} {
+		if !strings.Contains(got.out, want) {
+			t.Errorf("%q is missing: %+v", want, got)
+		}
+	}
+	for _, args := range [][]string{{"none", filepath.Join(dir, "b")}, {filepath.Join(dir, "a"), "none"}} {
+		if got := wedsync(t, append([]string{"load", "compare"}, args...)...); got.code != exitUsage || !strings.Contains(got.errors, "open none") {
+			t.Errorf("%+v", got)
+		}
+	}
+}
