@@ -125,6 +125,9 @@ type Config struct {
 	MaxRecover int
 	// MaxRecoverBytes bounds the same by size; default 1 MiB.
 	MaxRecoverBytes int
+	// MaxPresent is how many clients of a channel are listed, over all nodes; default 2,000. Of more there are
+	// only the numbers.
+	MaxPresent int
 
 	Registerer prometheus.Registerer // nil: metrics are kept and shown nowhere
 	Logger     zerolog.Logger
@@ -146,6 +149,7 @@ func (c Config) WithDefaults() Config {
 	c.MaxMessageBytes = or(c.MaxMessageBytes, 512<<10)
 	c.QueueBytes = or(c.QueueBytes, 1<<20)
 	c.MaxRecover = or(c.MaxRecover, 1000)
+	c.MaxPresent = or(c.MaxPresent, 2000)
 	c.MaxRecoverBytes = or(c.MaxRecoverBytes, 1<<20)
 	if c.Registerer == nil {
 		c.Registerer = prometheus.NewRegistry()
@@ -244,6 +248,7 @@ func (c Config) validateLimits() error {
 		{"QueueBytes", c.QueueBytes, 4 << 10},
 		{"MaxRecover", c.MaxRecover, 1},
 		{"MaxRecoverBytes", c.MaxRecoverBytes, 4 << 10},
+		{"MaxPresent", c.MaxPresent, 1},
 	} {
 		if f.v < f.min {
 			return fmt.Errorf("ws: %s is %d; it must be at least %d", f.name, f.v, f.min)

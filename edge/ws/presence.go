@@ -17,9 +17,6 @@ import (
 	"github.com/wedsync/wedsync/cluster/peers"
 )
 
-// maxPresent is how many clients of a channel are listed, over all nodes. Of more there are only the numbers.
-const maxPresent = 2000
-
 // presenceTimeout bounds how long other nodes are waited for: less than an SDK waits for a reply.
 const presenceTimeout = 3 * time.Second
 
@@ -38,7 +35,7 @@ type Nodes interface {
 	Join(ctx context.Context, topic string, heard func([]byte), present func() [][]byte) (*journal.Topic, error)
 }
 
-var errTooManyPresent = fmt.Errorf("more than %d clients are on the channel", maxPresent)
+var errTooManyPresent = errors.New("too many are on the channel to be listed")
 
 type presenceRequest struct {
 	Channel string `json:"channel"`
@@ -66,7 +63,7 @@ func (c *client) presence(ctx context.Context, req *protocol.PresenceRequest) (*
 		for id, info := range listed.Presence {
 			all[id] = info
 		}
-		if len(all) > maxPresent {
+		if len(all) > c.server.cfg.MaxPresent {
 			return errTooManyPresent
 		}
 		return nil
@@ -112,7 +109,7 @@ func (c *client) watchable(name string) *protocol.Error {
 
 func (c *client) unknownPresence(channel string, err error) *protocol.Error {
 	if errors.Is(err, errTooManyPresent) || errors.Is(err, peers.ErrTooLarge) {
-		return replyError(ErrLimitExceeded, "too many are on the channel to be listed; ask for presence stats")
+		return replyError(ErrLimitExceeded, errTooManyPresent.Error()+"; ask for presence stats")
 	}
 	c.log.Warn().Err(err).Str("channel", channel).Msg("asking who is on a channel failed")
 	return replyError(ErrInternal, "another node does not answer; ask again")
@@ -176,7 +173,7 @@ func (h *hub) present(req presenceRequest) (presenceAnswer, error) {
 	}
 	infos := f.present()
 	a := presenceAnswer{Clients: len(infos)}
-	if req.List && len(infos) > maxPresent {
+	if req.List && len(infos) > h.cfg.MaxPresent {
 		return a, errTooManyPresent
 	}
 	users := make(map[string]struct{}, len(infos))

@@ -3,7 +3,6 @@ package ws_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 
@@ -62,7 +61,7 @@ func (n neighbour) Ask(ctx context.Context, node, _ string, body []byte) ([]byte
 }
 
 // startStreet starts nodes over one log.
-func startStreet(t *testing.T, names ...string) (*street, []*node) {
+func startStreet(t *testing.T, names []string, change ...func(*ws.Config)) (*street, []*node) {
 	t.Helper()
 	s, url := &street{doors: map[string]peers.Handler{}}, fmt.Sprintf("nats://127.0.0.1:%d", natstest.Serve(t).Options.Port)
 	var nodes []*node
@@ -76,7 +75,8 @@ func startStreet(t *testing.T, names ...string) (*street, []*node) {
 				t.Error(err)
 			}
 		})
-		nodes = append(nodes, startNode(t, j, func(c *ws.Config) { c.Nodes = neighbour{j, s, name} }))
+		change = append(change, func(c *ws.Config) { c.Nodes = neighbour{j, s, name} })
+		nodes = append(nodes, startNode(t, j, change...))
 	}
 	return s, nodes
 }
@@ -110,7 +110,7 @@ func (c *rawConn) wantArrival(user string, left bool) string {
 
 func TestPresence(t *testing.T) {
 	t.Parallel()
-	s, nodes := startStreet(t, "n1", "n2", "n3")
+	s, nodes := startStreet(t, []string{"n1", "n2", "n3"})
 	here, there := dialRaw(t, nodes[0].addr), dialRaw(t, nodes[1].addr)
 	id := here.connect(watchToken(t, "bride")).Client
 	here.joinLeave(channel)
@@ -188,27 +188,27 @@ func TestPresenceIsGuarded(t *testing.T) {
 // Of very many there are the numbers, and no list.
 func TestPresenceOfMany(t *testing.T) {
 	t.Parallel()
-	_, nodes := startStreet(t, "n1", "n2")
-	const most = 2000
-	conns := make([]*rawConn, most+1)
-	var dialing sync.WaitGroup
-	for part := range slices.Chunk(conns, 100) {
-		dialing.Go(func() {
-			for i := range part {
-				part[i] = dialRaw(t, nodes[0].addr)
-				part[i].connect(all(t))
-				part[i].subscribe(channel)
-			}
-		})
+	const most = 20
+	_, nodes := startStreet(t, []string{"n1", "n2"}, func(c *ws.Config) { c.MaxPresent = most })
+	for i := range most + 1 { // some here, some there; more than are listed only together
+		c := dialConnected(t, nodes[i%2], all(t))
+		c.subscribe(channel)
 	}
-	dialing.Wait()
 	for _, n := range nodes {
 		c := dialConnected(t, n, all(t))
 		if r := c.do(fmt.Sprintf(`"presence":{"channel":%q}`, channel)); r.Error.GetCode() != ws.ErrLimitExceeded {
-			t.Errorf("presence of %d: %v", len(conns), r)
+			t.Errorf("presence of too many: %v", r)
 		}
 		if r := c.ok(fmt.Sprintf(`"presence_stats":{"channel":%q}`, channel)); r.PresenceStats.NumClients != most+1 || r.PresenceStats.NumUsers != 1 {
 			t.Errorf("%v", r)
+		}
+	}
+	for range most { // more than are listed at one node alone
+		dialConnected(t, nodes[0], all(t)).subscribe(channel)
+	}
+	for _, n := range nodes {
+		if r := dialConnected(t, n, all(t)).do(fmt.Sprintf(`"presence":{"channel":%q}`, channel)); r.Error.GetCode() != ws.ErrLimitExceeded {
+			t.Errorf("presence of too many at one node: %v", r)
 		}
 	}
 }
