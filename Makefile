@@ -101,7 +101,7 @@ run: build deps-clickhouse ## Run a node on 127.0.0.1:8080 with its data in ./da
 
 # ---- tests ------------------------------------------------------------------------------------
 
-.PHONY: test cover bench chaos microbench fuzz
+.PHONY: test cover bench bench-edge chaos microbench fuzz
 # The end-to-end tests start the binary that WEDSYNC_BINARY names.
 test: build deps ## Run every test, unit to browser, with the race detector, and a short chaos campaign; a skipped test fails
 	@WEDSYNC_BINARY=$(CURDIR)/$(BIN) go run ./loadtest/gotest test -race -shuffle=on -timeout=20m $(TESTFLAGS) $(PKG)
@@ -127,6 +127,9 @@ cover: deps ## Run every test and print the statement coverage over all packages
 
 bench: build ## Measure a node against its targets and print a table (ARGS="-only latency")
 	@exec go run ./loadtest/bench -binary $(BIN) $(ARGS)
+
+bench-edge: build ## Measure what 1,000 to 10,000 WebSocket clients of a node see
+	@exec go run ./loadtest/bench -binary $(BIN) -only edge-few,edge-many,edge-crowd,edge-steady,edge-storm $(ARGS)
 
 chaos: build deps-net deps-clickhouse ## Break a cluster of three nodes on purpose and check what arrives (ARGS='-faults "kill leader"'; see docs/chaos.md)
 	@exec go run ./loadtest/chaos -binary $(BIN) $(ARGS)

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // row is one figure.
@@ -23,6 +24,9 @@ type measurement struct {
 	name string
 	run  func(context.Context, *bench) ([]row, error)
 }
+
+// longest bounds one measurement.
+const longest = 5 * time.Minute
 
 func main() {
 	if err := run(); err != nil {
@@ -46,6 +50,11 @@ func run() error {
 		{"throughput", throughput},
 		{"latency", latency},
 		{"fanout", fanout},
+		{"edge-few", fewLarge},
+		{"edge-many", manySmall},
+		{"edge-crowd", crowd},
+		{"edge-steady", steady},
+		{"edge-storm", storm},
 		{"stuck", stuck},
 		{"configured", configured},
 		{"webhooks", webhooks},
@@ -60,7 +69,9 @@ func run() error {
 			continue
 		}
 		fmt.Fprintf(os.Stderr, "%s ...\n", m.name)
-		more, err := m.run(ctx, b)
+		limited, cancel := context.WithTimeout(ctx, longest)
+		more, err := m.run(limited, b)
+		cancel()
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}

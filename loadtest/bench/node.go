@@ -22,9 +22,10 @@ type bench struct{ binary string }
 // node is a wedsync process under measurement.
 type node struct {
 	*nodeproc.Node
-	api *nodeproc.Client
-	dir string
-	up  time.Duration // from its start until it was ready
+	api   *nodeproc.Client
+	dir   string
+	flags []string
+	up    time.Duration // from its start until it was ready
 }
 
 // start starts a node with an empty store and without ClickHouse, and waits until it is ready.
@@ -45,11 +46,23 @@ func (b *bench) launch(more ...string) (_ *node, err error) {
 	if n.dir, err = os.MkdirTemp("", "wedsync-bench-*"); err != nil {
 		return nil, err
 	}
-	flags := append([]string{"--clickhouse", "off", "--log-level", "error", "--insecure", "--set", "delivery.allowPrivate=127.0.0.0/8"}, more...)
-	if n.Node, err = nodeproc.Start(nodeproc.Config{Binary: b.binary, Dir: n.dir, Flags: flags, Stderr: os.Stderr}); err != nil {
+	n.flags = append([]string{"--clickhouse", "off", "--log-level", "error", "--insecure", "--set", "delivery.allowPrivate=127.0.0.0/8"}, more...)
+	if n.Node, err = nodeproc.Start(nodeproc.Config{Binary: b.binary, Dir: n.dir, Flags: n.flags, Stderr: os.Stderr}); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(n.dir))
 	}
 	return n, nil
+}
+
+// again starts the node again that has ended, at its address and with its data.
+func (n *node) again(ctx context.Context, b *bench) error {
+	addr, err := n.address()
+	if err != nil {
+		return err
+	}
+	if n.Node, err = nodeproc.Start(nodeproc.Config{Binary: b.binary, Dir: n.dir, Addr: addr, Flags: n.flags, Stderr: os.Stderr}); err != nil {
+		return err
+	}
+	return n.await(ctx)
 }
 
 // await waits until the node is ready.
