@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -223,39 +221,6 @@ func wait(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
-}
-
-// Peer is how one core node's part of the log stands.
-type Peer struct {
-	Name    string        `json:"name"`
-	Leader  bool          `json:"leader"`  // of the event log: it orders what is appended
-	Online  bool          `json:"online"`  // was heard of lately
-	Current bool          `json:"current"` // has all that was agreed on
-	Lag     uint64        `json:"lag"`     // entries it has yet to take over
-	Active  time.Duration `json:"active"`  // since it was last heard of
-}
-
-// Peers tells how the nodes that hold the event log stand, by name; nil for a log that is not a
-// cluster's.
-func (j *Journal) Peers(ctx context.Context) ([]Peer, error) {
-	if j.cfg.Cluster == nil {
-		return nil, nil
-	}
-	info, err := j.streams[streamEvents].Info(ctx)
-	if err != nil {
-		return nil, j.fail("asking for the log's nodes", err)
-	}
-	var peers []Peer
-	if c := info.Cluster; c != nil {
-		if c.Leader != "" {
-			peers = append(peers, Peer{Name: c.Leader, Leader: true, Online: true, Current: true})
-		}
-		for _, r := range c.Replicas {
-			peers = append(peers, Peer{Name: r.Name, Online: !r.Offline, Current: r.Current, Lag: r.Lag, Active: r.Active})
-		}
-	}
-	slices.SortFunc(peers, func(a, b Peer) int { return cmp.Compare(a.Name, b.Name) })
-	return peers, nil
 }
 
 // RemovePeer takes a core node that will not come back out of the log's cluster; copies of what it held

@@ -88,7 +88,7 @@ func (j *Journal) DiskReserve() int64 { return j.disk.reserve }
 // LookAgain has the log look at the disk at its next write.
 func (j *Journal) LookAgain() { j.disk.next.Store(0) }
 
-// RunDecoders runs every decoder of stored bytes.
+// RunDecoders runs every decoder of stored bytes, and of what other nodes send.
 func RunDecoders(data []byte) {
 	_, _ = decodeEvent(data)
 	_, _ = decodeDelivery(data)
@@ -98,6 +98,7 @@ func RunDecoders(data []byte) {
 	_, _ = parseMarker("", data)
 	_ = removed(data)
 	_, _ = ParseManifest(data)
+	_, _ = decodeCores(data)
 	_ = leapTo(io.Discard, bytes.NewReader(data), 1)
 }
 

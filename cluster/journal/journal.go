@@ -89,6 +89,9 @@ func Open(ctx context.Context, cfg Config) (_ *Journal, err error) {
 	if err == nil {
 		err = j.measurePeers()
 	}
+	if err == nil && j.cfg.Cluster != nil && j.server != nil {
+		err = j.tellCores()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (j *Journal) measurePeers() error {
 	desc := func(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, []string{"peer"}, nil) }
 	err := j.cfg.Metrics.Register(&peerMetrics{
 		j:      j,
-		online: desc("wedsync_log_peer_online", "1 for a node that holds the log and was heard of lately, 0 for one that is away. No peer at all: the log does not answer."),
+		online: desc("wedsync_log_peer_online", "1 for a core node that was heard of lately, 0 for one that is away and not removed. No peer at all: the log does not answer."),
 		leader: desc("wedsync_log_peer_leader", "1 for the node that orders what is appended to the event log."),
 		lags:   desc("wedsync_log_peer_lag", "Entries of the event log that a node has yet to take over."),
 	})

@@ -152,6 +152,46 @@ func TestClusterNodeReturnsEmpty(t *testing.T) {
 	l.end(t, n.nodes[gone])
 }
 
+// A core node beyond the copies counts, too: one that left is told of until it is removed, by nodes that hold
+// nothing of the log as well.
+func TestClusterTellsOfNodesWithoutACopy(t *testing.T) {
+	t.Parallel()
+	n := startTrio(t)
+	edge := openWith(t, n.visitor())
+	fourth := n.cfgs[2]
+	fourth.Dir, fourth.Node = filepath.Join(t.TempDir(), "log"), "n4"
+	fourth.Cluster = &journal.Cluster{Routes: freeAddr(t), Peers: n.cfgs[2].Cluster.Peers, Clients: freeAddr(t)}
+	told := func(online, there bool) {
+		t.Helper()
+		for _, j := range []*journal.Journal{n.nodes[0], n.nodes[1], edge} {
+			waitFor(t, func() bool {
+				peers, err := j.Peers(t.Context())
+				if err != nil || len(peers) < 3 {
+					return false
+				}
+				copies := 0
+				for _, p := range peers {
+					if p.Copy {
+						copies++
+					}
+				}
+				if !there {
+					return len(peers) == 3 && copies == 3
+				}
+				last := peers[len(peers)-1]
+				return len(peers) == 4 && copies == 3 && last.Name == "n4" && last.Online == online && !last.Copy && !last.Leader
+			})
+		}
+	}
+	told(false, false)
+	j := openWith(t, fourth)
+	told(true, true)
+	closeJournal(t, j)
+	told(false, true)
+	waitFor(t, func() bool { return n.nodes[0].RemovePeer(t.Context(), "n4") == nil })
+	told(false, false)
+}
+
 // A node that will not come back is removed, and another one takes its place: before or after.
 func TestClusterNodeIsReplaced(t *testing.T) {
 	t.Parallel()

@@ -77,6 +77,7 @@ func (n *node) copiesTrouble(ctx context.Context) string {
 		switch {
 		case !p.Online:
 			trouble = append(trouble, fmt.Sprintf("%s is away for %v", p.Name, p.Active.Round(time.Second)))
+		case !p.Copy:
 		case !p.Current:
 			trouble = append(trouble, fmt.Sprintf("%s is behind by %d entries", p.Name, p.Lag))
 		default:

@@ -145,6 +145,8 @@ func logOf(p journal.Peer) string {
 		return logLeader
 	case !p.Online:
 		return logOffline
+	case !p.Copy:
+		return logNone
 	case !p.Current:
 		return logBehind
 	}

@@ -69,10 +69,12 @@ func TestMembers(t *testing.T) {
 		{Name: "f", Roles: cluster.Core, State: cluster.Up, Addr: "f:1", Incarnation: 6000, Failed: true},
 	}
 	held := manyHeld{shards: 6, peers: []journal.Peer{
-		{Name: "a", Leader: true, Online: true, Current: true},
-		{Name: "b", Online: true, Current: true},
-		{Name: "c", Online: true, Lag: 7},
-		{Name: "d", Current: true, Lag: 9},
+		{Name: "a", Copy: true, Leader: true, Online: true, Current: true},
+		{Name: "b", Copy: true, Online: true, Current: true},
+		{Name: "c", Copy: true, Online: true, Lag: 7},
+		{Name: "d", Copy: true, Current: true, Lag: 9},
+		{Name: "f", Online: true},
+		{Name: "g"}, // it had no copy, but counts
 	}}
 	n := start(t, func(c *api.Config) { held.log, c.Members = c.History, view; c.History = held })
 	owned := map[string][]int{}
@@ -87,6 +89,7 @@ func TestMembers(t *testing.T) {
 		"d [core] missing shards [] log offline lag 9 version  since -62135596800 at map[]",
 		"e [edge] up shards [] log none lag 0 version  since 5 at map[gossip:e:1]",
 		"f [core] failed shards [] log none lag 0 version  since 6 at map[gossip:f:1]",
+		"g [core] missing shards [] log offline lag 0 version  since -62135596800 at map[]",
 	}
 	var got []string
 	for _, m := range into[list[member]](t, n.do(t, "GET", "/api/cluster/members", "")).Items {
