@@ -74,5 +74,6 @@ func TestLogFullOfWhatIsHeld(t *testing.T) {
 		return err == nil && s.Streams[at].Bytes > s.Streams[at].MaxBytes/8*7
 	})
 	clock.set(t, "2027-06-13T07:00:01+02:00")
+	clock.run() // what the full log refused to park is parked after a pause
 	inOrder(t, s.wait(t, lanes*each))
 }

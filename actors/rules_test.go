@@ -119,8 +119,11 @@ func TestReplayGoesToItsRecipient(t *testing.T) {
 	}
 }
 
-// wall is a clock that stands still until it is set.
-type wall struct{ at atomic.Int64 }
+// wall is a clock that stands still until it is set, or runs.
+type wall struct {
+	at    atomic.Int64
+	since atomic.Pointer[time.Time] // when it began to run
+}
 
 func (w *wall) set(t *testing.T, text string) {
 	t.Helper()
@@ -131,7 +134,18 @@ func (w *wall) set(t *testing.T, text string) {
 	w.at.Store(at.UnixNano())
 }
 
-func (w *wall) now() time.Time { return time.Unix(0, w.at.Load()) }
+func (w *wall) run() {
+	now := time.Now()
+	w.since.Store(&now)
+}
+
+func (w *wall) now() time.Time {
+	at := time.Unix(0, w.at.Load())
+	if since := w.since.Load(); since != nil {
+		at = at.Add(time.Since(*since))
+	}
+	return at
+}
 
 // ruled starts a node on a clock that stands at the time, and has WhatsApp tell the couple by the rules.
 func ruled(t *testing.T, at string, rules event.Target, change ...func(*event.Integration)) (*node, *wall, *vendors.WhatsApp) {
