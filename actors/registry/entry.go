@@ -29,6 +29,29 @@ type Entry struct {
 // integration is misconfigured.
 func (e *Entry) Connection() (adapter.Connection, error) { return e.connect() }
 
+// Check returns what Connection would with other settings, and with these secrets over those in force. It stores
+// nothing.
+func (e *Entry) Check(settings json.RawMessage, values map[string]event.Secret) error {
+	a, err := adapter.Lookup(e.Integration.Vendor)
+	if err != nil {
+		return err
+	}
+	secrets, err := e.secrets()
+	if err != nil {
+		return err
+	}
+	if secrets == nil {
+		secrets = event.Secrets{}
+	}
+	for name, v := range values {
+		rotate(secrets, name, v)
+	}
+	in := e.Copy()
+	in.Settings = settings
+	_, err = a.Connect(in, secrets)
+	return err
+}
+
 // Copy returns the integration for the caller to change and Put.
 func (e *Entry) Copy() event.Integration { return cloneIntegration(e.Integration) }
 

@@ -52,6 +52,9 @@ func (a *Admin) Mount(mux *http.ServeMux) {
 	a.site = site{admin: a, mux: mux}
 	a.routeSessions()
 	a.routeOverview(&a.site)
+	a.routeIntegration(&a.site)
+	a.routeSettings(&a.site)
+	a.routeDelivery(&a.site)
 	mux.Handle("GET /admin/assets/{name}", http.HandlerFunc(a.assets.serve))
 	mux.Handle("GET /admin", http.RedirectHandler(home, http.StatusSeeOther))
 	mux.Handle("/admin/", a.protect(a.nothing))

@@ -85,6 +85,11 @@ func (s *site) page(p page) {
 	s.mux.Handle("GET "+p.path+"/live", s.admin.signedIn(func(w http.ResponseWriter, v *visit) { s.admin.showLive(w, v, &p) }))
 }
 
+// part adds a piece of a page that the page asks for by itself (hx-get).
+func (s *site) part(path string, component func(*visit) (templ.Component, error)) {
+	s.mux.Handle("GET "+path, s.admin.signedIn(func(w http.ResponseWriter, v *visit) { s.answer(w, v, component) }))
+}
+
 // act adds something that can be done, by POST. What do returns is swapped into the form's target.
 func (s *site) act(path string, do func(*visit) (templ.Component, error)) {
 	s.mux.Handle("POST "+path, s.admin.signedIn(func(w http.ResponseWriter, v *visit) {
@@ -93,17 +98,21 @@ func (s *site) act(path string, do func(*visit) (templ.Component, error)) {
 			s.admin.fail(w, v, formProblem(err))
 			return
 		}
-		body, err := do(v)
-		if err != nil {
-			s.admin.fail(w, v, err)
-			return
-		}
-		if v.htmx() {
-			s.admin.send(w, v.Request, http.StatusOK, body)
-			return
-		}
-		s.admin.send(w, v.Request, http.StatusOK, v.layout(screen{title: "Done", body: body}))
+		s.answer(w, v, do)
 	}))
+}
+
+// answer sends what is swapped into a page, or a page of it.
+func (s *site) answer(w http.ResponseWriter, v *visit, component func(*visit) (templ.Component, error)) {
+	body, err := component(v)
+	switch {
+	case err != nil:
+		s.admin.fail(w, v, err)
+	case v.htmx():
+		s.admin.send(w, v.Request, http.StatusOK, body)
+	default:
+		s.admin.send(w, v.Request, http.StatusOK, v.layout(screen{title: "wedsync", body: body}))
+	}
 }
 
 func formProblem(err error) error {

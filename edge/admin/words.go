@@ -1,6 +1,8 @@
 package admin
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,6 +51,8 @@ func lasted(d time.Duration) string {
 	switch {
 	case d < time.Second:
 		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	case d >= 10*time.Second && d < time.Minute:
+		return strconv.Itoa(int(d.Seconds())) + " s"
 	case d < time.Minute:
 		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
 	}
@@ -96,4 +100,13 @@ func hours(d time.Duration) string {
 		return count(int(d/time.Hour)) + plural(int(d/time.Hour), " hour", " hours")
 	}
 	return count(int(d/time.Minute)) + " minutes"
+}
+
+// indent writes JSON so that it can be read, and leaves all else.
+func indent(text string) string {
+	var b bytes.Buffer
+	if json.Indent(&b, []byte(text), "", "  ") != nil {
+		return text
+	}
+	return b.String()
 }

@@ -48,6 +48,11 @@ func view(e *registry.Entry) integration {
 // problemsOf says why an integration cannot be connected.
 func problemsOf(e *registry.Entry) []problem.Field {
 	_, err := e.Connection()
+	return wrongOf(err)
+}
+
+// wrongOf says what keeps an integration from being connected.
+func wrongOf(err error) []problem.Field {
 	if err == nil {
 		return nil
 	}

@@ -148,3 +148,25 @@ func (l Local) SLO(ctx context.Context, by analytics.Dimension, since string) (a
 func (l Local) Live(ctx context.Context, by analytics.Dimension, key string, last int, minutes bool) (Live, error) {
 	return of(call(ctx, l, "live", l.api.live, &liveInput{string(by), key, last, minutes}))
 }
+
+// FindDeliveries is find-deliveries: the latest to an integration, with that outcome where one is given.
+func (l Local) FindDeliveries(ctx context.Context, integration string, outcome event.Outcome, after string, limit int) ([]analytics.DeliveryRow, string, error) {
+	p, err := of(call(ctx, l, "find-deliveries", l.api.findDeliveries, &deliveriesInput{
+		Integration: integration, Outcome: outcome, Paging: Paging{After: after, Limit: limit},
+	}))
+	return p.Items, p.Next, err
+}
+
+// Delivery is get-delivery.
+func (l Local) Delivery(ctx context.Context, id string) (Delivered, error) {
+	return of(call(ctx, l, "get-delivery", l.api.getDelivery, &deliveryInput{id}))
+}
+
+// Logged is an event as the log has it.
+type Logged = logged
+
+// History is history: the newest events of a channel.
+func (l Local) History(ctx context.Context, channel string, limit int) ([]Logged, error) {
+	h, err := of(call(ctx, l, "history", l.api.history, &historyInput{Name: channel, Limit: limit}))
+	return h.Events, err
+}

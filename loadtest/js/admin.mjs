@@ -4,7 +4,7 @@
 //
 // Each file in admin/ has what concerns one page:
 //
-//   export const pages = [{name, path, ready}]   // looked at in both widths and themes
+//   export const pages = [{name, path, ready}]   // looked at in both widths and themes; path may be async (t) => path
 //   export const flows = {'what must work': async (t) => { … }}
 //
 // A page must be clean for axe, write no error to the console, violate no policy, and fit its width; ready is a
@@ -50,7 +50,7 @@ async function signIn(page, key = config.key, to = home) {
 // look opens a page and says what is wrong with it.
 async function look(page, wrong, { name, path, ready }, tag) {
   wrong.length = 0;
-  const answer = await page.goto(config.url + path);
+  const answer = await page.goto(config.url + (typeof path === 'function' ? await path(tools(page)) : path));
   if (answer.status() !== 200) wrong.push(`status ${answer.status()}`);
   await page.waitForSelector(ready || '#content');
   await page.waitForFunction(() => !document.querySelector('.htmx-request'));

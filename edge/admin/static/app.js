@@ -18,7 +18,8 @@
     }
   }
 
-  // What somebody has opened stays open.
+  // What somebody has opened stays open, and what a script has drawn stays there.
+  Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => !(node.dataset && 'keep' in node.dataset);
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, el) => !(name === 'open' && el.matches('details, dialog'));
 
   // ---- live: one stream for the page, closed while nobody looks at it ----
@@ -33,7 +34,7 @@
   function swap(id, html) {
     const old = document.getElementById(id);
     if (!old) return;
-    Idiomorph.morph(old, html, { morphStyle: 'outerHTML', ignoreActiveValue: true });
+    Idiomorph.morph(old, html, { morphStyle: 'outerHTML', ignoreActiveValue: document.activeElement.matches('input, select, textarea') });
     const now = document.getElementById(id);
     if (now) {
       htmx.process(now);
@@ -77,6 +78,25 @@
   });
   document.addEventListener('htmx:afterRequest', (e) => {
     if (e.detail.successful) e.detail.elt.closest('dialog')?.close();
+  });
+
+  // ---- forms that are checked while one types: what is wrong is shown of fields that were touched ----
+  let checking;
+  const touch = (el) => el?.closest('.field')?.classList.add('touched');
+  document.addEventListener('input', (e) => {
+    const form = e.target.closest('form[data-check]');
+    if (!form) return;
+    touch(e.target);
+    clearTimeout(checking);
+    checking = setTimeout(() => htmx.ajax('POST', form.dataset.check, { source: form, swap: 'none' }), 350);
+  });
+  document.addEventListener('submit', (e) => {
+    for (const el of e.target.querySelectorAll('.field')) touch(el);
+  });
+  document.addEventListener('htmx:oobAfterSwap', () => {
+    for (const el of document.querySelectorAll('[data-for]')) {
+      document.getElementById(el.dataset.for)?.setAttribute('aria-invalid', el.textContent && el.closest('.touched') ? 'true' : 'false');
+    }
   });
 
   // ---- keys: "/" goes to the search ----
