@@ -58,6 +58,14 @@ func (o Objective) Goal() float64 {
 	return LatencyObjective
 }
 
+// Budget is the share that may fail.
+func (o Objective) Budget() float64 {
+	if o == ForSuccess {
+		return 1 - SuccessObjective // a constant, so exact
+	}
+	return 1 - LatencyObjective
+}
+
 // SLI is a rate against its objective.
 type SLI struct {
 	Rate       float64 `json:"rate"` // 1 where nothing counts
@@ -66,14 +74,14 @@ type SLI struct {
 	BudgetLeft float64 `json:"budgetLeft"` // of the failures that the objective allows: 1 none used, 0 all, below 0 overspent
 }
 
-// NewSLI computes a rate and what it leaves of the error budget.
-func NewSLI(good, total uint64, objective float64) SLI {
-	s := SLI{Rate: 1, Objective: objective, BudgetLeft: 1}
-	if total > 0 {
-		s.Rate = float64(good) / float64(total)
-		s.BudgetLeft = 1 - float64(total-good)/((1-objective)*float64(total))
+// NewSLI computes the rate of an objective, and what it leaves of the error budget.
+func NewSLI(o Objective, t Tally) SLI {
+	s := SLI{Rate: 1, Objective: o.Goal(), BudgetLeft: 1}
+	if bad := t.Bad(o); t.Total > 0 {
+		s.Rate = float64(t.Total-bad) / float64(t.Total)
+		s.BudgetLeft = 1 - float64(bad)/(o.Budget()*float64(t.Total))
 	}
-	s.Met = s.Rate >= objective
+	s.Met = s.Rate >= s.Objective
 	return s
 }
 
@@ -147,7 +155,7 @@ func NewBurn(o Objective, p BurnPair, in func(window time.Duration) Tally) Burn 
 func newBurnWindow(o Objective, window time.Duration, t Tally) BurnWindow {
 	b := BurnWindow{Window: event.Duration(window), Total: t.Total, Bad: t.Bad(o)}
 	if b.Total > 0 {
-		b.Rate = float64(b.Bad) / float64(b.Total) / (1 - o.Goal())
+		b.Rate = float64(b.Bad) / float64(b.Total) / o.Budget()
 	}
 	return b
 }

@@ -44,7 +44,7 @@ type SLOQuery struct {
 	By    Dimension // default ByOverall
 	Since time.Time // default DefaultSLOPeriod before Now
 	Now   time.Time // required
-	Among []string  // only these keys; nil: all
+	Among []string  // only these integrations, by integration; nil: all
 }
 
 // WithDefaults returns the query with its zero fields filled in.
@@ -69,6 +69,8 @@ func (q SLOQuery) Validate() error {
 		return fmt.Errorf("SLO by %.40q: use one of %s", q.By, strings.Join(names, ", "))
 	case q.Now.IsZero():
 		return errors.New("SLO: Now is not set")
+	case q.Among != nil && q.By != ByIntegration:
+		return fmt.Errorf("SLO by %s of some integrations: ask by %s", q.By, ByIntegration)
 	case !q.Since.Before(q.Now):
 		return fmt.Errorf("SLO since %s: it must be before %s", q.Since.Format(time.RFC3339), q.Now.Format(time.RFC3339))
 	}
@@ -81,6 +83,7 @@ type SLOReport struct {
 	Since time.Time `json:"since"` // the full minute or hour from which it counts
 	Now   time.Time `json:"now"`
 	Rows  []SLORow  `json:"rows" nullable:"false"` // ordered by Key; by overall one at most, with Key ""
+	Burnt Burnt     `json:"burnt"`                 // what spent the budget for failures since Since
 }
 
 // Standing is what ended, against the objectives.
@@ -91,7 +94,7 @@ type Standing struct {
 }
 
 func newStanding(t Tally) Standing {
-	return Standing{t, NewSLI(t.Delivered, t.Total, SuccessObjective), NewSLI(t.InTime, t.Total, LatencyObjective)}
+	return Standing{t, NewSLI(ForSuccess, t), NewSLI(ForLatency, t)}
 }
 
 // SLORow is how one group stands since the report's Since.
@@ -121,6 +124,7 @@ func (s *Store) SLO(ctx context.Context, q SLOQuery) (SLOReport, error) {
 		return SLOReport{}, fmt.Errorf("SLO: %w", err)
 	}
 	report := SLOReport{By: q.By, Since: WindowStart(q.Now, period), Now: q.Now, Rows: []SLORow{}}
+	dead := uint64(0)
 	for _, key := range slices.Sorted(maps.Keys(groups)) {
 		in := groups[key]
 		if in[period] == (Tally{}) {
@@ -131,8 +135,10 @@ func (s *Store) SLO(ctx context.Context, q SLOQuery) (SLOReport, error) {
 			row.Windows = append(row.Windows, SLOWindow{event.Duration(w), newStanding(in[w])})
 		}
 		report.Rows = append(report.Rows, row)
+		dead += row.Dead
 	}
-	return report, nil
+	report.Burnt, err = s.burnt(ctx, q, dead)
+	return report, err
 }
 
 // BurnRow is how fast one group spends its budgets.

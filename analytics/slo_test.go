@@ -1,6 +1,7 @@
 package analytics_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -71,33 +72,33 @@ func tally(records []*event.Record, by analytics.Dimension, from, to time.Time) 
 }
 
 func standing(t analytics.Tally) analytics.Standing {
-	sli := func(good uint64, objective float64) analytics.SLI {
+	sli := func(good uint64, objective, budget float64) analytics.SLI {
 		s := analytics.SLI{Rate: 1, Objective: objective, Met: true, BudgetLeft: 1}
 		if t.Total > 0 {
 			s.Rate = float64(good) / float64(t.Total)
 			s.Met = s.Rate >= objective
-			s.BudgetLeft = 1 - float64(t.Total-good)/((1-objective)*float64(t.Total))
+			s.BudgetLeft = 1 - float64(t.Total-good)/(budget*float64(t.Total))
 		}
 		return s
 	}
-	return analytics.Standing{Tally: t, Success: sli(t.Delivered, 0.995), Latency: sli(t.InTime, 0.99)}
+	return analytics.Standing{Tally: t, Success: sli(t.Delivered, 0.995, 0.005), Latency: sli(t.InTime, 0.99, 0.01)}
 }
 
 func burns(in func(time.Duration) analytics.Tally) []analytics.Burn {
 	var all []analytics.Burn
 	for _, objective := range []struct {
-		name analytics.Objective
-		goal float64
-		good func(analytics.Tally) uint64
+		name   analytics.Objective
+		budget float64
+		good   func(analytics.Tally) uint64
 	}{
-		{"success", 0.995, func(t analytics.Tally) uint64 { return t.Delivered }},
-		{"latency", 0.99, func(t analytics.Tally) uint64 { return t.InTime }},
+		{"success", 0.005, func(t analytics.Tally) uint64 { return t.Delivered }},
+		{"latency", 0.01, func(t analytics.Tally) uint64 { return t.InTime }},
 	} {
 		window := func(w time.Duration) analytics.BurnWindow {
 			t := in(w)
 			b := analytics.BurnWindow{Window: event.Duration(w), Total: t.Total, Bad: t.Total - objective.good(t)}
 			if t.Total > 0 {
-				b.Rate = float64(b.Bad) / float64(b.Total) / (1 - objective.goal)
+				b.Rate = float64(b.Bad) / float64(b.Total) / objective.budget
 			}
 			return b
 		}
@@ -128,6 +129,48 @@ func sloOf(records []*event.Record, by analytics.Dimension, since, now time.Time
 	return rows
 }
 
+// burntOf is what died for good in a report's time, by what it has in common.
+func burntOf(records []*event.Record, since, now time.Time) analytics.Burnt {
+	step := time.Minute
+	if now.Sub(since) > 6*time.Hour {
+		step = time.Hour
+	}
+	from, to := since.Truncate(step), now.Truncate(step).Add(step)
+	recovered, all := map[string]bool{}, 0
+	for _, r := range records {
+		if d := r.Delivery; d != nil && d.Result != nil && d.Replay > 0 && !d.Died.IsZero() && d.Result.Outcome == event.Delivered {
+			recovered[d.ID] = true
+		}
+	}
+	var by [3]map[string]uint64
+	for i := range by {
+		by[i] = map[string]uint64{}
+	}
+	for _, r := range records {
+		d := r.Delivery
+		if d == nil || d.Result == nil || d.Replay > 0 || d.Result.Outcome != event.Dead || recovered[d.ID] ||
+			d.Result.FinishedAt.Before(from) || !d.Result.FinishedAt.Before(to) {
+			continue
+		}
+		all++
+		for i, key := range []string{d.Vendor, d.Result.Reason, d.WeddingID} {
+			by[i][key]++
+		}
+	}
+	var top [3][]analytics.BurntBy
+	for i := range top {
+		top[i] = []analytics.BurntBy{}
+		for key, dead := range by[i] {
+			top[i] = append(top[i], analytics.BurntBy{Key: key, Dead: dead, Share: float64(dead) / float64(all)})
+		}
+		slices.SortFunc(top[i], func(a, b analytics.BurntBy) int {
+			return cmp.Or(cmp.Compare(b.Dead, a.Dead), cmp.Compare(a.Key, b.Key))
+		})
+		top[i] = top[i][:min(10, len(top[i]))]
+	}
+	return analytics.Burnt{Vendors: top[0], Reasons: top[1], Weddings: top[2]}
+}
+
 func TestSLOAgreesWithTheRecords(t *testing.T) {
 	t.Parallel()
 	store, records := recorded(t, 5, 6000)
@@ -154,6 +197,9 @@ func TestSLOAgreesWithTheRecords(t *testing.T) {
 				want := sloOf(records, by, since, q.Now)
 				if !reflect.DeepEqual(got.Rows, want) {
 					t.Errorf("rows\n%+v\nwant\n%+v", got.Rows, want)
+				}
+				if want := burntOf(records, since, q.Now); !reflect.DeepEqual(got.Burnt, want) {
+					t.Errorf("burnt\n%+v\nwant\n%+v", got.Burnt, want)
 				}
 				if from := analytics.WindowStart(q.Now, q.Now.Sub(since)); !got.Since.Equal(from) || !got.Now.Equal(q.Now) || got.By != by {
 					t.Errorf("it is by %s, from %s to %s; want %s", got.By, got.Since, got.Now, from)
@@ -185,7 +231,8 @@ func TestSLOAgreesWithTheRecords(t *testing.T) {
 		q := analytics.SLOQuery{By: analytics.ByIntegration, Now: base, Among: []string{"slack-1", "it's none"}}
 		report, err := store.SLO(t.Context(), q)
 		rows, burnErr := store.Burn(t.Context(), q)
-		if err != nil || burnErr != nil || len(report.Rows) != 1 || report.Rows[0].Key != "slack-1" || len(rows) != 1 || rows[0].Key != "slack-1" {
+		if err != nil || burnErr != nil || len(report.Rows) != 1 || report.Rows[0].Key != "slack-1" || len(rows) != 1 || rows[0].Key != "slack-1" ||
+			len(report.Burnt.Vendors) != 1 || report.Burnt.Vendors[0].Dead != report.Rows[0].Dead {
 			t.Errorf("%+v %v, %+v %v", report, err, rows, burnErr)
 		}
 		q.Among = []string{}
@@ -266,7 +313,7 @@ func TestNewSLI(t *testing.T) {
 		met         bool
 		left        float64
 	}{{0, 0, true, 1}, {1000, 1000, true, 1}, {995, 1000, true, 0}, {990, 1000, false, -1}, {9975, 10_000, true, 0.5}} {
-		s := analytics.NewSLI(c.good, c.total, 0.995)
+		s := analytics.NewSLI(analytics.ForSuccess, analytics.Tally{Total: c.total, Delivered: c.good})
 		if s.Met != c.met || math.Abs(s.BudgetLeft-c.left) > 1e-9 {
 			t.Errorf("%d of %d: %+v, want met %v and %v left", c.good, c.total, s, c.met, c.left)
 		}
@@ -325,6 +372,7 @@ func TestBadSLOQueries(t *testing.T) {
 		`"planet"`:       {By: "planet", Now: now},
 		"Now is not set": {},
 		"must be before": {Now: now, Since: now},
+		"ask by integr":  {By: "vendor", Now: now, Among: []string{"a"}},
 	} {
 		if _, err := store.SLO(t.Context(), q); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)

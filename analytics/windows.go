@@ -19,11 +19,20 @@ const byTheMinute = 6 * time.Hour
 // WindowStart is where a window begins that ends at now: at the full minute at or before, or at the full hour if it
 // is longer than six hours. It ends with the minute, or the hour, that now is in.
 func WindowStart(now time.Time, window time.Duration) time.Time {
-	step := time.Hour
+	return now.Add(-window).Truncate(windowStep(window))
+}
+
+// windowEnd is where it ends.
+func windowEnd(now time.Time, window time.Duration) time.Time {
+	step := windowStep(window)
+	return now.Truncate(step).Add(step)
+}
+
+func windowStep(window time.Duration) time.Duration {
 	if window <= byTheMinute {
-		step = time.Minute
+		return time.Minute
 	}
-	return now.Add(-window).Truncate(step)
+	return time.Hour
 }
 
 // windowed is what ended of a group, by window.

@@ -12,6 +12,12 @@ var (
 	ByMinutes string
 	//go:embed by_hours.sql
 	ByHours string
+	//go:embed burnt.sql
+	Burnt string
+	//go:embed lock_age.sql
+	LockAge string
+	//go:embed tables.sql
+	Tables string
 	//go:embed minutes_have.sql
 	MinutesHave string
 	//go:embed hours_have.sql

@@ -57,6 +57,7 @@ func (a *API) slo(ctx context.Context, in *sloInput) (*body[analytics.SLOReport]
 			return nil, err
 		}
 	}
+	q.Among = a.own(callerOf(ctx))
 	if q.Since, err = a.since("since", in.Since); err != nil {
 		return nil, err
 	}
@@ -67,8 +68,6 @@ func (a *API) slo(ctx context.Context, in *sloInput) (*body[analytics.SLOReport]
 	if err != nil {
 		return nil, analyticsFailed(err)
 	}
-	c := callerOf(ctx)
-	report.Rows = slices.DeleteFunc(report.Rows, func(r analytics.SLORow) bool { return !a.reachable(c, r.Key) })
 	return &body[analytics.SLOReport]{report}, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -201,7 +202,11 @@ type numbers struct {
 
 func (s *numbers) SLO(_ context.Context, q analytics.SLOQuery) (analytics.SLOReport, error) {
 	s.query = q
-	return analytics.SLOReport{By: q.By, Since: q.Since, Now: q.Now, Rows: append([]analytics.SLORow{{Key: "slack", Standing: analytics.Standing{Tally: analytics.Tally{Total: 3, Delivered: 3}}}}, s.rows...)}, s.err
+	rows := append([]analytics.SLORow{{Key: "slack", Standing: analytics.Standing{Tally: analytics.Tally{Total: 3, Delivered: 3}}}}, s.rows...)
+	if q.Among != nil {
+		rows = slices.DeleteFunc(rows, func(r analytics.SLORow) bool { return !slices.Contains(q.Among, r.Key) })
+	}
+	return analytics.SLOReport{By: q.By, Since: q.Since, Now: q.Now, Rows: rows}, s.err
 }
 
 func (s *numbers) Identified(context.Context, string) (uint64, error) { return 7, s.err }
