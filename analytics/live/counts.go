@@ -15,12 +15,12 @@ type Counts struct {
 
 // Success is the rate of those that were delivered, against its objective.
 func (c *Counts) Success() analytics.SLI {
-	return analytics.NewSLI(c.Delivered, c.Total, analytics.SuccessObjective)
+	return analytics.NewSLI(analytics.ForSuccess, c.Tally)
 }
 
 // Latency is the rate of those that were delivered in time, against its objective.
 func (c *Counts) Latency() analytics.SLI {
-	return analytics.NewSLI(c.InTime, c.Total, analytics.LatencyObjective)
+	return analytics.NewSLI(analytics.ForLatency, c.Tally)
 }
 
 func (c *Counts) add(o *Counts) {
