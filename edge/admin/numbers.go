@@ -42,12 +42,11 @@ func findPace(v *visit) (pace, error) {
 		return pace{}, err
 	}
 	p := pace{silent: report.Silent}
-	var delivered uint64
+	var sum analytics.Tally
 	for _, r := range report.Rows {
-		p.total += r.Total
-		delivered += r.Delivered
+		sum.Add(r.Tally)
 	}
-	p.success = analytics.NewSLI(delivered, p.total, analytics.SuccessObjective)
+	p.total, p.success = sum.Total, analytics.NewSLI(analytics.ForSuccess, sum)
 	switch {
 	case report.Pace != nil:
 		p.perSecond = report.Pace.DeliveriesPerSecond
@@ -87,16 +86,13 @@ func findBudget(v *visit) (*budget, error) {
 	var sum analytics.Tally
 	b := &budget{}
 	for _, r := range report.Rows {
-		sum.Total += r.Total
-		sum.Delivered += r.Delivered
-		sum.InTime += r.InTime
+		sum.Add(r.Tally)
 		if report.By == analytics.ByOverall {
 			b.burn = r.Burn
 		}
 	}
 	b.total = sum.Total
-	b.success = analytics.NewSLI(sum.Delivered, sum.Total, analytics.SuccessObjective)
-	b.latency = analytics.NewSLI(sum.InTime, sum.Total, analytics.LatencyObjective)
+	b.success, b.latency = analytics.NewSLI(analytics.ForSuccess, sum), analytics.NewSLI(analytics.ForLatency, sum)
 	return b, nil
 }
 
