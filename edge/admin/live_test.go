@@ -1,0 +1,147 @@
+package admin_test
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/edge/access"
+)
+
+// stream is a page's live parts, as a browser hears them.
+type stream struct {
+	t     *testing.T
+	lines *bufio.Scanner
+}
+
+func (b *browser) listen(ctx context.Context, path string) *stream {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.base+path, http.NoBody)
+	must(b.t, err)
+	resp, err := b.client.Do(req)
+	must(b.t, err)
+	b.t.Cleanup(func() { resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
+		b.t.Fatalf("%s: %d %v", path, resp.StatusCode, resp.Header)
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, 1<<20)
+	return &stream{b.t, lines}
+}
+
+// next returns the next event of that name whose data has a text.
+func (s *stream) next(name, has string) string {
+	s.t.Helper()
+	at, data := "", ""
+	for s.lines.Scan() {
+		line := s.lines.Text()
+		switch {
+		case strings.HasPrefix(line, "event: "):
+			at, data = line[7:], ""
+		case strings.HasPrefix(line, "data: "):
+			data += line[6:]
+		case line == "" && at == name && strings.Contains(data, has):
+			return data
+		}
+	}
+	s.t.Fatalf("the stream ended before %q with %q", name, has)
+	return ""
+}
+
+func TestOpenPagesSeeWhatChanges(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.connect(t, "a", nil)
+	b := n.signedIn(t, adminKey)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	one, other := b.listen(ctx, home+"/live"), b.listen(ctx, home+"/live")
+	page := b.listen(ctx, "/admin/integration/a/live")
+	one.next("fleet", "row-a")
+	if nav := other.next("nav", ""); strings.Contains(nav, "badge") {
+		t.Errorf("nothing fails, and the navigation has %s", nav)
+	}
+	must(t, n.registry.Pause(t.Context(), "a", event.Pause{Reason: "moving house", By: "system", At: time.Now()}))
+	one.next("fleet", "moving house")
+	other.next("nav", `class="badge"`)
+	page.next("health", "Moving house")
+	page.next("actions", "Resume")
+}
+
+func TestWhoIsSignedOutSeesNoMore(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	k, text, err := n.keys.Create(t.Context(), access.Everybody("x"), access.Key{Name: "k", Scopes: []access.Scope{access.IntegrationsRead}})
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	b := n.signedIn(t, text.Reveal())
+	s := b.listen(ctx, home+"/live")
+	s.next("fleet", "no integration")
+	_, err = n.keys.Revoke(t.Context(), access.Everybody("x"), k.ID)
+	must(t, err)
+	s.next("signed-out", "")
+	if s.lines.Scan() {
+		t.Errorf("and then: %s", s.lines.Text())
+	}
+}
+
+func TestShutdownEndsWhatIsLive(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	b := n.signedIn(t, adminKey)
+	s := b.listen(t.Context(), home+"/live")
+	s.next("fleet", "")
+	must(t, n.admin.Shutdown(t.Context()))
+	for s.lines.Scan() { // to the end
+	}
+	if got := b.get(home + "/live"); got.status != http.StatusServiceUnavailable {
+		t.Errorf("after that: %d", got.status)
+	}
+}
+
+func TestOverviewFinds(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	for _, id := range []string{"a", "b", "c"} {
+		n.connect(t, id, map[string]string{"supplierId": "4" + id})
+	}
+	_, err := n.registry.Put(t.Context(), event.Integration{V: event.Version, ID: "z", Vendor: "slack", Settings: []byte(`{}`)})
+	must(t, err)
+	b := n.signedIn(t, adminKey)
+	for query, want := range map[string]string{
+		"": "zabc", "?q=supplierId%3D4b": "b", "?q=the+webhook": "abc", "?q=nothing": "", "?vendor=slack": "z", "?state=failing": "z", "?state=idle": "zabc", "?page=99": "zabc", "?page=x": "zabc",
+	} {
+		got := b.get(home+query, htmx()...)
+		found := ""
+		for _, row := range strings.Split(got.body, `<tr id="row-`)[1:] {
+			found += row[:1]
+		}
+		if found != want || strings.Contains(got.body, "<html") {
+			t.Errorf("%q found %q, want %q", query, found, want)
+		}
+	}
+	if got := b.get(home); !strings.Contains(got.body, "Not complete: secrets.webhook_url") || !strings.Contains(got.body, "1<span class=\"hidden\"> integration fails") {
+		t.Error("what lacks a secret is not told")
+	}
+}
+
+func TestManyIntegrationsArePaged(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	for i := range 51 {
+		_, err := n.registry.Put(t.Context(), event.Integration{V: event.Version, ID: "i" + string(rune('A'+i/26)) + string(rune('a'+i%26)), Vendor: "slack", Settings: []byte(`{}`)})
+		must(t, err)
+	}
+	b := n.signedIn(t, adminKey)
+	first, second := b.get(home), b.get(home+"?"+url.Values{"page": {"2"}, "vendor": {"slack"}}.Encode())
+	if strings.Count(first.body, `<tr id="row-`) != 50 || strings.Count(second.body, `<tr id="row-`) != 1 ||
+		!strings.Contains(first.body, `rel="next"`) || !strings.Contains(second.body, "vendor=slack") || !strings.Contains(second.body, "page 2 of 2") {
+		t.Errorf("%d and %d rows", strings.Count(first.body, `<tr id="row-`), strings.Count(second.body, `<tr id="row-`))
+	}
+}
