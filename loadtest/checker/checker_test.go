@@ -87,6 +87,23 @@ func TestArrivals(t *testing.T) {
 			change: func(h *checker.History) { h.Routes[channel] = append(h.Routes[channel], "venue") },
 			lost:   4, says: "venue never got event e1",
 		},
+		"an event that one more integration must get": {
+			change: func(h *checker.History) { h.Ops[1].To = []string{"venue"} },
+			lost:   1, says: "venue never got event e2",
+		},
+		"a delivery that was given up": {
+			change: func(h *checker.History) {
+				h.Dead = h.Receipts[1:2:2]
+				h.Receipts = append(h.Receipts[:1:1], h.Receipts[2:]...)
+			},
+		},
+		"another delivery was given up": {
+			change: func(h *checker.History) {
+				h.Dead = []checker.Receipt{{Integration: "venue", Channel: channel, EventID: "e2"}}
+				h.Receipts = append(h.Receipts[:1], h.Receipts[2:]...)
+			},
+			lost: 1, says: "crm never got event e2",
+		},
 		"no answer of a broken node, and it happened": {
 			change: func(h *checker.History) { unanswered(h, 1) },
 		},
