@@ -83,6 +83,35 @@ func TestLoadReportsTheTruth(t *testing.T) {
 	}
 }
 
+// A cluster that is there keeps what it had, and nothing of the run's integrations; that it has no ClickHouse is no fault.
+//
+//nolint:paralleltest // it plays by the clock
+func TestLoadOnANodeThatIsThere(t *testing.T) {
+	c := testConfig(t)
+	c.Delivery.AllowPrivate = []string{"127.0.0.0/8"}
+	n := startNode(t, c)
+	waitReady(t, n.URL())
+	dir := t.TempDir()
+	profile, out := filepath.Join(dir, "afternoon.yaml"), filepath.Join(dir, "report")
+	if err := os.WriteFile(profile, []byte(afternoon), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{t, n, nil}
+	if got := d.run("load", "--profile", profile, "--lasts=1s", "--clients=10", "-o", out, "--json"); got.code != exitFailed {
+		t.Fatalf("%+v", got)
+	}
+	r, err := load.ReadReport(out + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := r.Publishes; r.ClickHouse != nil || p.Lost+p.Reordered+p.Wrong+p.NotAllowed > 0 || r.Deliveries.Dead == 0 || r.Clients.Connections != 10 || r.Clients.Seen == 0 {
+		t.Errorf("%+v, %+v, %+v", r.ClickHouse, r.Deliveries, p)
+	}
+	if left := d.do("integrations", "--json") + d.do("mappings", "--json"); strings.Contains(left, "studiocloud") || strings.Contains(left, "supplier:dashboard") {
+		t.Errorf("it left %s", left)
+	}
+}
+
 func TestLoadProfilesAndComparisons(t *testing.T) {
 	t.Parallel()
 	if got := wedsync(t, "load", "profiles"); got.code != exitOK || !strings.Contains(got.out, "saturday  A Saturday in June") {

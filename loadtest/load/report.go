@@ -24,7 +24,7 @@ type Report struct {
 	Planned    int             `json:"planned"`   // events
 	Publishes  *checker.Report `json:"publishes"` // and all that was wrong
 	Deliveries Deliveries      `json:"deliveries"`
-	ClickHouse *Compared       `json:"clickHouse"` // nil: it could not be asked
+	ClickHouse *Compared       `json:"clickHouse"` // nil: the nodes have none
 	Clients    Clients         `json:"clients"`
 	Deaths     []*Death        `json:"deaths"`
 	Faults     []Span          `json:"faults"`
@@ -114,7 +114,8 @@ type Series struct {
 
 	Vendors map[string]*VendorSeries `json:"vendors"`
 	Nodes   map[string]*NodeSeries   `json:"nodes"`
-	CPU     []float64                `json:"cpu"` // of the load itself
+	CPU     []float64                `json:"cpu"`     // of the load itself
+	Machine []float64                `json:"machine"` // load average; -1: not told
 }
 
 // VendorSeries is how a vendor's deliveries did.

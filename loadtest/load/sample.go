@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -40,6 +41,7 @@ type sampler struct {
 	Nodes   map[string]*NodeSeries
 	Clients []float64 // subscriptions that stand
 	CPU     []float64 // of this process: clients, vendors and the checker's notes
+	Machine []float64 // load average of the machine that it runs on; -1: not told
 	last    map[string]float64
 }
 
@@ -74,6 +76,7 @@ func (s *sampler) look(ctx context.Context) {
 	s.Seconds = append(s.Seconds, now)
 	s.Clients = append(s.Clients, float64(s.crowd.subscribed.Load()))
 	s.CPU = append(s.CPU, s.rate("", ownCPU(), elapsed))
+	s.Machine = append(s.Machine, loadAverage())
 	for _, n := range s.nodes {
 		m := n.metrics(ctx)
 		series := s.Nodes[n.name]
@@ -136,4 +139,15 @@ func ownCPU() float64 {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+}
+
+// loadAverage is how many tasks ran or waited to, of the whole machine, over the last minute (proc(5)).
+func loadAverage() float64 {
+	text, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(text), " ")
+	v, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return -1
+	}
+	return v
 }

@@ -25,7 +25,7 @@ func (t *truth) series(s *sampler) Series {
 	for i := range c.n {
 		c.Seconds = append(c.Seconds, float64(i)*c.step.Seconds())
 	}
-	c.Nodes, c.Clients, c.CPU = s.Nodes, s.Clients, s.CPU
+	c.Nodes, c.Clients, c.CPU, c.Machine = s.Nodes, s.Clients, s.CPU, s.Machine
 	c.Vendors = map[string]*VendorSeries{}
 	c.publishes()
 	c.deliveries()

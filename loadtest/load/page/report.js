@@ -138,7 +138,8 @@
     chart('From the intended time to clients', [['p50', series.liveP50], ['p99', series.liveP99]], { format: ms, log: true });
     chart('Calls to vendors: a second, and refused', [['calls', series.calls], ['not taken', series.refused, { colour: palette[5] }]]);
     chart('Calls under way, by node', perNode('inFlight'));
-    chart('Processors kept busy', [...perNode('cpu'), ['load and vendors', series.cpu, { dash: [4, 3] }]]);
+    chart('Processors kept busy', [...perNode('cpu'), ['load and vendors', series.cpu, { dash: [4, 3] }],
+      ['load average of the machine', series.machine, { dash: [2, 3], colour: palette[9], scale: 'right' }]], { right: number });
     chart('Resident memory', perNode('memory'), { format: v => number(v) + ' MB' });
     fit();
   };
