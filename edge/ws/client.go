@@ -20,7 +20,6 @@ type client struct {
 	id     string
 	wire   wire
 	from   netip.Addr
-	log    zerolog.Logger
 	out    *outbox
 	heart  *heartbeat
 	ctx    context.Context // of commands; ends with the connection
@@ -28,7 +27,7 @@ type client struct {
 
 	// Of the reading goroutine only.
 	who     *identity            // nil until connected
-	info    *protocol.ClientInfo // as others on a channel see it
+	info    *protocol.ClientInfo // as others on a channel see it; nil until connected
 	seated  bool                 // counts as one of its user's
 	refused bool                 // connecting was refused: nothing more is listened to
 
@@ -47,10 +46,19 @@ func newClient(s *Server, to transport, w wire, from netip.Addr) *client {
 		out:    newOutbox(to, s.cfg, s.metrics),
 		subs:   make(map[string]*subscription),
 	}
-	c.log = s.log.With().Str("client", c.id).Logger()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.heart = newHeartbeat(s.cfg, w.twoWay(), func() { c.out.push(w.ping()) }, c.out.close)
 	return c
+}
+
+// log returns a logger that names the client. It is made when it is needed: each has half a kilobyte.
+func (c *client) log() *zerolog.Logger {
+	with := c.server.log.With().Str("client", c.id)
+	if c.info != nil {
+		with = with.Str("user", c.info.User)
+	}
+	l := with.Logger()
+	return &l
 }
 
 // reply queues a reply or push.
@@ -108,7 +116,7 @@ func (c *client) closed(err error) {
 	}
 	label := closeLabel(code, err)
 	c.server.metrics.closed.WithLabelValues(label).Inc()
-	c.log.Debug().Str("code", label).AnErr("cause", err).Msg("websocket closed")
+	c.log().Debug().Str("code", label).AnErr("cause", err).Msg("websocket closed")
 	c.server.forget(c)
 }
 

@@ -16,7 +16,7 @@ func (c *client) receive(data []byte) {
 		return !c.refused && c.out.closedBy() == 0
 	})
 	if err != nil {
-		c.log.Debug().Err(err).Msg("websocket client sent something that is no command")
+		c.log().Debug().Err(err).Msg("websocket client sent something that is no command")
 		c.server.metrics.command("undecodable", uint32(CloseBadRequest))
 		c.out.close(CloseBadRequest)
 	}
@@ -127,7 +127,7 @@ func (c *client) answer(kind string, reply *protocol.Reply) {
 	var code uint32
 	if reply != nil && reply.Error != nil {
 		code = reply.Error.Code
-		c.log.Debug().Str("command", kind).Uint32("code", code).Str("reason", reply.Error.Message).Msg("websocket command refused")
+		c.log().Debug().Str("command", kind).Uint32("code", code).Str("reason", reply.Error.Message).Msg("websocket command refused")
 	}
 	c.server.metrics.command(kind, code)
 	if reply != nil && c.out.closedBy() == 0 {

@@ -39,7 +39,6 @@ func (c *client) letIn(ctx context.Context, who *identity, id uint32, asked map[
 	}
 	c.who = who
 	c.info = &protocol.ClientInfo{User: who.user, Client: c.id, ConnInfo: who.info}
-	c.log = c.log.With().Str("user", who.user).Logger()
 	opened, refused := c.serverSide(ctx, asked)
 	if refused != nil {
 		return refused
@@ -115,14 +114,14 @@ func (c *client) infoWith(info []byte) *protocol.ClientInfo {
 
 // invalidToken closes the connection. What it returns is counted, and not sent.
 func (c *client) invalidToken(err error) *protocol.Error {
-	c.log.Debug().Err(err).Msg("websocket client refused: invalid token")
+	c.log().Debug().Err(err).Msg("websocket client refused: invalid token")
 	c.out.close(CloseInvalidToken)
 	return &protocol.Error{Code: uint32(CloseInvalidToken)}
 }
 
 // keysAway has the client come back with the same token.
 func (c *client) keysAway(err error) *protocol.Error {
-	c.log.Warn().Err(err).Msg("a client's token could not be verified")
+	c.log().Warn().Err(err).Msg("a client's token could not be verified")
 	return replyError(ErrInternal, "the token cannot be verified now; try again")
 }
 

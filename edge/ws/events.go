@@ -26,17 +26,28 @@ func (events) OnPing(conn *gws.Conn, payload []byte) { _ = conn.WritePong(payloa
 
 func (events) OnPong(*gws.Conn, []byte) {}
 
-// OnMessage ends one connection, not the node, where a command panics.
+// OnMessage runs a message's commands and returns when they have ended. They have a goroutine of their own, so that
+// the one that reads keeps the small stack that reading takes.
 func (events) OnMessage(conn *gws.Conn, m *gws.Message) {
 	c := sessionOf(conn).client
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.handle(m.Bytes())
+	}()
+	<-done
+	_ = m.Close()
+}
+
+// handle ends one connection, not the node, where a command panics.
+func (c *client) handle(data []byte) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error().Any("panic", p).Bytes("stack", debug.Stack()).Msg("a websocket command panicked")
+			c.log().Error().Any("panic", p).Bytes("stack", debug.Stack()).Msg("a websocket command panicked")
 			c.out.close(CloseInternal)
 		}
-		_ = m.Close()
 	}()
-	c.receive(m.Bytes())
+	c.receive(data)
 }
 
 func (events) OnClose(conn *gws.Conn, err error) { sessionOf(conn).client.closed(err) }

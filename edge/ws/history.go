@@ -30,7 +30,7 @@ func (c *client) history(ctx context.Context, req *protocol.HistoryRequest) (*pr
 		entries, err = c.entries(ctx, pattern.String(), req)
 	}
 	if err != nil {
-		c.log.Warn().Err(err).Str("channel", req.Channel).Msg("reading history failed")
+		c.log().Warn().Err(err).Str("channel", req.Channel).Msg("reading history failed")
 		return nil, replyError(ErrInternal, "the event log does not answer")
 	}
 	res := &protocol.HistoryResult{

@@ -9,8 +9,9 @@ import (
 // more system calls worth having, and hold up the client's parser.
 const maxJoin = 64 << 10
 
-// keepFrames is up to what capacity a client's buffers are kept when they are empty.
-const keepFrames = 1024
+// keepFrames is up to what capacity a client's buffers are kept when they are empty: what a burst took is not kept
+// by each of ten thousand clients.
+const keepFrames = 32
 
 // outbox is what waits to be written to one client. Frames are written in the order they were
 // pushed, by one goroutine that exists while there are any. It is safe for concurrent use.

@@ -111,7 +111,7 @@ func (c *client) unknownPresence(channel string, err error) *protocol.Error {
 	if errors.Is(err, errTooManyPresent) || errors.Is(err, peers.ErrTooLarge) {
 		return replyError(ErrLimitExceeded, errTooManyPresent.Error()+"; ask for presence stats")
 	}
-	c.log.Warn().Err(err).Str("channel", channel).Msg("asking who is on a channel failed")
+	c.log().Warn().Err(err).Str("channel", channel).Msg("asking who is on a channel failed")
 	return replyError(ErrInternal, "another node does not answer; ask again")
 }
 

@@ -60,7 +60,7 @@ func (c *client) publish(ctx context.Context, req *protocol.PublishRequest) (*pr
 	}
 	reply := rejected(err)
 	if reply.Code == ErrInternal {
-		c.log.Error().Err(err).Str("channel", req.Channel).Msg("publishing failed")
+		c.log().Error().Err(err).Str("channel", req.Channel).Msg("publishing failed")
 	}
 	return nil, reply
 }

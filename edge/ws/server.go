@@ -1,9 +1,13 @@
 package ws
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"io"
 	"maps"
 	"math"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -158,12 +162,26 @@ func (s *Server) upgrade(u *gws.Upgrader, w http.ResponseWriter, r *http.Request
 		problem.Write(w, r, problem.Of(err))
 		return nil
 	}
-	socket, err := u.UpgradeFromConn(conn, buf.Reader, r)
+	socket, err := u.UpgradeFromConn(conn, readerOf(conn, buf.Reader), r)
 	if err != nil {
 		s.log.Debug().Err(err).Str("from", r.RemoteAddr).Msg("websocket handshake failed")
 		return nil
 	}
 	return socket
+}
+
+// readBuffer is enough for the messages of most clients. Larger ones are not read through it.
+const readBuffer = 512
+
+// readerOf returns a reader for the connection, beginning with what the HTTP server's has read too much. That one
+// would keep all that belongs to the request for as long as the connection lasts, some 12 KiB.
+func readerOf(conn net.Conn, last *bufio.Reader) *bufio.Reader {
+	n := last.Buffered()
+	if n == 0 {
+		return bufio.NewReaderSize(conn, readBuffer)
+	}
+	ahead, _ := last.Peek(n) // which is there
+	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), conn), readBuffer)
 }
 
 // admitted gives the reserved place to a client.
