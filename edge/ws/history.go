@@ -9,8 +9,8 @@ import (
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
-// history returns a channel's publications, oldest first from a position (or from the beginning), or
-// the newest ones, newest first. It returns less than was asked for where that is too much for one
+// history returns a channel's publications, oldest first after a position (or from the beginning), or
+// newest first before a position (or from the end). It returns less than was asked for where that is too much for one
 // reply; the last offset is where to go on.
 func (c *client) history(ctx context.Context, req *protocol.HistoryRequest) (*protocol.HistoryResult, *protocol.Error) {
 	pattern, refused := c.readable(req.Channel)
@@ -19,8 +19,8 @@ func (c *client) history(ctx context.Context, req *protocol.HistoryRequest) (*pr
 		return nil, refused
 	case !pattern.IsChannel():
 		return nil, replyError(ErrNotAvailable, "a pattern has no history; ask for a channel's")
-	case req.Reverse && req.Since != nil:
-		return nil, replyError(ErrNotAvailable, "backwards history begins at the end; since is not available")
+	case req.Reverse && req.Since != nil && req.Since.Offset == 0:
+		return nil, replyError(ErrBadRequest, "nothing is before offset 0; without since, backwards history begins at the end")
 	case req.Since != nil && req.Since.Epoch != "" && req.Since.Epoch != c.server.hub.journal.Epoch():
 		return nil, replyError(ErrUnrecoverable, "unrecoverable position")
 	}
@@ -54,12 +54,56 @@ func (c *client) entries(ctx context.Context, channel string, req *protocol.Hist
 		return nil, nil
 	}
 	if req.Reverse {
-		entries, err := cfg.Log.HistoryLast(ctx, channel, limit)
+		entries, err := c.server.hub.last(ctx, channel, req.Since, limit)
 		slices.Reverse(entries)
 		return fitting(entries, cfg.MaxRecoverBytes), err
 	}
 	entries, err := cfg.Log.History(ctx, channel, req.GetSince().GetOffset(), limit)
 	return fitting(entries, cfg.MaxRecoverBytes), err
+}
+
+// last returns the newest limit entries, before a position if there is one, ascending. The log is read forwards
+// only: so a part before the position is read, and ever larger ones until it has enough.
+func (h *hub) last(ctx context.Context, channel string, before *protocol.StreamPosition, limit int) ([]journal.Entry, error) {
+	if before == nil {
+		return h.journal.HistoryLast(ctx, channel, limit)
+	}
+	first, end, err := h.journal.Bounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	end = min(before.Offset, end+1)
+	for back := uint64(2 * limit); ; back *= 4 {
+		after := end - min(back, end)
+		entries, err := h.between(ctx, channel, after, end)
+		if err != nil {
+			return nil, err
+		}
+		if n := len(entries); n >= limit || after < first {
+			return entries[max(0, n-limit):], nil
+		}
+	}
+}
+
+// between returns the entries between two sequences.
+func (h *hub) between(ctx context.Context, channel string, after, before uint64) ([]journal.Entry, error) {
+	var all []journal.Entry
+	for {
+		page, err := h.journal.History(ctx, channel, after, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page {
+			if e.Seq >= before {
+				return all, nil
+			}
+			all = append(all, e)
+		}
+		if len(page) < pageSize {
+			return all, nil
+		}
+		after = page[len(page)-1].Seq
+	}
 }
 
 // fitting returns the first of the entries that have no more than so many bytes, and at least one.

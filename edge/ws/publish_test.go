@@ -183,7 +183,7 @@ func TestHistory(t *testing.T) {
 		{"elsewhere", `"limit":1`, ws.ErrPermissionDenied},
 		{"a b", `"limit":1`, ws.ErrUnknownChannel},
 		{"supplier:*", `"limit":1`, ws.ErrNotAvailable},
-		{channel, `"limit":1,"reverse":true,"since":{"offset":1}`, ws.ErrNotAvailable},
+		{channel, `"limit":1,"reverse":true,"since":{"offset":0}`, ws.ErrBadRequest},
 		{channel, `"limit":1,"since":{"offset":1,"epoch":"another"}`, ws.ErrUnrecoverable},
 	} {
 		r := c.do(fmt.Sprintf(`"history":{"channel":%q,%s}`, tt.channel, tt.query))
