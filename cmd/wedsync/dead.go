@@ -33,7 +33,10 @@ type deadPage struct {
 // deadFilter says which dead letters are meant.
 type deadFilter struct {
 	Integration string `help:"Of this integration alone." placeholder:"ID"`
+	Vendor      string `help:"Of integrations with this vendor alone." placeholder:"NAME"`
 	Reason      string `help:"That died of this alone, such as attempts_exhausted." placeholder:"CODE"`
+	Type        string `help:"Of events of this type alone." placeholder:"TYPE"`
+	Channel     string `help:"Of events on this channel alone, or on those that a pattern selects." placeholder:"PATTERN"`
 	Since       string `help:"That died then or later: a time in RFC 3339, or how long ago, such as 24h." placeholder:"TIME"`
 	Until       string `help:"That died before, likewise." placeholder:"TIME"`
 }
@@ -41,7 +44,9 @@ type deadFilter struct {
 // fields are what is given, by the API's names.
 func (f deadFilter) fields() map[string]string {
 	given := map[string]string{}
-	for name, v := range map[string]string{"integration": f.Integration, "reason": f.Reason, "since": f.Since, "until": f.Until} {
+	for name, v := range map[string]string{
+		"integration": f.Integration, "vendor": f.Vendor, "reason": f.Reason, "type": f.Type, "channel": f.Channel, "since": f.Since, "until": f.Until,
+	} {
 		if v != "" {
 			given[name] = v
 		}

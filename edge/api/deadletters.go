@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -32,13 +33,21 @@ type buriedLetters struct {
 	Next  uint64         `json:"next,omitempty" doc:"Ask again with after=next; without it there are no more."`
 }
 
+// DeadFilter says which dead letters are meant: all that is given must hold. It is exported as huma sees nothing else.
+type DeadFilter struct {
+	Integration string `query:"integration" json:"integration,omitempty" doc:"Only those of this integration."`
+	Vendor      string `query:"vendor" json:"vendor,omitempty" doc:"Only those to integrations with this vendor."`
+	Reason      string `query:"reason" json:"reason,omitempty" doc:"Only those that died of this, such as attempts_exhausted."`
+	Type        string `query:"type" json:"type,omitempty" doc:"Only those of events of this type."`
+	Channel     string `query:"channel" json:"channel,omitempty" doc:"Only those of events on this channel, or on those that a pattern such as supplier:dashboard:* selects."`
+	Since       string `query:"since" json:"since,omitempty" doc:"Only those that died then or later: an RFC 3339 time, or how long ago, such as 24h."`
+	Until       string `query:"until" json:"until,omitempty" doc:"Only those that died before, likewise."`
+}
+
 type deadListInput struct {
-	Integration string `query:"integration" doc:"Only those of this integration."`
-	Reason      string `query:"reason" doc:"Only those that died of this, such as attempts_exhausted."`
-	Since       string `query:"since" doc:"Only those that died then or later: an RFC 3339 time, or how long ago, such as 24h."`
-	Until       string `query:"until" doc:"Only those that died before, likewise."`
-	After       uint64 `query:"after" doc:"Only those behind this number."`
-	Limit       int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
+	DeadFilter
+	After uint64 `query:"after" doc:"Only those behind this number."`
+	Limit int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
 }
 
 type deadInput struct {
@@ -60,7 +69,7 @@ func (a *API) routeDead(h huma.API) {
 	}, a.listDead)
 	handle(h, huma.Operation{
 		OperationID: "get-dead-letter", Method: http.MethodGet, Path: "/api/dead-letters/{seq}", Tags: tags, Security: needs(access.DeadRead),
-		Summary: "Show a dead letter with its event, what was sent, and every attempt",
+		Summary: "Show a dead letter with its event, what was sent, and every attempt", Description: "The integration's secrets are masked.",
 	}, a.getDead)
 	handle(h, huma.Operation{
 		OperationID: "replay-dead-letter", Method: http.MethodPost, Path: "/api/dead-letters/{seq}/replay", Tags: tags, Security: needs(access.DeadReplay),
@@ -81,13 +90,10 @@ func (a *API) routeDead(h huma.API) {
 
 type replayManyInput struct {
 	Body struct {
-		Integration string `json:"integration,omitempty" doc:"Only those of this integration."`
-		Reason      string `json:"reason,omitempty" doc:"Only those that died of this, such as attempts_exhausted."`
-		Since       string `json:"since,omitempty" doc:"Only those that died then or later: an RFC 3339 time, or how long ago, such as 24h."`
-		Until       string `json:"until,omitempty" doc:"Only those that died before, likewise."`
-		After       uint64 `json:"after,omitempty" doc:"Only those behind this number."`
-		Limit       int    `json:"limit,omitempty" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
-		DryRun      bool   `json:"dryRun,omitempty" doc:"Only tell which."`
+		DeadFilter
+		After  uint64 `json:"after,omitempty" doc:"Only those behind this number."`
+		Limit  int    `json:"limit,omitempty" default:"100" minimum:"1" maximum:"1000" doc:"At most so many."`
+		DryRun bool   `json:"dryRun,omitempty" doc:"Only tell which."`
 	}
 }
 
@@ -111,7 +117,7 @@ func noLetter(seq uint64) error {
 }
 
 func (a *API) listDead(ctx context.Context, in *deadListInput) (*body[buriedLetters], error) {
-	f, err := a.deadFilter(in.Integration, in.Reason, in.Since, in.Until)
+	f, err := a.deadFilter(in.DeadFilter)
 	if err != nil {
 		return nil, err
 	}
@@ -131,25 +137,38 @@ func (a *API) listDead(ctx context.Context, in *deadListInput) (*body[buriedLett
 	return &body[buriedLetters]{out}, nil
 }
 
-// deadFilter says which dead letters are meant.
+// deadFilter is a DeadFilter with what its texts mean.
 type deadFilter struct {
-	integration, reason string
-	since, until        time.Time
+	DeadFilter
+	channel      event.Pattern
+	since, until time.Time
 }
 
-func (a *API) deadFilter(integration, reason, since, until string) (f deadFilter, err error) {
-	f = deadFilter{integration: integration, reason: reason}
-	if integration != "" && event.CheckID(integration) != nil {
-		return f, problem.New(problem.FieldInvalid, "integration: %v", event.CheckID(integration))
+func (a *API) deadFilter(given DeadFilter) (f deadFilter, err error) {
+	f.DeadFilter = given
+	if f.Integration != "" && event.CheckID(f.Integration) != nil {
+		return f, problem.New(problem.FieldInvalid, "integration: %v", event.CheckID(f.Integration))
 	}
-	if f.since, err = a.since("since", since); err == nil {
-		f.until, err = a.since("until", until)
+	if f.Channel != "" {
+		if f.channel, err = event.ParsePattern(f.Channel); err != nil {
+			return f, problem.New(problem.FieldInvalid, "channel: %v", err)
+		}
+	}
+	if f.since, err = a.since("since", f.Since); err == nil {
+		f.until, err = a.since("until", f.Until)
 	}
 	return f, err
 }
 
 func (f *deadFilter) takes(l *event.DeadLetter) bool {
-	return (f.reason == "" || l.Reason == f.reason) && !l.DiedAt.Before(f.since) && (f.until.IsZero() || l.DiedAt.Before(f.until))
+	d := &l.Delivery
+	if f.Channel != "" {
+		if _, ok := f.channel.Match(d.Channel); !ok {
+			return false
+		}
+	}
+	return (f.Vendor == "" || d.Vendor == f.Vendor) && (f.Type == "" || d.EventType == f.Type) && (f.Reason == "" || l.Reason == f.Reason) &&
+		!l.DiedAt.Before(f.since) && (f.until.IsZero() || l.DiedAt.Before(f.until))
 }
 
 // selectDead returns the first limit dead letters behind a number that the filter takes.
@@ -157,7 +176,7 @@ func (a *API) selectDead(ctx context.Context, f deadFilter, after uint64, limit 
 	const look = 1000
 	var all []journal.Buried
 	for {
-		found, err := a.findDead(ctx, journal.DeadQuery{Integration: f.integration, After: after, Limit: look})
+		found, err := a.findDead(ctx, journal.DeadQuery{Integration: f.Integration, After: after, Limit: look})
 		if err != nil {
 			return nil, err
 		}
@@ -213,7 +232,40 @@ func (a *API) getDead(ctx context.Context, in *deadInput) (*body[buriedLetter], 
 	if err != nil {
 		return nil, err
 	}
+	if err := a.maskLetter(b.Letter); err != nil {
+		return nil, err
+	}
 	return &body[buriedLetter]{buriedLetter{b.Seq, *b.Letter}}, nil
+}
+
+// maskLetter takes the integration's secrets out of what was sent and what was answered: an event may have carried
+// them, or a vendor told them back.
+func (a *API) maskLetter(l *event.DeadLetter) error {
+	e, ok := a.cfg.Integrations.Lookup(l.Delivery.Integration)
+	if !ok {
+		return nil // its secrets are gone with it
+	}
+	for _, raw := range []*json.RawMessage{&l.Delivery.Body, &l.Event.Payload} {
+		text, err := e.Mask(string(*raw))
+		if err != nil {
+			return err
+		}
+		if *raw = json.RawMessage(text); !json.Valid(*raw) {
+			*raw, _ = json.Marshal(text) // a secret that was a number; a text never fails
+		}
+	}
+	texts := []*string{&l.Detail}
+	for i := range l.Attempts {
+		texts = append(texts, &l.Attempts[i].Detail)
+	}
+	for _, text := range texts {
+		masked, err := e.Mask(*text)
+		if err != nil {
+			return err
+		}
+		*text = masked
+	}
+	return nil
 }
 
 func (a *API) replayDead(ctx context.Context, in *deadInput) (_ *body[replayed], err error) {
@@ -249,7 +301,7 @@ func (a *API) replayMany(ctx context.Context, in *replayManyInput) (_ *body[repl
 	if !out.DryRun {
 		defer func() { a.auditReplays(ctx, in, out.Items, err) }()
 	}
-	f, err := a.deadFilter(in.Body.Integration, in.Body.Reason, in.Body.Since, in.Body.Until)
+	f, err := a.deadFilter(in.Body.DeadFilter)
 	if err != nil {
 		return nil, err
 	}
@@ -288,8 +340,21 @@ func (a *API) auditReplays(ctx context.Context, in *replayManyInput, items []rep
 		count[in.Body.Integration] = 0
 	}
 	for _, id := range slices.Sorted(maps.Keys(count)) {
-		a.audit(ctx, a.ownerOf(ctx, id), "dead.replay_many", id, fmt.Sprintf("%d dead letters, reason %.80q", count[id], in.Body.Reason), err)
+		a.audit(ctx, a.ownerOf(ctx, id), "dead.replay_many", id, fmt.Sprintf("%d dead letters%s", count[id], in.Body.words()), err)
 	}
+}
+
+// words says what was given beside the integration, each cut.
+func (f *DeadFilter) words() string {
+	var b strings.Builder
+	for _, part := range [][2]string{
+		{"vendor", f.Vendor}, {"reason", f.Reason}, {"type", f.Type}, {"channel", f.Channel}, {"since", f.Since}, {"until", f.Until},
+	} {
+		if part[1] != "" {
+			fmt.Fprintf(&b, ", %s %.80q", part[0], part[1])
+		}
+	}
+	return b.String()
 }
 
 func (a *API) discardDead(ctx context.Context, in *deadInput) (_ *struct{}, err error) {

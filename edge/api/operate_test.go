@@ -83,6 +83,16 @@ func TestDeadLetters(t *testing.T) {
 	if a := n.do(t, "GET", "/api/dead-letters/1", ""); !strings.Contains(a.body, `{"private":1}`) || !strings.Contains(a.body, `{"private":2}`) {
 		t.Errorf("one: %d %s", a.status, a.body)
 	}
+	into[integration](t, n.do(t, "PUT", "/api/integrations/crm", `{"vendor":"slack","settings":{"channel":"#weddings"}}`))
+	for _, c := range [][2]string{{"vate", `{"pri[secret]":1}`}, {"1", `"{\"pri[secret]\":[secret]}"`}, {"such", `"detail":"no [secret] client"`}} {
+		secret, want := c[0], c[1]
+		if a := n.do(t, "PUT", "/api/integrations/crm/secrets", fmt.Sprintf(`{"signing_secret":%q}`, secret)); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		if a := n.do(t, "GET", "/api/dead-letters/1", ""); !strings.Contains(a.body, want) {
+			t.Errorf("with the secret %s: %s, want %s", secret, a.body, want)
+		}
+	}
 	if a := n.do(t, "POST", "/api/dead-letters/1/replay", ""); a.status != 202 || strings.TrimSpace(a.body) != `{"seq":1,"delivery":"dlv_1","replay":2}` {
 		t.Errorf("replay: %d %s", a.status, a.body)
 	}
@@ -223,11 +233,16 @@ func TestReplayMany(t *testing.T) {
 	for i, l := range []struct {
 		integration, reason string
 		age                 time.Duration
+		channel             string
 	}{
-		{"a", "132001", 3 * time.Hour}, {"a", "132001", 2 * time.Hour}, {"a", "park_limit", time.Hour}, {"b", "132001", time.Hour}, {"a", "132001", time.Minute},
+		{"a", "132001", 3 * time.Hour, "a:1"}, {"a", "132001", 2 * time.Hour, "a:2"}, {"a", "park_limit", time.Hour, "a:1"},
+		{"b", "132001", time.Hour, "b:1"}, {"a", "132001", time.Minute, "b:2"},
 	} {
 		must(t, n.journal.Bury(t.Context(), &event.DeadLetter{
-			V: 1, Delivery: event.Delivery{V: 1, ID: fmt.Sprint("dlv_", i), Integration: l.integration, Body: json.RawMessage("{}")},
+			V: 1, Delivery: event.Delivery{
+				V: 1, ID: fmt.Sprint("dlv_", i), Integration: l.integration, Vendor: "v" + l.integration, Channel: l.channel, EventType: "t" + l.channel[2:],
+				Body: json.RawMessage("{}"),
+			},
 			Event: event.Event{V: 1, ID: fmt.Sprint("e", i), Payload: json.RawMessage("{}")}, Reason: l.reason, DiedAt: now.Add(-l.age),
 		}))
 	}
@@ -250,6 +265,8 @@ func TestReplayMany(t *testing.T) {
 		`{"dryRun":true}`: {1, 2, 3, 4, 5}, `{"dryRun":true,"integration":"a"}`: {1, 2, 3, 5}, `{"dryRun":true,"reason":"132001"}`: {1, 2, 4, 5},
 		`{"dryRun":true,"since":"150m","until":"30m"}`: {2, 3, 4}, `{"dryRun":true,"reason":"132001","limit":2}`: {1, 2},
 		`{"dryRun":true,"reason":"132001","limit":2,"after":2}`: {4, 5}, `{"dryRun":true,"integration":"nobody"}`: nil,
+		`{"dryRun":true,"vendor":"vb"}`: {4}, `{"dryRun":true,"type":"t1"}`: {1, 3, 4}, `{"dryRun":true,"channel":"b:2"}`: {5},
+		`{"dryRun":true,"channel":"a:*","reason":"132001"}`: {1, 2},
 	} {
 		got := into[found](t, n.do(t, "POST", "/api/dead-letters/replay", body))
 		if !got.DryRun || !slices.Equal(seqs(got), want) || (got.Next != 0) != (strings.Contains(body, "limit") && len(want) == 2) {
@@ -258,6 +275,9 @@ func TestReplayMany(t *testing.T) {
 	}
 	if got := into[letters](t, n.do(t, "GET", "/api/dead-letters?reason=132001&since=150m&limit=10", "")); len(got.Items) != 3 || got.Items[0].Seq != 2 {
 		t.Errorf("listed are %+v", got)
+	}
+	if got := into[letters](t, n.do(t, "GET", "/api/dead-letters?vendor=va&type=t2&channel=a:*", "")); len(got.Items) != 1 || got.Items[0].Seq != 2 {
+		t.Errorf("listed by vendor, type and channel are %+v", got)
 	}
 	if told := n.engine.told; len(told) != 0 {
 		t.Errorf("a dry run told the engine %v", told)
@@ -268,11 +288,11 @@ func TestReplayMany(t *testing.T) {
 	if told := n.engine.told; !slices.Equal(told, []string{"replay 1", "replay 2", "replay 5"}) {
 		t.Errorf("the engine was told %v", told)
 	}
-	if a := n.audited(); len(a) != 1 || a[0].Action != "dead.replay_many" || !strings.Contains(a[0].Detail, "3 dead letters") {
+	if a := n.audited(); len(a) != 1 || a[0].Action != "dead.replay_many" || a[0].Detail != `3 dead letters, reason "132001"` {
 		t.Errorf("audited is %+v", a)
 	}
 	for body, code := range map[string]string{
-		`{"since":"noon"}`: problem.FieldInvalid, `{"until":"noon"}`: problem.FieldInvalid, `{"integration":"a b"}`: problem.FieldInvalid, `{"limit":0}`: problem.FieldInvalid,
+		`{"since":"noon"}`: problem.FieldInvalid, `{"until":"noon"}`: problem.FieldInvalid, `{"integration":"a b"}`: problem.FieldInvalid, `{"channel":"a::b"}`: problem.FieldInvalid, `{"limit":0}`: problem.FieldInvalid,
 	} {
 		if a := n.do(t, "POST", "/api/dead-letters/replay", body); a.code(t) != code {
 			t.Errorf("%s: %d %s", body, a.status, a.body)
