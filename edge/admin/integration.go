@@ -176,4 +176,3 @@ func (a *Admin) deliveriesOf(v *visit) (templ.Component, error) {
 	}
 	return deliveriesTable(id, outcome, rows, next), nil
 }
-

@@ -144,7 +144,9 @@ func TestThePageTellsHowAnIntegrationDoes(t *testing.T) {
 	}
 	publish("c:1")
 	b := n.signedIn(t, adminKey)
-	eventually(t, "the chart to have a minute", func() bool { return strings.Contains(b.get("/admin/integration/a").body, `data-chart="{&#34;unit&#34;`) })
+	eventually(t, "the chart to have a minute", func() bool {
+		return strings.Contains(b.get("/admin/integration/a").body, `data-chart="{&#34;unit&#34;`)
+	})
 	n.sim.Faults().Add(vendors.Fault{Status: http.StatusServiceUnavailable})
 	publish("c:2")
 	publish("c:3")

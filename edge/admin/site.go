@@ -3,7 +3,9 @@ package admin
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -102,12 +104,23 @@ func (s *site) act(path string, do func(*visit) (templ.Component, error)) {
 	}))
 }
 
+// goTo is what an act returns that leads to another page.
+type goTo string
+
+// Render shows nothing: see site.answer.
+func (goTo) Render(context.Context, io.Writer) error { return nil }
+
 // answer sends what is swapped into a page, or a page of it.
 func (s *site) answer(w http.ResponseWriter, v *visit, component func(*visit) (templ.Component, error)) {
 	body, err := component(v)
+	to, leads := body.(goTo)
 	switch {
 	case err != nil:
 		s.admin.fail(w, v, err)
+	case leads && v.htmx():
+		w.Header().Set("HX-Redirect", string(to))
+	case leads:
+		http.Redirect(w, v.Request, string(to), http.StatusSeeOther)
 	case v.htmx():
 		s.admin.send(w, v.Request, http.StatusOK, body)
 	default:
