@@ -10,8 +10,8 @@
 // add one:
 //
 //  1. In name.go write a func (a *Admin) routeName(s *site) that calls s.page with its address, its place in
-//     the navigation, the scope that a key needs to see it, and the handler; s.act for each thing that it does. Call it in
-//     Mount.
+//     the navigation, the scope that a key needs to see it, and the handler; s.act for each thing that it does; s.part for a piece
+//     that the page asks for by itself. Call it in Mount.
 //  2. The handler gets a visit: the request, who makes it, and the API for them. It returns a screen: title, body, and
 //     the parts that are live. A part is a component in an element with the part's id. The screen of a page that is open is
 //     made anew every second for all who see the same, and the parts that differ are sent to them; the page's script puts
@@ -20,8 +20,9 @@
 //     becomes a notice; forms that show what is wrong beside their fields look at problem.Of(err).Errors.
 //  4. Write name.templ, run "make generate", commit both. Use the classes of static/app.css before adding any, and no
 //     style attributes, inline scripts or hx-on: the content security policy refuses them. A chart is @chart.
-//  5. Put its address into the list in loadtest/e2e/admin_test.go: it is looked at in both widths and themes, by axe,
-//     for errors in the console and for violations of the policy.
+//  5. Add a file to loadtest/js/admin: which addresses are looked at, in both widths and themes, by axe, for errors in
+//     the console and violations of the policy; and what must work on the page. TestAdminPage in loadtest/e2e runs it;
+//     screenshots are in coverage/admin: look at them.
 //
 // What the API has and api.Local does not is one method there.
 //

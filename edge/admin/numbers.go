@@ -116,4 +116,3 @@ func tone(left float64) string {
 	}
 	return "good"
 }
-

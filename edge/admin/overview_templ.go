@@ -67,7 +67,7 @@ func overviewBody(v *visit, o overview, numbers templ.Component) templ.Component
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, "\" hx-target=\"#content\" hx-swap=\"morph:outerHTML\" hx-push-url=\"true\" hx-trigger=\"submit, input delay:250ms from:#q, change from:#vendor\"><input type=\"hidden\" name=\"state\" value=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, "\" hx-target=\"#content\" hx-swap=\"morph:outerHTML\" hx-replace-url=\"true\" hx-trigger=\"submit, input delay:250ms from:#q, change from:#vendor\"><input type=\"hidden\" name=\"state\" value=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -62,9 +62,19 @@
     source.addEventListener('signed-out', () => location.reload());
     source.addEventListener('open', () => say(''));
     source.addEventListener('error', () => {
-      const closed = source.readyState === EventSource.CLOSED;
-      say(closed ? 'Live updates have ended; load the page again.' : 'Connecting again…');
+      say('Connecting again…');
+      if (source?.readyState === EventSource.CLOSED) setTimeout(again, 3000); // it was refused, and does not try by itself
     });
+  }
+
+  // again begins a stream anew, unless the session has ended.
+  async function again() {
+    const r = await fetch(location.href, { redirect: 'manual' }).catch(() => null);
+    if (r?.type === 'opaqueredirect') location.reload();
+    else if (source?.readyState === EventSource.CLOSED) {
+      source = null;
+      listen();
+    }
   }
 
   // ---- dialogs and notices ----
