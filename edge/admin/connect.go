@@ -22,8 +22,8 @@ const connectPath = "/admin/connect"
 func (a *Admin) routeConnect(s *site) {
 	s.page(page{path: connectPath, name: "Connect", icon: "connect", scope: access.IntegrationsWrite, show: a.chooseVendor})
 	s.page(page{path: connectPath + "/{id}", under: connectPath, scope: access.IntegrationsWrite, show: a.connecting})
-	s.act(connectPath+"/check/{vendor}", a.checkNew)
-	s.act(connectPath+"/create/{vendor}", a.create)
+	s.act(connectPath+"/vendor/{vendor}/check", a.checkNew)
+	s.act(connectPath+"/vendor/{vendor}/create", a.create)
 	s.act(connectPath+"/{id}/preview", a.previewMapping)
 	s.act(connectPath+"/{id}/map", a.mapChannels)
 	s.act(connectPath+"/{id}/switch-on", a.switchOn)

@@ -38,21 +38,21 @@ func TestAVendorIsConnectedInSteps(t *testing.T) {
 	var values map[string]string
 	must(t, json.Unmarshal(settings.Settings, &values))
 	entered := url.Values{"owner": {"supplierId"}, "category": {"project-management"}, "secrets.signing": {secrets.Current("signing").Reveal()}}
-	if got := b.post("/admin/connect/check/webhook", entered, htmx()...); got.status != http.StatusOK || !strings.Contains(got.body, "Is required") {
+	if got := b.post("/admin/connect/vendor/webhook/check", entered, htmx()...); got.status != http.StatusOK || !strings.Contains(got.body, "Is required") {
 		t.Errorf("checked without an address: %d %s", got.status, got.body)
 	}
-	if got := b.post("/admin/connect/create/webhook", entered, htmx()...); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "settings.url") {
+	if got := b.post("/admin/connect/vendor/webhook/create", entered, htmx()...); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "settings.url") {
 		t.Errorf("stored without an address: %d %s", got.status, got.body)
 	}
 	entered.Set("settings.url", values["url"])
-	if got := b.post("/admin/connect/create/webhook", entered, htmx()...); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "supplierId=42") {
+	if got := b.post("/admin/connect/vendor/webhook/create", entered, htmx()...); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "supplierId=42") {
 		t.Errorf("with an owner that is none: %d %s", got.status, got.body)
 	}
 	if all := n.registry.Integrations(); len(all) > 0 {
 		t.Fatalf("what is wrong was stored: %+v", all)
 	}
 	entered.Set("owner", " supplierId = 42 ")
-	made := b.post("/admin/connect/create/webhook", entered, htmx()...)
+	made := b.post("/admin/connect/vendor/webhook/create", entered, htmx()...)
 	to := made.header.Get("Hx-Redirect")
 	all := n.registry.Integrations()
 	if made.status != http.StatusOK || len(all) != 1 || to != "/admin/connect/"+all[0].ID || all[0].Owner["supplierId"] != "42" || all[0].Paused == nil {
@@ -80,7 +80,7 @@ func TestAVendorIsConnectedInSteps(t *testing.T) {
 	if got := b.get(to); strings.Contains(got.body, "Switch on") || !strings.Contains(got.body, "It is switched on") {
 		t.Error("it can be switched on twice")
 	}
-	for _, path := range []string{"check/nothing", "create/nothing"} {
+	for _, path := range []string{"vendor/nothing/check", "vendor/nothing/create"} {
 		if got := b.post("/admin/connect/"+path, url.Values{}, htmx()...); got.status != http.StatusUnprocessableEntity {
 			t.Errorf("%s: %d", path, got.status)
 		}
