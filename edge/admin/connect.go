@@ -61,7 +61,7 @@ func categoryName(c event.Category) string {
 	if c == "" {
 		return "Any system"
 	}
-	return sentence(strings.ReplaceAll(string(c), "-", " "))
+	return strings.NewReplacer("crm", "CRM", "Whatsapp", "WhatsApp").Replace(sentence(strings.ReplaceAll(string(c), "-", " ")))
 }
 
 func (a *Admin) chooseVendor(v *visit) (screen, error) {

@@ -98,7 +98,7 @@
     if (!form) return;
     touch(e.target);
     clearTimeout(checking);
-    checking = setTimeout(() => htmx.ajax('POST', form.dataset.check, { source: form, target: form.dataset.into || 'this', swap: form.dataset.into ? 'innerHTML' : 'none' }), 350);
+    checking = setTimeout(() => htmx.ajax('POST', form.dataset.check, { source: form, target: form.dataset.into || form, swap: form.dataset.into ? 'innerHTML' : 'none' }), 350);
   });
   document.addEventListener('submit', (e) => {
     for (const el of e.target.querySelectorAll('.field')) touch(el);

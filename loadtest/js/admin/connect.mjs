@@ -20,7 +20,7 @@ export const flows = {
     await t.page.getByRole('heading', { name: 'By the form' }).waitFor();
     await t.page.getByRole('button', { name: 'Test integration' }).click();
     await t.page.getByText('The vendor took the sample').waitFor();
-    await t.page.getByLabel('Channels').pressSequentially('supplier:dashboard:77');
+    await t.page.getByLabel('Channels', { exact: true }).pressSequentially('supplier:dashboard:77');
     await t.page.locator('#preview').getByText('timeline.updated').waitFor();
     await t.page.getByRole('button', { name: 'Map these channels' }).click();
     await t.page.getByText('Mapped by').waitFor();
