@@ -23,14 +23,10 @@ const recordsFor = 30 * time.Second
 // maxStrange bounds what a report tells of what was noted.
 const maxStrange = 50
 
-// reckon reads what the log and ClickHouse have, has all of it checked, and makes the report.
+// reckon reads what ClickHouse has, has all of it checked, and makes the report.
 func (r *run) reckon(ctx context.Context) (*Report, error) {
-	r.say("reading the log and ClickHouse")
-	h := r.truth.history()
-	var err error
-	if h.Logs, err = r.logs(ctx); err != nil {
-		return nil, err
-	}
+	r.say("reading ClickHouse")
+	h := r.truth.history(r.logs)
 	p := r.cfg.Profile
 	rep := &Report{
 		Profile: p.Name, About: p.About, Seed: r.cfg.Seed, Begun: r.truth.begun.UTC(), Lasts: p.Lasts.Seconds(),
@@ -50,6 +46,7 @@ func (r *run) reckon(ctx context.Context) (*Report, error) {
 	slices.SortStableFunc(rep.Faults, func(a, b Span) int { return int(1000 * (a.From - b.From)) })
 	rep.Strange = r.truth.strange[:min(maxStrange, len(r.truth.strange))]
 	r.durations(rep)
+	var err error
 	if rep.ClickHouse, h.Rows, err = r.books(ctx, &rep.Deliveries); err != nil {
 		rep.ClickHouse = &Compared{Detail: err.Error()}
 	}
@@ -103,8 +100,8 @@ func (r *run) durations(rep *Report) {
 	}
 }
 
-// logs reads all that the log has of each channel that something was published on.
-func (r *run) logs(ctx context.Context) (map[string][]checker.Entry, error) {
+// readLogs reads all that the log has of each channel that something was published on.
+func (r *run) readLogs(ctx context.Context) (map[string][]checker.Entry, error) {
 	names := map[string]bool{}
 	for _, a := range r.truth.plan.arrivals {
 		names[a.channel] = true

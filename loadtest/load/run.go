@@ -66,6 +66,7 @@ type run struct {
 	crowd  *crowd
 	joined time.Duration // that the clients took to connect and subscribe
 	sample *sampler
+	logs   map[string][]checker.Entry // what the log has in the end, by channel
 }
 
 func (r *run) say(format string, args ...any) {
@@ -176,7 +177,7 @@ const quiet = 2 * time.Second
 
 // settle waits until all that was accepted has arrived or was given up, and nothing has come for a while, or until
 // nothing more may be waited for: the checker says what is missing.
-func (r *run) settle(ctx context.Context) error {
+func (r *run) settle(ctx context.Context) (err error) {
 	until := time.NewTimer(time.Until(r.truth.begun.Add(r.cfg.Profile.Lasts + r.cfg.Profile.Settle)))
 	defer until.Stop()
 	timer := time.NewTimer(quiet)
@@ -188,11 +189,16 @@ func (r *run) settle(ctx context.Context) error {
 			if err := r.bury(ctx); err != nil {
 				return err
 			}
-			if s := r.truth.standing(); s.owed <= 0 && s.unseen <= 0 {
-				return nil
+			if s := r.truth.standing(); s.owed > 0 || s.unseen > 0 {
+				break
+			}
+			// What was not answered may have happened: the log says.
+			if r.logs, err = r.readLogs(ctx); err != nil || checker.Missing(r.truth.history(r.logs)) == 0 {
+				return err
 			}
 		case <-until.C:
-			return r.bury(ctx)
+			r.logs, err = r.readLogs(ctx)
+			return errors.Join(err, r.bury(ctx))
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -244,8 +250,8 @@ func (r *run) progress(ctx context.Context) {
 		at, s := time.Since(r.truth.begun), r.truth.standing()
 		rate := func(now, then int) float64 { return float64(now-then) / every.Seconds() }
 		r.say("%s  %s  %.0f events/s  %.0f calls/s  %.0f seen/s  %d of %d published, %d deliveries under way, %d dead, %d of %d subscriptions",
-			r.cfg.Profile.Story(at), at.Round(time.Second), rate(s.accepted, before.accepted), rate(s.calls, before.calls), rate(s.seen, before.seen),
-			s.accepted, len(r.truth.plan.arrivals), max(0, s.owed), s.dead, r.crowd.subscribed.Load(), r.crowd.subscriptions)
+			r.cfg.Profile.Story(at), at.Round(time.Second), rate(s.answered, before.answered), rate(s.calls, before.calls), rate(s.seen, before.seen),
+			s.answered, len(r.truth.plan.arrivals), s.owed, s.dead, r.crowd.subscribed.Load(), r.crowd.subscriptions)
 		before = s
 	}
 }

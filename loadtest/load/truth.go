@@ -26,8 +26,11 @@ type truth struct {
 	seen      []int // the arrival of each sighting; -1: of none
 	dead      []checker.Receipt
 	strange   []string
-	owed      map[string]int // deliveries that were accepted and not received, by vendor
-	unseen    int            // likewise events at clients
+	accepted  map[int]bool    // arrivals
+	got       map[string]bool // deliveries that vendors took, or that were given up
+	views     map[int]int     // sightings of each arrival
+	owed      int             // deliveries that follow from accepted arrivals, and were neither taken nor given up
+	unseen    int             // sightings that must follow from accepted arrivals
 	windows   []checker.Window
 	breakers  []change
 	deaths    []*Death
@@ -57,7 +60,8 @@ type change struct {
 }
 
 func newTruth(pl *plan) *truth {
-	t := &truth{plan: pl, byDelivery: map[string]due{}, byEvent: map[string]int{}, arrived: make(chan struct{}, 1), owed: map[string]int{}}
+	t := &truth{plan: pl, byDelivery: map[string]due{}, byEvent: map[string]int{}, arrived: make(chan struct{}, 1),
+		accepted: map[int]bool{}, got: map[string]bool{}, views: map[int]int{}}
 	vendorOf := map[string]string{}
 	for _, in := range pl.people.integrations {
 		vendorOf[in.id] = in.vendor
@@ -88,10 +92,13 @@ func (t *truth) published(i int, op checker.Op) {
 	if op.Outcome != checker.Accepted {
 		return
 	}
+	t.accepted[i] = true
 	for _, id := range a.to {
-		t.owed[t.byDelivery[event.DeliveryID(a.channel, a.id, id)].vendor]++
+		if !t.got[event.DeliveryID(a.channel, a.id, id)] { // a vendor may be faster than the answer
+			t.owed++
+		}
 	}
-	t.unseen += len(t.plan.people.watchers[a.channel])
+	t.unseen += len(t.plan.people.watchers[a.channel]) - t.views[i]
 }
 
 // received notes a call that a vendor got. It is the simulators' Notify.
@@ -110,8 +117,11 @@ func (t *truth) received(r vendors.Receipt) {
 		t.calls = append(t.calls, call{d, checker.Receipt{
 			Integration: d.integration, Channel: a.channel, EventID: a.id, DeliveryID: r.ID, At: r.At,
 		}, time.Now(), r.Taken})
-		if r.Taken && r.Repeat == 0 {
-			t.owed[d.vendor]--
+		if r.Taken && !t.got[r.ID] {
+			t.got[r.ID] = true
+			if t.accepted[d.arrival] {
+				t.owed--
+			}
 		}
 	}
 }
@@ -128,7 +138,10 @@ func (t *truth) saw(client, channel, id string, seq uint64) {
 	}
 	t.sightings = append(t.sightings, checker.Sighting{Subscriber: client, Channel: channel, EventID: id, Seq: seq, At: now})
 	t.seen = append(t.seen, i)
-	t.unseen--
+	t.views[i]++
+	if t.accepted[i] {
+		t.unseen--
+	}
 }
 
 // turned notes that an integration's state changed.
@@ -154,32 +167,35 @@ func (t *truth) note(text string) {
 func (t *truth) died(dead []checker.Receipt) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for _, d := range dead {
+		if t.got[d.DeliveryID] {
+			continue
+		}
+		t.got[d.DeliveryID] = true // nobody waits for it any more
+		if t.accepted[t.byDelivery[d.DeliveryID].arrival] {
+			t.owed--
+		}
+	}
 	t.dead = dead
 }
 
 // standing is where a run stands.
 type standing struct {
-	accepted, calls, owed, unseen, dead int
-	seen                                int
+	answered, calls, owed, unseen, dead, seen int
 }
 
-func (t *truth) standing() (s standing) {
+func (t *truth) standing() standing {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, n := range t.owed {
-		s.owed += n
-	}
-	s.accepted, s.calls, s.seen, s.dead, s.unseen = len(t.ops), len(t.calls), len(t.sightings), len(t.dead), t.unseen
-	s.owed -= s.dead
-	return s
+	return standing{answered: len(t.ops), calls: len(t.calls), owed: t.owed, unseen: t.unseen, dead: len(t.dead), seen: len(t.sightings)}
 }
 
-// history is all of it, for the checker.
-func (t *truth) history() *checker.History {
+// history is all of it, and what the log has, for the checker.
+func (t *truth) history(logs map[string][]checker.Entry) *checker.History {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := &checker.History{
-		Ops: t.ops, Sightings: t.sightings, Dead: t.dead, Faults: t.windows,
+		Ops: t.ops, Sightings: t.sightings, Dead: t.dead, Faults: t.windows, Logs: logs,
 		Routes: map[string][]string{}, Watchers: t.plan.people.watchers,
 	}
 	for _, c := range t.calls {
