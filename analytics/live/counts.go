@@ -24,7 +24,7 @@ func (c *Counts) Latency() analytics.SLI {
 }
 
 func (c *Counts) add(o *Counts) {
-	c.Tally.Add(o.Tally)
+	c.Add(o.Tally)
 	c.Attempts += o.Attempts
 	c.Failed += o.Failed
 }

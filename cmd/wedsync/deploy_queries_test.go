@@ -258,7 +258,7 @@ func burnRulesWanted() map[string]string {
 			for _, d := range []time.Duration{p.Short, p.Long} {
 				w := windows(d)
 				for record, ends := range map[string]string{o.bad: o.ends, "counted": "in_time|late|dead"} {
-					all["wedsync:slo_"+record+":increase"+w] = fmt.Sprintf(`sum by (vendor) (increase(wedsync_slo_deliveries_total{end=~"%s"}[%s]))`, ends, w)
+					all["wedsync:slo_"+record+":increase"+w] = fmt.Sprintf(`sum by (vendor) (increase(wedsync_slo_deliveries_total{end=~%q}[%s]))`, ends, w)
 				}
 				parts = append(parts, fmt.Sprintf("wedsync:slo_%s:increase%s / wedsync:slo_counted:increase%s >= %.4g", o.bad, w, w, p.Threshold*(1-o.objective.Goal())))
 			}

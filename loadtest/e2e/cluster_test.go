@@ -113,7 +113,29 @@ func TestCluster(t *testing.T) {
 	f.more(ctx)
 	f.end(ctx)
 	checkNoneDead(ctx, t, all[2])
+	checkLive(ctx, t, nodes...)
 	checkMetrics(ctx, t, nodes...)
+}
+
+// checkLive fails unless all nodes come to tell the same of the last hour: what those that deliver have counted together.
+func checkLive(ctx context.Context, t *testing.T, nodes ...*station) {
+	t.Helper()
+	until(ctx, t, "the same live numbers on all nodes", func(ctx context.Context) (bool, string) {
+		told := map[string]bool{}
+		for _, s := range nodes {
+			var live struct {
+				Source string
+				Silent []string
+				Rows   []struct{ Total, Delivered, Dead uint64 }
+			}
+			err := s.api.Call(ctx, http.MethodGet, "/api/live", nil, &live)
+			if err != nil || live.Source != "live" || len(live.Silent) > 0 || len(live.Rows) != 1 || live.Rows[0].Total == 0 {
+				return false, fmt.Sprintf("%s tells %+v, %v", s.cfg.Addr, live, err)
+			}
+			told[fmt.Sprint(live.Rows)] = true
+		}
+		return len(told) == 1, fmt.Sprint(told)
+	})
 }
 
 var metricName = regexp.MustCompile(`wedsync_[a-z_]+`)
