@@ -11,7 +11,7 @@ import (
 )
 
 // livePage is how many rows one answer holds, unless they are too large together.
-const livePage = 4096
+const livePage = 1024
 
 // Live returns what all nodes have counted in the last hour, and the nodes that did not tell, whose numbers are
 // missing. What a node counted that has ended since is missing too. The query is valid.
@@ -70,7 +70,7 @@ func (s *System) liveHere(question []byte) ([]byte, error) {
 	if err := q.Validate(); err != nil {
 		return nil, err
 	}
-	for q.MaxRows = livePage; ; q.MaxRows /= 16 {
+	for q.MaxRows = livePage; ; q.MaxRows = max(q.MaxRows/16, 1) {
 		body, err := json.Marshal(s.live.Report(q))
 		if err != nil {
 			return nil, err

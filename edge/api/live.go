@@ -19,7 +19,7 @@ type liveInput struct {
 	By      string `query:"by" default:"overall" enum:"overall,vendor,integration" doc:"What to break it down by."`
 	Key     string `query:"key" doc:"Only this vendor, or this integration."`
 	Last    int    `query:"last" default:"60" minimum:"1" maximum:"60" doc:"Minutes to tell of, with the one that goes on."`
-	Minutes bool   `query:"minutes" doc:"Tell each minute too."`
+	Minutes bool   `query:"minutes" doc:"Tell each minute too; of integrations, of the one that key names."`
 }
 
 // liveReport is like that of /api/slo, as far as the nodes themselves know.
@@ -57,7 +57,7 @@ func (a *API) routeLive(h huma.API) {
 	handle(h, huma.Operation{
 		OperationID: "live", Method: http.MethodGet, Path: "/api/live", Tags: []string{"analytics"}, Summary: "The last hour, as the nodes count it",
 		Security:    needs(access.DeliveriesRead),
-		Description: "It needs no ClickHouse, and is not exact over restarts. To an API key that is bound to an owner, by integration alone.",
+		Description: "It needs no ClickHouse, and is not exact over restarts. A replay that delivers takes nothing back here. To an API key that is bound to an owner, by integration alone.",
 	}, a.live)
 }
 
@@ -65,6 +65,9 @@ func (a *API) live(ctx context.Context, in *liveInput) (*body[liveReport], error
 	q := live.Query{By: analytics.Dimension(in.By), Key: in.Key, Last: in.Last, Series: in.Minutes}
 	if err := q.Validate(); err != nil {
 		return nil, problem.New(problem.FieldInvalid, "%v", err)
+	}
+	if q.By == analytics.ByIntegration && q.Series && q.Key == "" {
+		return nil, problem.New(problem.FieldInvalid, "the minutes of all integrations are too many; name one by key")
 	}
 	if q.By != analytics.ByIntegration {
 		if err := allOwners(ctx, "by "+in.By+" is about all owners; ask by integration"); err != nil {

@@ -81,7 +81,7 @@ func TestLive(t *testing.T) {
 	if a := n.do(t, "GET", "/api/live?by=integration&key=email-1&last=1", ""); strings.Contains(a.body, "slack") || !strings.Contains(a.body, `"key":"email-1"`) || strings.Contains(a.body, "minutes") {
 		t.Errorf("one integration: %s", a.body)
 	}
-	for _, query := range []string{"by=wedding", "last=0", "last=61", "last=x"} {
+	for _, query := range []string{"by=wedding", "by=integration&minutes=true", "last=0", "last=61", "last=x"} {
 		if a := n.do(t, "GET", "/api/live?"+query, ""); a.status != 422 || a.code(t) != problem.FieldInvalid {
 			t.Errorf("%s: %d %s", query, a.status, a.body)
 		}
