@@ -81,9 +81,11 @@ const (
 // ended counts a delivery that has a result.
 func (m *metrics) ended(r *event.DeliveryRecord) {
 	took := r.Result.FinishedAt.Sub(r.CountsFrom())
-	end := endInTime
+	end, excluded := endInTime, r.Excluded()
 	switch {
-	case r.Excluded() != "":
+	case excluded == event.ExcludedReplay:
+		return // its first end counted
+	case excluded != "":
 		end = endExcluded
 	case r.Result.Outcome == event.Dead:
 		end = endDead

@@ -55,8 +55,13 @@ func (b *Book) Attempted(vendor, integration string, delivered bool) {
 	p.integrations.entry(integration).attempted(delivered)
 }
 
-// Ended counts a delivery that has a result.
+// Ended counts a delivery that has a result. A replay is in no number: analytics takes the failure back at the time of
+// the first end, which a Book does not.
 func (b *Book) Ended(r *event.DeliveryRecord) {
+	excluded := r.Excluded()
+	if excluded == event.ExcludedReplay {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.page()
@@ -64,7 +69,7 @@ func (b *Book) Ended(r *event.DeliveryRecord) {
 	took := r.Result.FinishedAt.Sub(r.CountsFrom())
 	for _, e := range []*entry{vendor, integration} {
 		switch {
-		case r.Excluded() != "":
+		case excluded != "":
 			e.excluded++
 		case r.Result.Outcome == event.Dead:
 			e.dead++

@@ -149,8 +149,11 @@ func TestReportsAreWhatHappened(t *testing.T) {
 		switch {
 		case e.attempt:
 			books[n].Attempted(vendor, integration, e.ok)
-		case e.excluded: // its first end counted
-			again := ended(c, vendor, integration, e.took)
+		case e.excluded:
+			out := ended(c, vendor, integration, -1)
+			out.Result.Reason = event.ReasonOptedOut
+			books[n].Ended(out)
+			again := ended(c, vendor, integration, e.took) // a replay is in no number
 			again.Replay = 1
 			books[n].Ended(again)
 		case !e.ok:
