@@ -13,7 +13,8 @@ type Source interface {
 	// Epoch is the log's identity. It changes only when the log is made anew, with sequences from 1.
 	Epoch() string
 	// Records returns at most limit entries with sequences above after, ascending. It waits for at
-	// least one until wait is over, then returns none and no error.
+	// least one until wait is over, then returns none and no error; it does so only where there is none, as
+	// what is not found of a batch was erased.
 	Records(ctx context.Context, after uint64, limit int, wait time.Duration) ([]event.RecordEntry, error)
 	// SettleRecords returns when RecordBounds tells of all that was in the log before the call.
 	SettleRecords(ctx context.Context) error

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
@@ -148,5 +149,23 @@ func TestClusterReadsWhatWasAppended(t *testing.T) {
 			}
 		}
 		cancel()
+	}
+}
+
+// Where a node is told that there are no more records there are none, also where the copy that answers is behind.
+func TestClusterReadsAllRecords(t *testing.T) {
+	t.Parallel()
+	n := startTrio(t)
+	readers := append(n.nodes[:], openWith(t, n.visitor()))
+	for i := range 300 {
+		must(t, n.nodes[i%3].Record(t.Context(), "", &event.Record{V: 1, Audit: &event.Audit{Action: "a", Target: fmt.Sprint(i)}}))
+		last := uint64(i + 1)
+		entries, err := readers[(i/3)%4].Records(t.Context(), last-1, 10, 0)
+		if err != nil || len(entries) != 1 || entries[0].Seq != last {
+			t.Fatalf("after %d there are %d records, %v", last-1, len(entries), err)
+		}
+		if entries, err := readers[(i/3)%4].Records(t.Context(), last, 10, 0); err != nil || len(entries) != 0 {
+			t.Fatalf("after the last one there are %d records, %v", len(entries), err)
+		}
 	}
 }

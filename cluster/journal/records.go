@@ -42,9 +42,10 @@ func (j *Journal) Record(ctx context.Context, msgID string, r *event.Record) err
 	return nil
 }
 
-// Records returns up to max records with a sequence above after, ascending. Where there is none it
-// waits for one, and returns none when wait is over.
+// Records returns up to limit records with a sequence above after, ascending. Where there is none it
+// waits for one, and returns none when wait is over: the log has none then, whatever copy of it is behind.
 func (j *Journal) Records(ctx context.Context, after uint64, limit int, wait time.Duration) ([]RecordEntry, error) {
+	begun := time.Now()
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	poll := time.NewTicker(recordPoll)
@@ -63,7 +64,14 @@ func (j *Journal) Records(ctx context.Context, after uint64, limit int, wait tim
 		case <-news:
 		case <-poll.C:
 		case <-over.C:
-			return nil, nil
+			newest, err := j.newest(ctx, streamRecords, recordSubject)
+			if err != nil || newest <= after {
+				return nil, j.fail("reading records", err)
+			}
+			if time.Since(begun) > wait+j.cfg.Patience {
+				return nil, fmt.Errorf("reading records: %w: a copy of them has got to %d only, not to %d", ErrUnavailable, after, newest)
+			}
+			over.Reset(minLag)
 		case <-ctx.Done():
 			return nil, fmt.Errorf("reading records: %w", ctx.Err())
 		case <-j.closed:
