@@ -20,9 +20,13 @@ type Key struct{ open func() []byte } // a function, so that no dumper reaches t
 
 // GenerateKey returns a new key.
 func GenerateKey() Key {
-	raw := make([]byte, KeyBytes)
-	_, _ = rand.Read(raw) // never fails
-	return keyOf(raw)
+	for {
+		raw := make([]byte, KeyBytes)
+		_, _ = rand.Read(raw) // never fails
+		if k := keyOf(raw); k.Reveal()[0] != '-' { // on a command line that would begin a flag
+			return k
+		}
+	}
 }
 
 func keyOf(raw []byte) Key { return Key{func() []byte { return raw }} }

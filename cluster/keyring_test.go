@@ -48,6 +48,16 @@ func TestParseKey(t *testing.T) {
 	}
 }
 
+// A key may stand on a command line, where a text that begins with "-" is a flag.
+func TestGeneratedKeyIsNoFlag(t *testing.T) {
+	t.Parallel()
+	for range 2000 {
+		if text := cluster.GenerateKey().Reveal(); text[0] == '-' {
+			t.Fatalf("%s begins as a flag", text)
+		}
+	}
+}
+
 func TestKeyShowsItsIDOnly(t *testing.T) {
 	t.Parallel()
 	k := cluster.GenerateKey()
