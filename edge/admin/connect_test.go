@@ -61,7 +61,7 @@ func TestAVendorIsConnectedInSteps(t *testing.T) {
 	if got := b.get(to); got.status != http.StatusOK || !strings.Contains(got.body, "Switch on") {
 		t.Errorf("the steps: %d", got.status)
 	}
-	for pattern, want := range map[string]string{"": "Write a pattern", "a::b": "pattern", "supplier:dashboard:{supplierId}": "timeline.updated", "venue:*": "it would be sent none"} {
+	for pattern, want := range map[string]string{"": "Write a pattern", "a::b": "pattern", "supplier:dashboard:{supplierId}": "timeline.updated", "venue:*": "adds none"} {
 		if got := b.post(to+"/preview", url.Values{"pattern": {pattern}, "types": {"timeline.updated, x.y"}}, htmx()...); got.status != http.StatusOK || !strings.Contains(got.body, want) {
 			t.Errorf("preview of %q: %d %s", pattern, got.status, got.body)
 		}

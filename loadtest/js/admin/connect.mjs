@@ -16,6 +16,7 @@ export const flows = {
     const settings = await (await fetch(`${t.vendor('webhook').url}/_sim/settings`)).json();
     await t.page.getByLabel('Webhook address').fill(settings.integration.settings.url);
     await t.page.getByLabel('Signing secret').fill(settings.secrets.signing);
+    await t.page.getByLabel('Category').selectOption('client-communications'); // which no mapping means yet
     await t.page.getByRole('button', { name: 'Go on to the test' }).click();
     await t.page.getByRole('heading', { name: 'By the form' }).waitFor();
     await t.page.getByRole('button', { name: 'Test integration' }).click();
