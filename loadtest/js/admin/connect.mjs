@@ -22,7 +22,7 @@ export const flows = {
     await t.page.getByRole('button', { name: 'Test integration' }).click();
     await t.page.getByText('The vendor took the sample').waitFor();
     await t.page.getByLabel('Channels', { exact: true }).pressSequentially('supplier:dashboard:77');
-    await t.page.locator('#preview').getByText('timeline.updated').waitFor();
+    await t.page.locator('#preview').getByText('timeline.updated').first().waitFor();
     await t.page.getByRole('button', { name: 'Map these channels' }).click();
     await t.page.getByText('Mapped by').waitFor();
     await t.api('POST', '/api/channels/supplier:dashboard:77/publish', { id: 'by-form-1', type: 'timeline.updated', payload: { coupleId: 'c7', ceremonyTime: '2027-06-12T17:00:00+02:00' } });
