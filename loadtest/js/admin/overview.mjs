@@ -16,6 +16,18 @@ export const flows = {
     t.must((await rows.first().innerText()).includes('Slack'), 'the search is lost with a reload');
   },
 
+  'a page is under 150 KB, all in all': async (t) => {
+    for (const path of [t.home, '/admin/integration/sim-webhook']) {
+      const c = await t.context();
+      const page = await c.newPage();
+      await t.signIn(page, t.key, path);
+      await page.waitForLoadState('load');
+      const bytes = await page.evaluate(() => performance.getEntries().reduce((n, e) => n + (e.transferSize || 0), 0));
+      t.must(bytes > 10_000 && bytes < 150_000, `${path} takes ${bytes} bytes`);
+      await c.close();
+    }
+  },
+
   'a breaker that opens and closes is seen live': async (t) => {
     const row = t.page.locator('#row-sim-webhook');
     await row.waitFor();
