@@ -129,7 +129,7 @@ bench: build ## Measure a node against its targets and print a table (ARGS="-onl
 	@exec go run ./loadtest/bench -binary $(BIN) $(ARGS)
 
 bench-edge: build ## Measure what 1,000 to 10,000 WebSocket clients of a node see
-	@exec go run ./loadtest/bench -binary $(BIN) -only edge-few,edge-many,edge-crowd,edge-steady,edge-storm $(ARGS)
+	@exec go run ./loadtest/bench -binary $(BIN) -only edge-few,edge-many,edge-crowd,edge-room,edge-steady,edge-storm $(ARGS)
 
 chaos: build deps-net deps-clickhouse ## Break a cluster of three nodes on purpose and check what arrives (ARGS='-faults "kill leader"'; see docs/chaos.md)
 	@exec go run ./loadtest/chaos -binary $(BIN) $(ARGS)

@@ -53,6 +53,7 @@ func run() error {
 		{"edge-few", fewLarge},
 		{"edge-many", manySmall},
 		{"edge-crowd", crowd},
+		{"edge-room", room},
 		{"edge-steady", steady},
 		{"edge-storm", storm},
 		{"stuck", stuck},

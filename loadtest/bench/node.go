@@ -17,7 +17,10 @@ import (
 	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
 
-type bench struct{ binary string }
+type bench struct {
+	binary string
+	env    []string // of its nodes: NAME=value
+}
 
 // node is a wedsync process under measurement.
 type node struct {
@@ -47,7 +50,7 @@ func (b *bench) launch(more ...string) (_ *node, err error) {
 		return nil, err
 	}
 	n.flags = append([]string{"--clickhouse", "off", "--log-level", "error", "--insecure", "--set", "delivery.allowPrivate=127.0.0.0/8"}, more...)
-	if n.Node, err = nodeproc.Start(nodeproc.Config{Binary: b.binary, Dir: n.dir, Flags: n.flags, Stderr: os.Stderr}); err != nil {
+	if n.Node, err = nodeproc.Start(nodeproc.Config{Binary: b.binary, Dir: n.dir, Flags: n.flags, Env: b.env, Stderr: os.Stderr}); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(n.dir))
 	}
 	return n, nil
@@ -59,7 +62,7 @@ func (n *node) again(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if n.Node, err = nodeproc.Start(nodeproc.Config{Binary: b.binary, Dir: n.dir, Addr: addr, Flags: n.flags, Stderr: os.Stderr}); err != nil {
+	if n.Node, err = nodeproc.Start(nodeproc.Config{Binary: b.binary, Dir: n.dir, Addr: addr, Flags: n.flags, Env: b.env, Stderr: os.Stderr}); err != nil {
 		return err
 	}
 	return n.await(ctx)
