@@ -93,8 +93,13 @@ type DeliveryQuery struct {
 	Integration string
 	EventID     string
 	WeddingID   string
+	EventType   string
+	Vendor      string
+	Category    string
+	Reason      string
 	Outcome     event.Outcome
-	Among       []string // only to these integrations; nil: to all
+	SlowerThan  time.Duration // only with a longer latency
+	Among       []string      // only to these integrations; nil: to all
 }
 
 // DeliveryRow is the end of a delivery as the deliveries table has it.
@@ -141,7 +146,8 @@ func (s *Store) Audit(ctx context.Context, q AuditQuery) ([]AuditRow, Cursor, er
 func (s *Store) Deliveries(ctx context.Context, q DeliveryQuery) ([]DeliveryRow, Cursor, error) {
 	p := clickhouse.Parameters{
 		"delivery": param(q.ID), "channel": param(q.Channel), "integration": param(q.Integration), "event": param(q.EventID),
-		"wedding": param(q.WeddingID), "outcome": param(string(q.Outcome)), "all": strconv.FormatBool(q.Among == nil), "among": list(q.Among),
+		"wedding": param(q.WeddingID), "type": param(q.EventType), "vendor": param(q.Vendor), "category": param(q.Category), "reason": param(q.Reason),
+		"slower": strconv.FormatInt(q.SlowerThan.Microseconds(), 10), "outcome": param(string(q.Outcome)), "all": strconv.FormatBool(q.Among == nil), "among": list(q.Among),
 	}
 	return find(ctx, s, "deliveries", queries.Deliveries, p, q.Page, func(rows driver.Rows, r *DeliveryRow, c *Cursor) error {
 		var replay, attempts uint16

@@ -75,6 +75,10 @@ func TestFindDeliveries(t *testing.T) {
 	ended := func(d analytics.DeliveryRow) time.Time { return d.FinishedAt }
 	since, until := time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
 	first := all[0]
+	var reason string
+	for _, d := range all {
+		reason = cmp.Or(reason, d.Reason)
+	}
 	for name, c := range map[string]struct {
 		q      analytics.DeliveryQuery
 		wanted func(analytics.DeliveryRow) bool
@@ -84,6 +88,11 @@ func TestFindDeliveries(t *testing.T) {
 		"channel":     {analytics.DeliveryQuery{Channel: first.Channel}, func(d analytics.DeliveryRow) bool { return d.Channel == first.Channel }},
 		"event":       {analytics.DeliveryQuery{EventID: first.EventID}, func(d analytics.DeliveryRow) bool { return d.EventID == first.EventID }},
 		"wedding":     {analytics.DeliveryQuery{WeddingID: first.WeddingID}, func(d analytics.DeliveryRow) bool { return d.WeddingID == first.WeddingID }},
+		"type":        {analytics.DeliveryQuery{EventType: first.EventType}, func(d analytics.DeliveryRow) bool { return d.EventType == first.EventType }},
+		"vendor":      {analytics.DeliveryQuery{Vendor: first.Vendor}, func(d analytics.DeliveryRow) bool { return d.Vendor == first.Vendor }},
+		"category":    {analytics.DeliveryQuery{Category: first.Category}, func(d analytics.DeliveryRow) bool { return d.Category == first.Category }},
+		"reason":      {analytics.DeliveryQuery{Reason: reason}, func(d analytics.DeliveryRow) bool { return d.Reason == reason }},
+		"slow":        {analytics.DeliveryQuery{SlowerThan: 5 * time.Second}, func(d analytics.DeliveryRow) bool { return time.Duration(d.Latency) > 5*time.Second }},
 		"id":          {analytics.DeliveryQuery{ID: first.ID}, func(d analytics.DeliveryRow) bool { return d.ID == first.ID }},
 		"outcome":     {analytics.DeliveryQuery{Outcome: event.Dead}, func(d analytics.DeliveryRow) bool { return d.Outcome == event.Dead }},
 		"time": {analytics.DeliveryQuery{Page: analytics.Page{Since: since, Until: until}}, func(d analytics.DeliveryRow) bool {

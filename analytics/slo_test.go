@@ -32,7 +32,11 @@ func tally(records []*event.Record, by analytics.Dimension, from, to time.Time) 
 	if to.Sub(from) > 6*time.Hour {
 		step = time.Hour
 	}
-	from, to = from.Truncate(step), to.Truncate(step).Add(step)
+	return tallyBetween(records, by, from.Truncate(step), to.Truncate(step).Add(step))
+}
+
+// tallyBetween counts what ended in [from, to).
+func tallyBetween(records []*event.Record, by analytics.Dimension, from, to time.Time) map[string]analytics.Tally {
 	sums := map[string]analytics.Tally{}
 	for _, r := range records {
 		d := r.Delivery
@@ -226,6 +230,49 @@ func TestSLOAgreesWithTheRecords(t *testing.T) {
 			}
 		})
 	}
+	t.Run("series", func(t *testing.T) {
+		t.Parallel()
+		for name, c := range map[string]struct{ window, step time.Duration }{
+			"an hour": {time.Hour, time.Minute}, "six hours": {6 * time.Hour, 6 * time.Minute}, "a week": {168 * time.Hour, time.Hour},
+			"a month": {720 * time.Hour, 6 * time.Hour}, "a year": {8760 * time.Hour, 168 * time.Hour},
+		} {
+			for _, by := range []analytics.Dimension{analytics.ByOverall, analytics.ByVendor} {
+				q := analytics.SLOQuery{By: by, Now: base, Since: base.Add(-c.window)}
+				key := ""
+				if by == analytics.ByVendor {
+					key = "slack"
+				}
+				got, err := store.Series(t.Context(), q, key)
+				if err != nil || time.Duration(got.Step) != c.step || got.Key != key || !got.Since.Equal(analytics.WindowStart(base, c.window)) {
+					t.Fatalf("%s: %+v %v", name, got, err)
+				}
+				var want []analytics.SLOPoint
+				end := base.Truncate(time.Minute).Add(time.Minute)
+				if c.window > 6*time.Hour {
+					end = base.Truncate(time.Hour).Add(time.Hour)
+				}
+				first := time.Unix(got.Since.Unix()/int64(c.step.Seconds())*int64(c.step.Seconds()), 0).UTC()
+				for at := first; at.Before(end); at = at.Add(c.step) {
+					from, to := at, at.Add(c.step)
+					if from.Before(got.Since) {
+						from = got.Since
+					}
+					if to.After(end) {
+						to = end
+					}
+					if sum, ok := tallyBetween(records, by, from, to)[key]; ok {
+						want = append(want, analytics.SLOPoint{At: at, Tally: sum})
+					}
+				}
+				if !reflect.DeepEqual(got.Points, want) || len(want) == 0 {
+					t.Errorf("%s by %s\n%+v\nwant\n%+v", name, by, got.Points, want)
+				}
+			}
+		}
+		if _, err := store.Series(t.Context(), analytics.SLOQuery{}, ""); err == nil {
+			t.Error("a query without Now is answered")
+		}
+	})
 	t.Run("among", func(t *testing.T) {
 		t.Parallel()
 		q := analytics.SLOQuery{By: analytics.ByIntegration, Now: base, Among: []string{"slack-1", "it's none"}}

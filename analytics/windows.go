@@ -90,9 +90,7 @@ func (s *Store) count(ctx context.Context, q SLOQuery, query string, windows []t
 		if err := rows.Scan(&key, &band, &t.Delivered, &t.Dead, &t.InTime, &t.Recovered, &t.Excluded); err != nil {
 			return err
 		}
-		t.Total = t.Delivered + t.Dead
-		t.Recovered = min(t.Recovered, t.Dead) // one that is delivered twice, after a crash, may be told of twice
-		t.Delivered, t.Dead = t.Delivered+t.Recovered, t.Dead-t.Recovered
+		t.settle()
 		if groups[key] == nil {
 			groups[key] = windowed{}
 		}
@@ -103,4 +101,11 @@ func (s *Store) count(ctx context.Context, q SLOQuery, query string, windows []t
 		}
 	}
 	return rows.Err()
+}
+
+// settle makes what a rollup has, first ends and recoveries, into what became of deliveries.
+func (t *Tally) settle() {
+	t.Total = t.Delivered + t.Dead
+	t.Recovered = min(t.Recovered, t.Dead) // one that is delivered twice, after a crash, may be told of twice
+	t.Delivered, t.Dead = t.Delivered+t.Recovered, t.Dead-t.Recovered
 }

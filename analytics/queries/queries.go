@@ -12,6 +12,10 @@ var (
 	ByMinutes string
 	//go:embed by_hours.sql
 	ByHours string
+	//go:embed series_minutes.sql
+	SeriesMinutes string
+	//go:embed series_hours.sql
+	SeriesHours string
 	//go:embed burnt.sql
 	Burnt string
 	//go:embed lock_age.sql
