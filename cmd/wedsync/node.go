@@ -339,7 +339,8 @@ func (n *node) openAPI(ctx context.Context) error {
 			}
 			return nil
 		},
-		Node: n.cfg.Node.Name, Version: readVersion().Version,
+		Clients: func() api.Clients { return n.clients },
+		Node:    n.cfg.Node.Name, Version: readVersion().Version,
 	}
 	if n.rotation != nil {
 		c.ClusterKeys = n.rotation

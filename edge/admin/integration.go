@@ -13,6 +13,7 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/edge/access"
+	"github.com/wedsync/wedsync/edge/api"
 	"github.com/wedsync/wedsync/edge/problem"
 )
 
@@ -167,7 +168,9 @@ func (a *Admin) deliveriesOf(v *visit) (templ.Component, error) {
 	if _, err := v.Integration(v.Context(), id); err != nil {
 		return nil, err
 	}
-	rows, next, err := v.FindDeliveries(v.Context(), id, outcome, v.query("after"), shownDeliveries)
+	rows, next, err := v.FindDeliveries(v.Context(), api.Sought{
+		Integration: id, Outcome: outcome, Paging: api.Paging{After: v.query("after"), Limit: shownDeliveries},
+	})
 	if err != nil {
 		if p := problem.Of(err); p.Code == problem.AnalyticsMissing || p.Code == problem.AnalyticsFailed {
 			return noDeliveries(p.Detail), nil

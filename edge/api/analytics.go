@@ -18,6 +18,12 @@ type sloInput struct {
 	Since string `query:"since" doc:"An RFC 3339 time, or how long ago, such as 24h. Default: 30 days."`
 }
 
+type seriesInput struct {
+	By    string `query:"by" default:"overall" enum:"overall,vendor,category,integration,event_type,wedding" doc:"What to break it down by."`
+	Since string `query:"since" doc:"An RFC 3339 time, or how long ago, such as 24h. Default: 30 days."`
+	Key   string `query:"key" doc:"Which one of what it is broken down by; overall there is one, with an empty key."`
+}
+
 type summaryInput struct {
 	Since string `query:"since" doc:"An RFC 3339 time, or how long ago, such as 24h. Default: all that is kept."`
 }
@@ -28,6 +34,10 @@ func (a *API) routeAnalytics(h huma.API) {
 		OperationID: "slo", Method: http.MethodGet, Path: "/api/slo", Tags: tags, Summary: "How the objectives are met",
 		Security: needs(access.DeliveriesRead), Description: "To an API key that is bound to an owner, by integration alone.",
 	}, a.slo)
+	handle(h, huma.Operation{
+		OperationID: "slo-series", Method: http.MethodGet, Path: "/api/slo/series", Tags: tags, Summary: "How the objectives were met over time",
+		Security: needs(access.DeliveriesRead), Description: "Of one group. To an API key that is bound to an owner, of its integrations alone.",
+	}, a.series)
 	handle(h, huma.Operation{
 		OperationID: "summary", Method: http.MethodGet, Path: "/api/summary", Tags: tags, Summary: "Deliveries by integration",
 		Security: needs(access.DeliveriesRead),
@@ -51,24 +61,52 @@ func (a *API) slo(ctx context.Context, in *sloInput) (*body[analytics.SLOReport]
 	if err != nil {
 		return nil, err
 	}
-	q := analytics.SLOQuery{By: analytics.Dimension(in.By), Now: a.cfg.Now().UTC()}
-	if q.By != analytics.ByIntegration {
-		if err := allOwners(ctx, "by "+in.By+" is about all owners; ask by integration"); err != nil {
-			return nil, err
-		}
-	}
-	q.Among = a.own(callerOf(ctx))
-	if q.Since, err = a.since("since", in.Since); err != nil {
+	q, err := a.sloQuery(ctx, in.By, in.Since)
+	if err != nil {
 		return nil, err
-	}
-	if err := q.WithDefaults().Validate(); err != nil {
-		return nil, problem.New(problem.FieldInvalid, "%v", err)
 	}
 	report, err := s.SLO(ctx, q)
 	if err != nil {
 		return nil, analyticsFailed(err)
 	}
 	return &body[analytics.SLOReport]{report}, nil
+}
+
+// sloQuery is about what the caller reaches.
+func (a *API) sloQuery(ctx context.Context, by, since string) (q analytics.SLOQuery, err error) {
+	q = analytics.SLOQuery{By: analytics.Dimension(by), Now: a.cfg.Now().UTC()}
+	if q.By != analytics.ByIntegration {
+		if err := allOwners(ctx, "by "+by+" is about all owners; ask by integration"); err != nil {
+			return q, err
+		}
+	}
+	q.Among = a.own(callerOf(ctx))
+	if q.Since, err = a.since("since", since); err != nil {
+		return q, err
+	}
+	if err := q.WithDefaults().Validate(); err != nil {
+		return q, problem.New(problem.FieldInvalid, "%v", err)
+	}
+	return q, nil
+}
+
+func (a *API) series(ctx context.Context, in *seriesInput) (*body[analytics.SLOSeries], error) {
+	s, err := a.store()
+	if err != nil {
+		return nil, err
+	}
+	q, err := a.sloQuery(ctx, in.By, in.Since)
+	if err != nil {
+		return nil, err
+	}
+	if q.By == analytics.ByIntegration && !a.reachable(callerOf(ctx), in.Key) {
+		return nil, problem.New(problem.IntegrationUnknown, "there is no integration %.80q", in.Key)
+	}
+	series, err := s.Series(ctx, q, in.Key)
+	if err != nil {
+		return nil, analyticsFailed(err)
+	}
+	return &body[analytics.SLOSeries]{series}, nil
 }
 
 type summary struct {

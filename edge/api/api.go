@@ -34,6 +34,7 @@ func New(cfg Config) (*API, error) {
 func (a *API) Mount(mux *http.ServeMux) {
 	h := huma.NewAPI(config(a.cfg.Version), doors{mux, a, map[string]*fork{}})
 	a.routeChannels(h)
+	a.routeListeners(h)
 	a.routeIntegrations(h)
 	a.routeControls(h)
 	a.routeMappings(h)

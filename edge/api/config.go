@@ -55,6 +55,11 @@ type (
 	}
 	// Members are the nodes; *cluster.Gossip is one, and *cluster.Solo.
 	Members interface{ View() *cluster.View }
+	// Clients are those that listen; *ws.Server has them.
+	Clients interface {
+		Present(ctx context.Context, channel string) (event.Presence, error)
+		Token(user, channel string, lasts time.Duration) (event.Secret, error)
+	}
 	// Events are read by their place in the log, and over channels.
 	Events interface {
 		EventAt(ctx context.Context, seq uint64) (*event.Event, error)
@@ -121,6 +126,7 @@ type (
 	// Analytics answers questions about what was; *analytics.Store is one.
 	Analytics interface {
 		SLO(ctx context.Context, q analytics.SLOQuery) (analytics.SLOReport, error)
+		Series(ctx context.Context, q analytics.SLOQuery, key string) (analytics.SLOSeries, error)
 		Summary(ctx context.Context, since time.Time) ([]analytics.IntegrationSummary, error)
 		Finder
 		Forgetter
@@ -185,6 +191,8 @@ type Config struct {
 	Answers      Answers // to writes with an idempotency key
 	// Drain has other nodes take this one's shards over, for good, and returns when they can.
 	Drain func(ctx context.Context) error
+	// Clients returns those that listen, or nil where none do. It is called after Mount. Default: none do.
+	Clients func() Clients
 	// ClusterKeys are nil where the node is alone.
 	ClusterKeys ClusterKeys
 	// Analytics returns the store, or nil while there is none. Default: there is none.
@@ -201,6 +209,9 @@ type Config struct {
 func (c Config) WithDefaults() Config {
 	if c.Analytics == nil {
 		c.Analytics = func() Analytics { return nil }
+	}
+	if c.Clients == nil {
+		c.Clients = func() Clients { return nil }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -17,6 +18,11 @@ type deliveriesInput struct {
 	Integration string        `query:"integration" doc:"Only those to this integration."`
 	EventID     string        `query:"eventId" doc:"Only those of this event."`
 	WeddingID   string        `query:"weddingId" doc:"Only those about this wedding."`
+	EventType   string        `query:"eventType" doc:"Only those of events of this type."`
+	Vendor      string        `query:"vendor" doc:"Only those to this vendor."`
+	Category    string        `query:"category" doc:"Only those to vendors of this category."`
+	Reason      string        `query:"reason" doc:"Only those that ended with this reason, such as http_422."`
+	SlowerThan  string        `query:"slowerThan" doc:"Only those with a longer latency, such as 5s."`
 	Outcome     event.Outcome `query:"outcome" enum:"delivered,dead,skipped" doc:"Only those that ended so."`
 	Paging
 }
@@ -52,10 +58,16 @@ func (a *API) findDeliveries(ctx context.Context, in *deliveriesInput) (*body[pa
 	}
 	q := analytics.DeliveryQuery{
 		Channel: in.Channel, Integration: in.Integration, EventID: in.EventID, WeddingID: in.WeddingID, Outcome: in.Outcome,
+		EventType: in.EventType, Vendor: in.Vendor, Category: in.Category, Reason: in.Reason,
 		Among: a.own(callerOf(ctx)),
 	}
 	if q.Page, err = a.pageOf(in.Paging); err != nil {
 		return nil, err
+	}
+	if in.SlowerThan != "" {
+		if q.SlowerThan, err = time.ParseDuration(in.SlowerThan); err != nil || q.SlowerThan <= 0 {
+			return nil, problem.New(problem.FieldInvalid, "slowerThan %.60q is no duration such as 5s", in.SlowerThan)
+		}
 	}
 	rows, next, err := s.Deliveries(ctx, q)
 	if err != nil {

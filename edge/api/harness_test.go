@@ -44,6 +44,7 @@ const apiKey = "k-0123456789-abcdefghij"
 // that do what a test says.
 type node struct {
 	url      string
+	api      *api.API
 	client   *http.Client
 	journal  *journal.Journal
 	registry *registry.Registry
@@ -65,6 +66,18 @@ func (n *node) Audit(a event.Audit) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.audits = append(n.audits, a)
+}
+
+// Present tells that somebody listens, on every channel but those of which a node does not answer.
+func (n *node) Present(_ context.Context, channel string) (event.Presence, error) {
+	if strings.HasSuffix(channel, ":silent") {
+		return event.Presence{}, errors.New("n3 does not answer")
+	}
+	return event.Presence{Clients: 1, Users: 1, Items: []event.Present{{Client: "c1", User: "listens to " + channel}}}, nil
+}
+
+func (n *node) Token(user, channel string, _ time.Duration) (event.Secret, error) {
+	return event.SecretOf(user + " " + channel), nil
 }
 
 // audited returns the audit records since the last call.
@@ -209,6 +222,11 @@ func (s *numbers) SLO(_ context.Context, q analytics.SLOQuery) (analytics.SLORep
 	return analytics.SLOReport{By: q.By, Since: q.Since, Now: q.Now, Rows: rows}, s.err
 }
 
+func (s *numbers) Series(_ context.Context, q analytics.SLOQuery, key string) (analytics.SLOSeries, error) {
+	s.query = q
+	return analytics.SLOSeries{By: q.By, Key: key, Points: []analytics.SLOPoint{}}, s.err
+}
+
 func (s *numbers) Identified(context.Context, string) (uint64, error) { return 7, s.err }
 
 func (s *numbers) Erase(context.Context, string) (rows, left uint64, err error) { return 7, 0, s.err }
@@ -272,7 +290,7 @@ func start(tb testing.TB, change func(*api.Config)) *node {
 	tb.Cleanup(n.keys.Close)
 	cfg := api.Config{
 		Keys: n.keys, Answers: n.answers, Now: func() time.Time { return n.now() }, Publisher: in, History: n.journal, Members: cluster.NewSolo("n1"), Drain: drained, Dead: n.journal, Integrations: n.registry, Controls: n.registry,
-		Mappings: n.registry, Engine: n.engine, Auditor: n, Node: "n1", Version: "1.2.3",
+		Mappings: n.registry, Engine: n.engine, Clients: func() api.Clients { return n }, Auditor: n, Node: "n1", Version: "1.2.3",
 		Analytics: func() api.Analytics {
 			if n.numbers.missing {
 				return nil
@@ -283,9 +301,9 @@ func start(tb testing.TB, change func(*api.Config)) *node {
 	if change != nil {
 		change(&cfg)
 	}
-	a, err := api.New(cfg)
+	n.api, err = api.New(cfg)
 	must(tb, err)
-	srv, err := edge.New(edge.Config{Addr: "127.0.0.1:0", Mounts: []edge.Mount{a.Mount}, Logger: zerolog.New(zerolog.SyncWriter(n.out))})
+	srv, err := edge.New(edge.Config{Addr: "127.0.0.1:0", Mounts: []edge.Mount{n.api.Mount}, Logger: zerolog.New(zerolog.SyncWriter(n.out))})
 	must(tb, err)
 	addr, err := srv.Start(tb.Context())
 	must(tb, err)

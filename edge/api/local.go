@@ -144,16 +144,22 @@ func (l Local) SLO(ctx context.Context, by analytics.Dimension, since string) (a
 	return of(call(ctx, l, "slo", l.api.slo, &sloInput{By: string(by), Since: since}))
 }
 
+// SLOSeries is slo-series.
+func (l Local) SLOSeries(ctx context.Context, by analytics.Dimension, key, since string) (analytics.SLOSeries, error) {
+	return of(call(ctx, l, "slo-series", l.api.series, &seriesInput{string(by), since, key}))
+}
+
 // Live is live: of the last minutes, each by itself or all together.
 func (l Local) Live(ctx context.Context, by analytics.Dimension, key string, last int, minutes bool) (Live, error) {
 	return of(call(ctx, l, "live", l.api.live, &liveInput{string(by), key, last, minutes}))
 }
 
-// FindDeliveries is find-deliveries: the latest to an integration, with that outcome where one is given.
-func (l Local) FindDeliveries(ctx context.Context, integration string, outcome event.Outcome, after string, limit int) ([]analytics.DeliveryRow, string, error) {
-	p, err := of(call(ctx, l, "find-deliveries", l.api.findDeliveries, &deliveriesInput{
-		Integration: integration, Outcome: outcome, Paging: Paging{After: after, Limit: limit},
-	}))
+// Sought is what find-deliveries selects by; what is empty selects all.
+type Sought = deliveriesInput
+
+// FindDeliveries is find-deliveries, and where the next page begins.
+func (l Local) FindDeliveries(ctx context.Context, what Sought) ([]analytics.DeliveryRow, string, error) {
+	p, err := of(call(ctx, l, "find-deliveries", l.api.findDeliveries, &what))
 	return p.Items, p.Next, err
 }
 

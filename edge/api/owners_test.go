@@ -64,13 +64,16 @@ func crossings(dead uint64, key string) map[string]crossing {
 		"backup-log":         {path: "/api/log/backup", refused: problem.ScopeMissing},
 		"erase-wedding":      {path: "/api/weddings/c1/erase", body: `{}`, refused: problem.ScopeMissing},
 		"slo":                {path: "/api/slo?by=integration"},
+		"slo-series":         {path: "/api/slo/series?by=integration&key=%s", alpha: "alpha-crm", nothing: "gamma-crm"},
 		"live":               {path: "/api/live?by=integration"},
 
 		"publish": {
 			path: "/api/channels/%s/publish", body: `{"type":"a.b","payload":{}}`,
 			alpha: "supplier:dashboard:alpha", nothing: "supplier:dashboard:gamma", own: 202,
 		},
-		"history": {path: "/api/channels/%s/history", alpha: "supplier:dashboard:alpha", nothing: "supplier:dashboard:gamma"},
+		"recent-channels": {path: "/api/channels"},
+		"presence":        {path: "/api/channels/%s/presence", alpha: "supplier:dashboard:alpha", nothing: "supplier:dashboard:gamma"},
+		"history":         {path: "/api/channels/%s/history", alpha: "supplier:dashboard:alpha", nothing: "supplier:dashboard:gamma"},
 
 		"list-integrations":     {path: "/api/integrations"},
 		"create-integration":    {path: "/api/integrations", body: putBody, own: 201},

@@ -54,20 +54,7 @@ func (c *client) presence(ctx context.Context, req *protocol.PresenceRequest) (*
 	if refused := c.watchable(req.Channel); refused != nil {
 		return nil, refused
 	}
-	all := make(map[string]*protocol.ClientInfo)
-	err := c.server.hub.survey(ctx, presenceRequest{req.Channel, true}, func(a presenceAnswer) error {
-		var listed protocol.PresenceResult
-		if err := listed.UnmarshalCF(a.List); err != nil {
-			return err
-		}
-		for id, info := range listed.Presence {
-			all[id] = info
-		}
-		if len(all) > c.server.cfg.MaxPresent {
-			return errTooManyPresent
-		}
-		return nil
-	})
+	all, err := c.server.hub.list(ctx, req.Channel)
 	if err != nil {
 		return nil, c.unknownPresence(req.Channel, err)
 	}
@@ -79,18 +66,11 @@ func (c *client) presenceStats(ctx context.Context, req *protocol.PresenceStatsR
 	if refused := c.watchable(req.Channel); refused != nil {
 		return nil, refused
 	}
-	clients, users := 0, make(map[uint64]struct{})
-	err := c.server.hub.survey(ctx, presenceRequest{Channel: req.Channel}, func(a presenceAnswer) error {
-		clients += a.Clients
-		for rest := a.Users; len(rest) >= 8; rest = rest[8:] {
-			users[binary.LittleEndian.Uint64(rest)] = struct{}{}
-		}
-		return nil
-	})
+	clients, users, err := c.server.hub.stats(ctx, req.Channel)
 	if err != nil {
 		return nil, c.unknownPresence(req.Channel, err)
 	}
-	return &protocol.PresenceStatsResult{NumClients: uint32(clients), NumUsers: uint32(len(users))}, nil
+	return &protocol.PresenceStatsResult{NumClients: uint32(clients), NumUsers: uint32(users)}, nil
 }
 
 // watchable returns why the client may not know who is on a channel, or nil.
@@ -113,6 +93,38 @@ func (c *client) unknownPresence(channel string, err error) *protocol.Error {
 	}
 	c.log().Warn().Err(err).Str("channel", channel).Msg("asking who is on a channel failed")
 	return replyError(ErrInternal, "another node does not answer; ask again")
+}
+
+// list returns the clients of a channel on all nodes, or errTooManyPresent.
+func (h *hub) list(ctx context.Context, channel string) (map[string]*protocol.ClientInfo, error) {
+	all := make(map[string]*protocol.ClientInfo)
+	err := h.survey(ctx, presenceRequest{channel, true}, func(a presenceAnswer) error {
+		var listed protocol.PresenceResult
+		if err := listed.UnmarshalCF(a.List); err != nil {
+			return err
+		}
+		for id, info := range listed.Presence {
+			all[id] = info
+		}
+		if len(all) > h.cfg.MaxPresent {
+			return errTooManyPresent
+		}
+		return nil
+	})
+	return all, err
+}
+
+// stats returns how many clients a channel has on all nodes, and of how many users.
+func (h *hub) stats(ctx context.Context, channel string) (number, ofUsers int, err error) {
+	clients, users := 0, make(map[uint64]struct{})
+	err = h.survey(ctx, presenceRequest{Channel: channel}, func(a presenceAnswer) error {
+		clients += a.Clients
+		for rest := a.Users; len(rest) >= 8; rest = rest[8:] {
+			users[binary.LittleEndian.Uint64(rest)] = struct{}{}
+		}
+		return nil
+	})
+	return clients, len(users), err
 }
 
 // survey gives the answers of all nodes to take, one after the other.
