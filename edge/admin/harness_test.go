@@ -3,6 +3,7 @@ package admin_test
 import (
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -27,6 +28,7 @@ import (
 	"github.com/wedsync/wedsync/edge/admin"
 	"github.com/wedsync/wedsync/edge/api"
 	"github.com/wedsync/wedsync/edge/ingest"
+	"github.com/wedsync/wedsync/edge/ws"
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
@@ -53,6 +55,7 @@ type node struct {
 	registry *registry.Registry
 	journal  *journal.Journal
 	keys     *access.Keyring
+	ingest   *ingest.Ingest
 	admin    *admin.Admin
 	sim      *vendors.AnySystem
 
@@ -77,7 +80,7 @@ func (n *node) audited() string {
 	return strings.Join(all, ", ")
 }
 
-func start(t *testing.T) *node {
+func start(t *testing.T, change ...func(*api.Config)) *node {
 	t.Helper()
 	n := &node{}
 	var err error
@@ -96,7 +99,7 @@ func start(t *testing.T) *node {
 	n.registry, err = registry.Open(t.Context(), registry.Config{Store: registry.Store{Config: buckets["config"], Secrets: buckets["secrets"]}, Sealer: sealer, Logger: zerolog.Nop()})
 	must(t, err)
 	t.Cleanup(n.registry.Close)
-	in, err := ingest.New(ingest.Config{Log: n.journal})
+	n.ingest, err = ingest.New(ingest.Config{Log: n.journal})
 	must(t, err)
 	configured, err := access.NewConfigured("tester", event.SecretOf(adminKey))
 	must(t, err)
@@ -115,10 +118,18 @@ func start(t *testing.T) *node {
 	must(t, err)
 	engine.Start()
 	t.Cleanup(func() { must(t, engine.Stop(context.Background())) })
-	a, err := api.New(api.Config{
-		Keys: n.keys, Answers: buckets["answers"], Publisher: in, History: n.journal, Members: cluster.NewSolo("n1"), Drain: func(context.Context) error { return nil },
+	clients, err := ws.New(ws.Config{Log: n.journal, Publisher: n.ingest, TokenKeys: []event.Secret{event.SecretOf(strings.Repeat("k", 32))}, Logger: zerolog.Nop()})
+	must(t, err)
+	t.Cleanup(func() { must(t, clients.Shutdown(context.Background())) })
+	cfg := api.Config{
+		Keys: n.keys, Answers: buckets["answers"], Publisher: n.ingest, History: n.journal, Members: cluster.NewSolo("n1"), Drain: func(context.Context) error { return nil },
 		Dead: n.journal, Integrations: n.registry, Controls: n.registry, Mappings: n.registry, Engine: engine, Auditor: n, Node: "n1",
-	})
+		Clients: func() api.Clients { return clients },
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	a, err := api.New(cfg)
 	must(t, err)
 	n.admin, err = admin.New(admin.Config{API: a, Sessions: sessions, Node: "n1", Version: "1.2.3", Logger: zerolog.Nop()})
 	must(t, err)
@@ -135,6 +146,21 @@ func start(t *testing.T) *node {
 	must(t, err)
 	t.Cleanup(func() { must(t, n.sim.Close()) })
 	return n
+}
+
+// publish publishes an event.
+func (n *node) publish(t *testing.T, channel, payload string) {
+	t.Helper()
+	_, err := n.ingest.Publish(t.Context(), ingest.Draft{Channel: channel, Type: "timeline.updated", Payload: json.RawMessage(payload), Source: "test"})
+	must(t, err)
+}
+
+// key makes a key, and returns its text.
+func (n *node) key(t *testing.T, k access.Key) string {
+	t.Helper()
+	_, text, err := n.keys.Create(t.Context(), access.Everybody("x"), k)
+	must(t, err)
+	return text.Reveal()
 }
 
 // connect connects the simulator under an id, and sends it what is published about its supplier.
@@ -215,6 +241,29 @@ func (b *browser) do(method, path string, form url.Values, header ...string) ans
 	text, err := io.ReadAll(body)
 	must(b.t, err)
 	return answer{resp.StatusCode, resp.Header, string(text)}
+}
+
+// shows fails unless a page has all of the texts.
+func (a answer) shows(t *testing.T, texts ...string) {
+	t.Helper()
+	if a.status != http.StatusOK {
+		t.Fatalf("answered %d: %s", a.status, a.body)
+	}
+	for _, text := range texts {
+		if !strings.Contains(a.body, text) {
+			t.Errorf("%q is not on the page:\n%s", text, a.body)
+		}
+	}
+}
+
+// hides fails if a page has any of the texts.
+func (a answer) hides(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if strings.Contains(a.body, text) {
+			t.Errorf("%q is on the page", text)
+		}
+	}
 }
 
 // htmx is the header of what the page's own script asks.
