@@ -56,6 +56,7 @@ func (a *Admin) Mount(mux *http.ServeMux) {
 	a.routeSettings(&a.site)
 	a.routeDelivery(&a.site)
 	a.routeConnect(&a.site)
+	a.routeChannels(&a.site)
 	a.routeCluster(&a.site)
 	mux.Handle("GET /admin/assets/{name}", http.HandlerFunc(a.assets.serve))
 	mux.Handle("GET /admin", http.RedirectHandler(home, http.StatusSeeOther))

@@ -28,6 +28,7 @@ var bundles = map[string][]string{
 	"app.js":    {"vendor/htmx-2.0.11.min.js", "vendor/idiomorph-ext-0.8.0.min.js", "app.js"},
 	"chart.css": {"vendor/uPlot-1.6.32.min.css"},
 	"chart.js":  {"vendor/uPlot-1.6.32.iife.min.js", "chart.js"},
+	"tail.js":   {"tail.js"},
 	"icon.svg":  {"icon.svg"},
 }
 
