@@ -30,6 +30,7 @@ type Admin struct {
 	fleets shared[*fleet]
 	paces  shared[pace]
 	slos   shared[*budget]
+	tables shared[*objectives]
 	live   *live
 	same   *http.CrossOriginProtection
 }
@@ -57,6 +58,8 @@ func (a *Admin) Mount(mux *http.ServeMux) {
 	a.routeDelivery(&a.site)
 	a.routeConnect(&a.site)
 	a.routeChannels(&a.site)
+	a.routeObjectives(&a.site)
+	a.routeDeliveries(&a.site)
 	a.routeCluster(&a.site)
 	mux.Handle("GET /admin/assets/{name}", http.HandlerFunc(a.assets.serve))
 	mux.Handle("GET /admin", http.RedirectHandler(home, http.StatusSeeOther))

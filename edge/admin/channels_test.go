@@ -51,7 +51,7 @@ func TestChannelsWithinReach(t *testing.T) {
 	all.shows(t, "supplier:dashboard:42")
 	all.hides(t, "supplier:dashboard:43", "/admin/cluster", "/admin/slo")
 	own.get("/admin/channel/supplier:dashboard:42").shows(t, "History")
-	for _, path := range []string{"/admin/channel/supplier:dashboard:43", "/admin/channel/supplier:dashboard:43/token", "/admin/cluster"} {
+	for _, path := range []string{"/admin/channel/supplier:dashboard:43", "/admin/channel/supplier:dashboard:43/token", "/admin/cluster", "/admin/slo", "/admin/deliveries"} {
 		if got := own.get(path); got.status != http.StatusForbidden {
 			t.Errorf("%s is answered %d", path, got.status)
 		}

@@ -7,6 +7,7 @@ type chart struct {
 	Unit  string  `json:"unit"`
 	Times []int64 `json:"times"` // seconds since 1970
 	Lines []line  `json:"lines"`
+	Span  int64   `json:"span"`           // seconds, up to now, that are drawn
 	Goal  float64 `json:"goal,omitempty"` // a line of its own, where there is one
 }
 

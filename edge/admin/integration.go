@@ -109,7 +109,7 @@ func (v *visit) latencies(id string) (chart, error) {
 	if err != nil {
 		return chart{}, err
 	}
-	c := chart{Unit: "ms", Lines: []line{{Name: "half are faster (p50)"}, {Name: "95 % are faster (p95)"}, {Name: "99 % are faster (p99)"}}}
+	c := chart{Unit: "ms", Span: 3600, Lines: []line{{Name: "half are faster (p50)"}, {Name: "95 % are faster (p95)"}, {Name: "99 % are faster (p99)"}}}
 	milliseconds := func(d event.Duration) *float64 {
 		ms := time.Duration(d).Seconds() * 1000
 		return &ms

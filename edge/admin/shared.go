@@ -23,9 +23,14 @@ const sharedKept = time.Minute
 // of returns what the visitor may see, found less than a while ago, or longer where finding takes long: it should
 // take one part in liveShare of a processor at most.
 func (s *shared[T]) of(v *visit, every time.Duration, find func(*visit) (T, error)) (T, error) {
+	return s.about("", v, every, find)
+}
+
+// about is of, where there is more than one thing to find.
+func (s *shared[T]) about(what string, v *visit, every time.Duration, find func(*visit) (T, error)) (T, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key, begun := v.Caller().Rights(), time.Now()
+	key, begun := v.Caller().Rights()+what, time.Now()
 	if was, ok := s.kept[key]; ok && begun.Before(was.stale) {
 		return was.value, nil
 	}

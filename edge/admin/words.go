@@ -46,6 +46,9 @@ func rate(n float64) string {
 	return strconv.FormatFloat(n, 'f', 1, 64)
 }
 
+// fraction writes a share for the attribute of an element.
+func fraction(share float64) string { return strconv.FormatFloat(share, 'f', 4, 64) }
+
 // lasted writes a duration as people read it.
 func lasted(d time.Duration) string {
 	switch {

@@ -11,8 +11,8 @@
     probe.remove();
     return color;
   };
-  const clock = (v) => new Date(v * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hour12: false });
-  const end = () => Math.ceil(Date.now() / 60000) * 60; // charts are of the last hour
+  const clockOf = (span) => (v) => new Date(v * 1000).toLocaleString([], { ...(span > 86400 && { day: 'numeric', month: 'short' }), ...(span <= 604800 && { hour: '2-digit', minute: '2-digit', hour12: false }) });
+  const end = () => Math.ceil(Date.now() / 60000) * 60;
   const dashes = [[], [6, 4], [2, 3], [8, 3, 2, 3]]; // lines are told apart without their colours, too
 
   function draw(el) {
@@ -20,6 +20,7 @@
     const data = [c.times, ...c.lines.map((l) => l.values)];
     if (c.goal) data.push(c.times.map(() => c.goal));
     const width = el.clientWidth;
+    const clock = clockOf(c.span);
     const was = drawn.get(el.id);
     if (was && was.root.parentNode === el && was.lines === c.lines.length) {
       if (was.text !== el.dataset.chart) was.plot.setData(data);
@@ -35,7 +36,7 @@
     }));
     if (c.goal) series.push({ label: 'objective', stroke: token('--bad'), width: 1, dash: [4, 4], points: { show: false }, value: (_, v) => show(v) });
     const plot = new uPlot({
-      width, height: 220, scales: { x: { range: () => [end() - 3600, end()] } }, cursor: { y: false }, legend: { live: true },
+      width, height: 220, scales: { x: { range: () => [end() - c.span, end()] } }, cursor: { y: false }, legend: { live: true },
       series: [{ value: (_, v) => (v == null ? '–' : clock(v)) }, ...series],
       axes: [{ ...axis, values: (_, all) => all.map(clock) }, { ...axis, size: 64, values: (_, all) => all.map((v) => `${v} ${c.unit}`) }],
     }, data, el);

@@ -1,0 +1,178 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/edge/access"
+	"github.com/wedsync/wedsync/edge/api"
+)
+
+// numbers stands in for ClickHouse; loadtest/e2e has the real one.
+type numbers struct {
+	api.Analytics
+	report analytics.SLOReport
+	asked  *analytics.DeliveryQuery
+	err    error
+}
+
+func (s numbers) SLO(_ context.Context, q analytics.SLOQuery) (analytics.SLOReport, error) {
+	r := s.report
+	r.By = q.By
+	return r, s.err
+}
+
+func (s numbers) Series(_ context.Context, q analytics.SLOQuery, key string) (analytics.SLOSeries, error) {
+	t := analytics.Tally{Total: 4, Delivered: 3, InTime: 2, Dead: 1}
+	return analytics.SLOSeries{By: q.By, Key: key, Points: []analytics.SLOPoint{
+		{At: q.Now.Add(-2 * time.Minute), Tally: t}, {At: q.Now.Add(-time.Minute), Tally: analytics.Tally{Excluded: 1}}, {At: q.Now, Tally: analytics.Tally{Total: 1, Delivered: 1, InTime: 1}},
+	}}, s.err
+}
+
+func (s numbers) Deliveries(_ context.Context, q analytics.DeliveryQuery) ([]analytics.DeliveryRow, analytics.Cursor, error) {
+	*s.asked = q
+	return []analytics.DeliveryRow{{
+		ID: "dlv_1", Outcome: event.Dead, Reason: "http_422", EventType: "timeline.updated", Channel: "supplier:dashboard:42", Integration: "phone", WeddingID: "c1", FinishedAt: time.Now(),
+	}}, analytics.Cursor{At: 5, Seq: 6, Epoch: "e"}, s.err
+}
+
+// rowOf is a group of which so many of a hundred failed lately, and none before.
+func rowOf(key string, recent, short uint64) analytics.SLORow {
+	in := func(w time.Duration) analytics.Tally {
+		t := analytics.Tally{Total: 100, Delivered: 100 - recent, InTime: 100 - recent, Dead: recent}
+		if w <= 5*time.Minute {
+			t = analytics.Tally{Total: 100, Delivered: 100 - short, InTime: 100 - short, Dead: short}
+		}
+		return t
+	}
+	row := analytics.SLORow{Key: key, Burn: analytics.NewBurns(in)}
+	stand := func(t analytics.Tally) analytics.Standing {
+		return analytics.Standing{
+			Tally: t, Success: analytics.NewSLI(analytics.ForSuccess, t), Latency: analytics.NewSLI(analytics.ForLatency, t),
+		}
+	}
+	row.Standing = stand(in(time.Hour))
+	for _, w := range analytics.SLOWindows() {
+		row.Windows = append(row.Windows, analytics.SLOWindow{Window: event.Duration(w), Standing: stand(in(w))})
+	}
+	return row
+}
+
+func withNumbers(s numbers) func(*api.Config) {
+	return func(c *api.Config) { c.Analytics = func() api.Analytics { return s } }
+}
+
+func TestObjectives(t *testing.T) {
+	t.Parallel()
+	asked := &analytics.DeliveryQuery{}
+	s := numbers{asked: asked, report: analytics.SLOReport{Rows: []analytics.SLORow{rowOf("", 50, 50)}, Burnt: analytics.Burnt{
+		Vendors: []analytics.BurntBy{{Key: "whatsapp", Dead: 40, Share: 0.8}}, Reasons: []analytics.BurntBy{{Key: "http_422", Dead: 50, Share: 1}},
+		Weddings: []analytics.BurntBy{{Key: "", Dead: 30, Share: 0.6}, {Key: event.Erased, Dead: 20, Share: 0.4}},
+	}}}
+	b := start(t, withNumbers(s)).signedIn(t, adminKey)
+	page := b.get("/admin/slo?since=1h0m0s")
+	page.shows(t, "All deliveries", "Burning", "Somebody must look now", "a month&#39;s budget is gone in 7 hours", "100.0 ×", "14.4 ×", "#causes", "(none)", "(erased)",
+		"/admin/deliveries?outcome=dead&amp;since=1h0m0s&amp;vendor=whatsapp", "reason=http_422", "Delivered, last 100 %, lowest 75 %, objective 99.5 %", `data-chart=`, "dlv_1")
+	if asked.Outcome != event.Dead || time.Since(asked.Since) < 55*time.Minute || asked.Limit != 10 {
+		t.Errorf("asked for %+v", asked)
+	}
+
+	var groups []analytics.SLORow
+	for i := range 60 {
+		groups = append(groups, rowOf(fmt.Sprintf("vendor-%d", i), 0, 0))
+	}
+	groups = append(groups, rowOf("worst", 90, 90))
+	s.report = analytics.SLOReport{Rows: groups}
+	b = start(t, withNumbers(s)).signedIn(t, adminKey)
+	list := b.get("/admin/slo?by=vendor")
+	list.shows(t, "The 50 that need it most of 61", "by=vendor&amp;key=worst")
+	if first := strings.Index(list.body, "group-"); !strings.HasPrefix(list.body[first:], "group-worst") {
+		t.Errorf("first is %.40s", list.body[first:])
+	}
+	list.hides(t, "Burn rates")
+	b.get("/admin/slo?by=vendor&q=vendor-59").shows(t, "group-vendor-59")
+	one := b.get("/admin/slo?by=vendor&key=worst")
+	one.shows(t, "Burn rates: worst", "Latest failures: worst", "vendor=worst", "slower=5s")
+	one.hides(t, `id="causes"`)
+	for by, want := range map[string]func() string{
+		"vendor": func() string { return asked.Vendor }, "category": func() string { return asked.Category }, "integration": func() string { return asked.Integration },
+		"event_type": func() string { return asked.EventType }, "wedding": func() string { return asked.WeddingID },
+	} {
+		b.get("/admin/slo?by="+by+"&key=worst").shows(t, "Burn rates: worst")
+		if want() != "worst" {
+			t.Errorf("by %s: asked for %+v", by, asked)
+		}
+	}
+	b.get("/admin/slo?by=planet&since=5s&key=x").shows(t, "30 days")
+}
+
+func TestWhatBurnsMean(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		row  analytics.SLORow
+		want string
+	}{
+		"over": {rowOf("x", 50, 0), "that has stopped"}, "begun": {rowOf("x", 1, 90), "It has begun to burn"}, "none": {rowOf("x", 0, 0), "Nothing failed"},
+		"slow": {rowOf("x", 1, 1), "Look at it in working hours"}, "idle": {analytics.SLORow{Key: "x", Windows: rowOf("x", 0, 0).Windows, Burn: analytics.NewBurns(func(time.Duration) analytics.Tally { return analytics.Tally{} })}, "Nothing ended"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := numbers{asked: &analytics.DeliveryQuery{}, report: analytics.SLOReport{Rows: []analytics.SLORow{c.row}}}
+			start(t, withNumbers(s)).signedIn(t, adminKey).get("/admin/slo?by=vendor&key=x").shows(t, c.want)
+		})
+	}
+}
+
+// Without ClickHouse, and while it does not answer, the nodes' own numbers are shown, and said to be.
+func TestObjectivesLiveOnly(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.connect(t, "a", nil)
+	_, err := n.registry.PutMapping(t.Context(), event.Mapping{V: event.Version, ID: "m", Pattern: "supplier:dashboard:*", Targets: []event.Target{{Integration: "a"}}})
+	must(t, err)
+	b := n.signedIn(t, adminKey)
+	b.get("/admin/slo").shows(t, "Live only", "no ClickHouse", "Nothing was delivered in the last hour")
+	n.publish(t, "supplier:dashboard:42", `{"coupleId":"c1"}`)
+	eventually(t, "the delivery to be counted", func() bool {
+		return strings.Contains(b.get("/admin/slo?by=integration&q="+time.Now().String()[20:29]).body, "group-a")
+	})
+	page := b.get("/admin/slo?by=integration&key=a")
+	page.shows(t, "Live only", "group-a", "data-chart=", ">Vendor<")
+	page.hides(t, ">Wedding<", "Burn rates")
+	b.get("/admin/slo?by=wedding").shows(t, "All deliveries")
+	if got := b.get("/admin/deliveries"); got.status != http.StatusServiceUnavailable {
+		t.Errorf("deliveries without ClickHouse: %d", got.status)
+	}
+	owner := n.signedIn(t, n.key(t, access.Key{Name: "alice", Scopes: []access.Scope{access.DeliveriesRead}, Owner: map[string]string{"supplierId": "42"}}))
+	mine := owner.get("/admin/slo?by=vendor")
+	mine.shows(t, "Live only", "Integration")
+	mine.hides(t, "group-a", ">Vendor<")
+	s := numbers{asked: &analytics.DeliveryQuery{}, err: errors.New("away")}
+	start(t, withNumbers(s)).signedIn(t, adminKey).get("/admin/slo").shows(t, "Live only", "did not answer")
+}
+
+func TestDeliveriesAreFound(t *testing.T) {
+	t.Parallel()
+	asked := &analytics.DeliveryQuery{}
+	b := start(t, withNumbers(numbers{asked: asked})).signedIn(t, adminKey)
+	page := b.get("/admin/deliveries?integration=i&vendor=v&category=c&type=t&wedding=w&channel=ch&reason=r&outcome=dead&slower=5s&since=1h")
+	page.shows(t, "dlv_1", "after=5.0.6.e", "reason=r", `value="dead" selected`)
+	if a := asked; a.Integration != "i" || a.Vendor != "v" || a.Category != "c" || a.EventType != "t" || a.WeddingID != "w" || a.Channel != "ch" || a.Reason != "r" ||
+		a.Outcome != event.Dead || a.SlowerThan != 5*time.Second || time.Since(a.Since) < 55*time.Minute {
+		t.Errorf("asked for %+v", a)
+	}
+	b.get("/admin/deliveries?outcome=odd&after=5.0.6.e").shows(t, "Newest")
+	if asked.Outcome != "" || asked.After.Seq != 6 {
+		t.Errorf("asked for %+v", asked)
+	}
+	if got := b.get("/admin/deliveries?slower=quick"); got.status != http.StatusUnprocessableEntity {
+		t.Errorf("slower than what: %d", got.status)
+	}
+}
