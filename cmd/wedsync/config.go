@@ -70,6 +70,7 @@ type WSConfig struct {
 	TokenKeys        []event.Secret `koanf:"tokenKeys"`        // HMAC keys of clients' JWTs, any of which will do; default: <data>/ws.key, made at the first start
 	PublicKeys       []string       `koanf:"publicKeys"`       // of clients' JWTs that are signed with RS256 or ES256; PEM
 	JWKS             string         `koanf:"jwks"`             // address of more of them
+	RPC              string         `koanf:"rpc"`              // address at which the application answers clients' calls
 	Issuer           string         `koanf:"issuer"`           // that tokens must have in iss; "": any
 	Audience         string         `koanf:"audience"`         // that tokens must have in aud; "": any
 	Insecure         bool           `koanf:"insecure"`         // clients need no token; for development

@@ -275,6 +275,10 @@ func TestConfigurationErrorsNameKeyValueAndWhatIsAllowed(t *testing.T) {
 			file: "ws: { trustedProxies: [10.1.2.3] }\n",
 			want: `FILE:1: ws.trustedProxies: "10.1.2.3" is no network; write it like 10.1.2.0/24`,
 		},
+		"no application": {
+			file: "ws: { rpc: app }\n",
+			want: `FILE:1: ws.rpc: "app" is no address; write it like http://127.0.0.1:3000/rpc`,
+		},
 		"no public key": {
 			file: "ws: { publicKeys: [x] }\n",
 			want: `FILE:1: ws.publicKeys: "x" is no single PEM block; write it with "-----BEGIN PUBLIC KEY-----" and all lines after it`,

@@ -147,6 +147,9 @@ func (c WSConfig) validate(v *validator) {
 			v.wrong("ws.publicKeys", key, err.Error())
 		}
 	}
+	if !ws.GoodRPC(c.RPC) {
+		v.wrong("ws.rpc", c.RPC, "is no address; write it like http://127.0.0.1:3000/rpc")
+	}
 	if !ws.GoodJWKS(c.JWKS) {
 		v.wrong("ws.jwks", c.JWKS, "is no address to fetch keys from; write it like https://login.example.com/.well-known/jwks.json")
 	}

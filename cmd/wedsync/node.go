@@ -412,7 +412,7 @@ func (n *node) openClients(context.Context) error {
 	}
 	n.clients, err = ws.New(ws.Config{
 		Log: n.journal, Publisher: n.ingest, Nodes: others, AllowedOrigins: c.Origins,
-		TokenKeys: n.keys.token, PublicKeys: c.PublicKeys, JWKS: c.JWKS, Issuer: c.Issuer, Audience: c.Audience, Insecure: c.Insecure,
+		TokenKeys: n.keys.token, PublicKeys: c.PublicKeys, JWKS: c.JWKS, Issuer: c.Issuer, Audience: c.Audience, RPC: c.RPC, Insecure: c.Insecure,
 		Version: readVersion().Version, PingInterval: c.PingInterval, MaxConnections: c.MaxClients,
 		MaxSubscriptions: c.MaxSubscriptions, MaxMessageBytes: int(c.MaxMessage), QueueBytes: int(c.ClientBuffer), Deflate: c.Deflate,
 		MaxPerAddress: c.MaxPerAddress, MaxPerUser: c.MaxPerUser, TrustedProxies: proxies, DrainTime: min(c.DrainTime, n.cfg.Shutdown/4),

@@ -87,6 +87,8 @@ func (c *client) run(cmd *protocol.Command) {
 		reply.Publish, reply.Error = c.publish(ctx, cmd.Publish)
 	case "history":
 		reply.History, reply.Error = c.history(ctx, cmd.History)
+	case "rpc":
+		reply.Rpc, reply.Error = c.rpc(ctx, cmd.Rpc)
 	case "presence":
 		reply.Presence, reply.Error = c.presence(ctx, cmd.Presence)
 	case "presence_stats":

@@ -73,6 +73,8 @@ type Config struct {
 	JWKS string
 	// Issuer and Audience must be among a token's iss and aud claims; "": any will do.
 	Issuer, Audience string
+	// RPC is where the application answers clients' calls, by HTTP; "": calls are not available.
+	RPC string
 	// Insecure lets everybody in without a token and allows everything. For development only; not
 	// together with keys.
 	Insecure bool
@@ -182,6 +184,8 @@ func (c Config) Validate() error {
 		return errors.New("ws: Insecure and keys exclude each other; give keys, or set Insecure for development")
 	case !c.Insecure && !c.hasKeys():
 		return errors.New("ws: TokenKeys, PublicKeys and JWKS are empty; give at least one key, or set Insecure for development")
+	case !GoodRPC(c.RPC):
+		return fmt.Errorf("ws: RPC is %q; write it like http://127.0.0.1:3000/rpc", c.RPC)
 	case !GoodJWKS(c.JWKS):
 		return fmt.Errorf("ws: JWKS is %q; write it like https://login.example.com/.well-known/jwks.json", c.JWKS)
 	case c.PingInterval%time.Second != 0:
@@ -206,6 +210,12 @@ func (c Config) Validate() error {
 }
 
 func (c Config) hasKeys() bool { return len(c.TokenKeys) > 0 || len(c.PublicKeys) > 0 || c.JWKS != "" }
+
+// GoodRPC reports whether an application may be there.
+func GoodRPC(address string) bool {
+	u, err := url.Parse(address)
+	return address == "" || err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
+}
 
 // GoodJWKS reports whether keys may be fetched there: not where others could answer in their place.
 func GoodJWKS(address string) bool {

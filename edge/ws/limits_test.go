@@ -379,6 +379,7 @@ func TestConfig(t *testing.T) {
 		"TokenKeys, PublicKeys and JWKS": func(c *ws.Config) { c.TokenKeys = nil },
 		"TokenKeys[1]":                   func(c *ws.Config) { c.TokenKeys = append(c.TokenKeys, event.SecretOf("short")) },
 		"PublicKeys[0]":                  func(c *ws.Config) { c.PublicKeys = []string{"x"} },
+		"RPC is":                         func(c *ws.Config) { c.RPC = "app.example.com" },
 		"JWKS is":                        func(c *ws.Config) { c.JWKS = "http://login.example.com/keys" },
 		"whole seconds":                  func(c *ws.Config) { c.PingInterval = 1500 * time.Millisecond },
 		"PongTimeout":                    func(c *ws.Config) { c.PongTimeout = time.Minute },

@@ -23,13 +23,14 @@ import (
 
 // Server serves Path. It is safe for concurrent use.
 type Server struct {
-	cfg       Config
-	log       zerolog.Logger
-	authority *authority
-	metrics   *metrics
-	hub       *hub
-	upgrader  *gws.Upgrader
-	protobuf  *gws.Upgrader // of who asks for subprotocolProtobuf
+	cfg         Config
+	log         zerolog.Logger
+	authority   *authority
+	metrics     *metrics
+	hub         *hub
+	application http.Client // that answers calls
+	upgrader    *gws.Upgrader
+	protobuf    *gws.Upgrader // of who asks for subprotocolProtobuf
 
 	mu       sync.Mutex
 	clients  map[*client]struct{}
@@ -70,9 +71,15 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Insecure {
 		s.log.Warn().Msg("websocket clients need no token and may do everything: this is for development only")
 	}
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck // it is nothing else
+	transport.MaxIdleConnsPerHost = rpcConns
+	s.application.Transport = transport
 	s.upgrader, s.protobuf = s.newUpgrader(), s.newUpgrader(subprotocolProtobuf)
 	return s, nil
 }
+
+// rpcConns to the application are kept open between calls.
+const rpcConns = 64
 
 // subprotocolProtobuf is what the SDKs ask for that speak protobuf; who cannot may write ?format=protobuf
 // (centrifuge-js and centrifuge-go).
@@ -252,6 +259,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.readers.Wait()
 		s.hub.stop()
 		s.authority.close()
+		s.application.CloseIdleConnections()
 		close(gone)
 	}()
 	select {

@@ -29,6 +29,14 @@ const (
 	wires // how many there are
 )
 
+// String returns the protocol's name.
+func (w wire) String() string {
+	if w == wireProtobuf {
+		return "protobuf"
+	}
+	return "json"
+}
+
 // twoWay reports whether the client can send commands.
 func (w wire) twoWay() bool { return w < wirePush }
 
