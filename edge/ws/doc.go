@@ -40,7 +40,9 @@
 // # Goroutines
 //
 // One a connection reads it and runs its commands in order, or waits for the end of a stream; a second exists while
-// something is being written to it. One at a time fetches the keys of tokens. A feed has none of its own, except one while it mends a gap; one for all feeds looks
+// something is being written to it. One at a time fetches the keys of tokens. A feed has none of its own, except one
+// while it mends a gap, and one while clients wait for what they missed, which is read for all of them together; one
+// for all feeds looks
 // every 2 s, and when the connection to the log is back, for entries that got lost with none after them to
 // show it; it costs one request as long as nothing was appended. Timers ping, and end what is
 // silent or expired. Shutdown ends all of them and waits.

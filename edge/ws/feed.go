@@ -43,6 +43,10 @@ type feed struct {
 	holders int           // guarded by hub.mu
 	swept   uint64        // the log was looked through up to there for what the feed was not shown; the sweep's alone
 
+	reads sync.Mutex
+	next  *reading // for those who wait; nil: nobody does
+	busy  bool     // somebody reads, and goes on with next
+
 	mu   sync.Mutex
 	subs []*subscription
 	// watchers are how many of them are told who comes and goes.

@@ -2,14 +2,11 @@ package ws
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/centrifugal/protocol"
 
 	"github.com/wedsync/wedsync/actors/event"
-	"github.com/wedsync/wedsync/cluster/journal"
 )
 
 // flagRejectUnrecovered asks that a subscription fail where it cannot recover (client.proto,
@@ -85,7 +82,7 @@ func (h *hub) open(ctx context.Context, s *subscription, req *protocol.Subscribe
 	h.metrics.subscriptions.Inc()
 	r := recovery{position: at}
 	if req.Recover && !pattern {
-		if r, err = h.recoverFrom(ctx, s.name, req, at, newest); err != nil {
+		if r, err = h.recoverFrom(ctx, f, req, at, newest); err != nil {
 			h.leave(s)
 			return opening{}, h.failed(s, err)
 		}
@@ -136,8 +133,7 @@ func (h *hub) result(name string, pattern bool, req *protocol.SubscribeRequest, 
 	res.Recoverable, res.Positioned = true, true
 	res.Epoch, res.Offset = h.journal.Epoch(), r.position
 	if len(r.missed) > 0 {
-		res.Offset = req.Offset
-		res.Publications = publicationsOf(name, r.missed)
+		res.Offset, res.Publications = req.Offset, r.missed
 	}
 	return res
 }
@@ -181,73 +177,4 @@ func (f *feed) begin(s *subscription, at uint64, reply []byte) bool {
 		f.announce(s.info, false)
 	}
 	return true
-}
-
-// recovery is what a client missed.
-type recovery struct {
-	complete bool
-	missed   []journal.Entry
-	position uint64 // where it stands with them
-}
-
-// recoverFrom finds what the channel had after the position in req, where a feed goes on from at and
-// has shown others everything up to newest. It is complete only if nothing can be missing.
-func (h *hub) recoverFrom(ctx context.Context, channel string, req *protocol.SubscribeRequest, at, newest uint64) (recovery, error) {
-	anew := recovery{position: at}
-	if req.Epoch != "" && req.Epoch != h.journal.Epoch() {
-		return anew, nil
-	}
-	if req.Offset == at {
-		return recovery{complete: true, position: at}, nil
-	}
-	// The position is what was read, not what the log is known to have: were the reading behind, the
-	// next entry would show it.
-	r := recovery{complete: true, position: req.Offset}
-	if req.Offset < at {
-		missed, err := h.missed(ctx, channel, req.Offset, newest)
-		if errors.Is(err, errTooMuch) {
-			return anew, nil
-		}
-		if err != nil {
-			return recovery{}, err
-		}
-		if n := len(missed); n > 0 {
-			r.missed, r.position = missed, missed[n-1].Seq
-		}
-	}
-	// Asked after the reading, so that nothing can have gone from the log before it was read.
-	first, last, err := h.journal.Bounds(ctx)
-	if err != nil {
-		return recovery{}, err
-	}
-	if req.Offset > last || req.Offset+1 < first {
-		return anew, nil // of a log that is not this one; or older than what this one holds
-	}
-	return r, nil
-}
-
-// missed reads what came after a position, at least up to newest, unless that was erased.
-func (h *hub) missed(ctx context.Context, channel string, seq, newest uint64) ([]journal.Entry, error) {
-	pause := repairPause
-	for try := 1; ; try++ {
-		entries, err := h.after(ctx, channel, seq)
-		if err != nil || newest <= seq {
-			return entries, err
-		}
-		if n := len(entries); n > 0 && entries[n-1].Seq >= newest {
-			return entries, nil
-		}
-		if there, err := h.journal.HasEvent(ctx, newest); err != nil || !there {
-			return entries, err
-		}
-		if try == repairTries {
-			return nil, errNotThere
-		}
-		select {
-		case <-time.After(pause):
-			pause *= 2
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
 }
