@@ -1,7 +1,7 @@
 // Package analytics moves what became of deliveries from the record log into ClickHouse and answers
 // questions about it.
 //
-// It owns the tables (schema/*.sql), the queries (queries/*.sql) and the recorder. Store is a
+// It owns the tables (schema/*.sql), the queries (queries/*.sql), the objectives (docs/slo.md) and the recorder. Store is a
 // database with those tables; Recorder fills it from a Source, the record log.
 //
 // # Exactly once

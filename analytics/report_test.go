@@ -207,6 +207,82 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
+// One at a time changes the tables; a lock that was left behind is broken after a while.
+func TestMigrationsAreLocked(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	store := openStore(t, dsn)
+	status := func() analytics.SchemaStatus {
+		t.Helper()
+		s, err := store.SchemaStatus(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if s := status(); s.Version != 0 || len(s.Pending) != s.Latest || len(s.Tables) != 0 {
+		t.Errorf("of no database: %+v", s)
+	}
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn := connect(t, dsn)
+	if s := status(); s.Version != s.Latest || len(s.Pending) != 0 || !slices.ContainsFunc(s.Tables, func(t analytics.TableStatus) bool {
+		return t.Name == "schema_versions" && t.Rows == uint64(s.Latest) && t.Bytes > 0 && t.Parts > 0
+	}) {
+		t.Errorf("when all is done: %+v", s)
+	}
+	execute(t, conn, "CREATE TABLE schema_lock (x UInt8) ENGINE = Memory")
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Errorf("with nothing to do it wants the lock: %v", err)
+	}
+	execute(t, conn, "TRUNCATE TABLE schema_versions")
+	ended, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := store.Migrate(ended); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "lock the schema") {
+		t.Errorf("while somebody else does it: %v", err)
+	}
+	if s := status(); s.Version != 0 {
+		t.Errorf("it was done all the same: %+v", s)
+	}
+	store.StaleAfter(time.Second)
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if s := status(); s.Version != s.Latest || slices.ContainsFunc(s.Tables, func(t analytics.TableStatus) bool { return t.Name == "schema_lock" }) {
+		t.Errorf("after a lock was broken: %+v", s)
+	}
+}
+
+// What an older release recorded, which knew no rollups, is brought into them by the next recorder, once.
+func TestRollupsOfWhatWasRecordedWithout(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	store, log := openStore(t, dsn), newLog()
+	records := newSeason().records(0, 1000)
+	log.append(records[:600]...)
+	r := run(t, store, log, quick())
+	r.reaches(t, 600, time.Minute)
+	r.stop()
+	conn := connect(t, dsn)
+	for _, statement := range []string{
+		"TRUNCATE TABLE slo_minutes", "ALTER TABLE slo_hours DELETE WHERE dimension = 'vendor' SETTINGS mutations_sync = 2",
+		"ALTER TABLE recorder_batches UPDATE rolled_up = false WHERE 1 SETTINGS mutations_sync = 2",
+	} {
+		execute(t, conn, statement)
+	}
+	log.append(records[600:]...)
+	r = run(t, store, log, quick())
+	r.reaches(t, 1000, time.Minute)
+	r.stop()
+	exactly(t, conn, wanted(records))
+	agree(t, conn)
+	var unrolled uint64
+	if err := conn.QueryRow(t.Context(), "SELECT countIf(NOT rolled_up) FROM recorder_batches").Scan(&unrolled); err != nil || unrolled != 0 {
+		t.Errorf("%d batches are still not in the rollups, %v", unrolled, err)
+	}
+}
+
 // Without a server, or without the tables, every question is answered by an error that says so.
 func TestErrors(t *testing.T) {
 	t.Parallel()
@@ -221,6 +297,10 @@ func TestErrors(t *testing.T) {
 			"Summary":  func(ctx context.Context) error { _, err := store.Summary(ctx, time.Time{}); return err },
 			"Attempts": func(ctx context.Context) error { _, err := store.Attempts(ctx, "dlv_1"); return err },
 			"Receipts": func(ctx context.Context) error { _, err := store.Receipts(ctx, "dlv_1"); return err },
+			"Burn": func(ctx context.Context) error {
+				_, err := store.Burn(ctx, analytics.SLOQuery{Now: time.Now()})
+				return err
+			},
 			"SLO": func(ctx context.Context) error {
 				_, err := store.SLO(ctx, analytics.SLOQuery{Now: time.Now()})
 				return err

@@ -133,6 +133,15 @@ func rolledUp(ctx context.Context, conn driver.Conn, query string, of batch) (ma
 	return have, nil
 }
 
+// rollUpSettings let the rollups be built of any number of deliveries: in blocks as small as a batch, since each takes
+// memory for a state of every key.
+func rollUpSettings() clickhouse.Settings {
+	return clickhouse.Settings{
+		"insert_deduplicate": 0, "max_partitions_per_insert_block": 0, "mutations_sync": 2, "alter_sync": 2,
+		"max_block_size": maxBatchRecords, "min_insert_block_size_rows": maxBatchRecords, "max_threads": 1,
+	}
+}
+
 // rollUp builds the rollups anew if an older release, which had none, has recorded since.
 func (r *Recorder) rollUp(ctx context.Context) error {
 	var unrolled uint64
@@ -146,9 +155,7 @@ func (r *Recorder) rollUp(ctx context.Context) error {
 	limit := number(uint64(LatencyLimit.Microseconds()))
 	for _, statement := range []string{"TRUNCATE TABLE slo_minutes", "TRUNCATE TABLE slo_hours", queries.RollUp, queries.RolledUp} {
 		ctx := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"limit": limit}),
-			clickhouse.WithSettings(clickhouse.Settings{
-				"insert_deduplicate": 0, "max_partitions_per_insert_block": 0, "mutations_sync": 2, "alter_sync": 2,
-			}))
+			clickhouse.WithSettings(rollUpSettings()))
 		if err := r.store.conn.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("build the rollups: %w", err)
 		}

@@ -19,7 +19,16 @@ const DefaultDatabase = "wedsync"
 type Store struct {
 	conn    driver.Conn
 	options *clickhouse.Options
+	cluster string
+	stale   time.Duration // how old a lock on the schema is that was left behind
 }
+
+// Option changes how a store is opened.
+type Option func(*Store)
+
+// OnCluster makes Migrate create replicated tables on all servers of a cluster, by the name that the servers know it
+// by; "": there is one server.
+func OnCluster(name string) Option { return func(s *Store) { s.cluster = name } }
 
 // DSNError says what is wrong with a DSN, without its password.
 type DSNError struct{ Reason string }
@@ -34,7 +43,7 @@ var databaseName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 // Open returns a store for a DSN, clickhouse://user:password@host:port/database, with any parameters
 // of clickhouse-go; the database defaults to DefaultDatabase. It does not connect: what comes of that
 // shows in the first call. The error is a *DSNError.
-func Open(_ context.Context, dsn string) (*Store, error) {
+func Open(_ context.Context, dsn string, choices ...Option) (*Store, error) {
 	options, err := clickhouse.ParseDSN(dsn)
 	if err != nil {
 		return nil, &DSNError{Reason: "it cannot be parsed"} // err may quote the password
@@ -59,7 +68,11 @@ func Open(_ context.Context, dsn string) (*Store, error) {
 	if err != nil {
 		return nil, &DSNError{Reason: err.Error()}
 	}
-	return &Store{conn: conn, options: options}, nil
+	s := &Store{conn: conn, options: options, stale: lockStale}
+	for _, choose := range choices {
+		choose(s)
+	}
+	return s, nil
 }
 
 // Close closes the connections.

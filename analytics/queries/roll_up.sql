@@ -12,4 +12,4 @@ SELECT
     true                                         AS minutes,
     true                                         AS hours
 FROM deliveries
-WHERE excluded != 'replay' OR is_recovered
+WHERE (excluded != 'replay' OR is_recovered)

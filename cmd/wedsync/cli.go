@@ -27,6 +27,7 @@ type cli struct {
 	Publish      publishCmd      `cmd:"" help:"Publish an event on a channel."`
 	Tail         tailCmd         `cmd:"" help:"Follow channels and print their events."`
 	SLO          sloCmd          `cmd:"" name:"slo" help:"Show delivery success against its target."`
+	Analytics    analyticsCmd    `cmd:"" help:"See and migrate ClickHouse's tables."`
 	Dead         deadCmd         `cmd:"" help:"List and replay dead letters: deliveries that were given up."`
 	Integrations integrationsCmd `cmd:"" help:"See how integrations with vendors do, pause and resume them."`
 	Mappings     mappingsCmd     `cmd:"" help:"See and change which events go to whom."`

@@ -95,7 +95,7 @@ func TestHelpTellsWhatThereIs(t *testing.T) {
 		if got.code != exitOK || got.errors != "" {
 			t.Errorf("%q: %+v", args, got)
 		}
-		for _, name := range []string{"serve", "sim", "load", "publish", "tail", "slo", "dead", "integrations", "mappings", "apply", "export", "deliveries", "keys", "audit", "members", "drain", "cluster-keys", "master-key", "log", "erase", "version"} {
+		for _, name := range []string{"serve", "sim", "load", "publish", "tail", "slo", "analytics", "dead", "integrations", "mappings", "apply", "export", "deliveries", "keys", "audit", "members", "drain", "cluster-keys", "master-key", "log", "erase", "version"} {
 			if !strings.Contains(got.out, "\n  "+name+" ") {
 				t.Errorf("%q does not list %s", args, name)
 			}

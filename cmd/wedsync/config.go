@@ -105,6 +105,7 @@ type LogConfig struct {
 // ClickHouseConfig is where records go.
 type ClickHouseConfig struct {
 	DSN     string `koanf:"dsn"`     // "auto", "embedded", "off" or clickhouse://user:password@host:9000/database
+	Cluster string `koanf:"cluster"` // of the servers at dsn, by the name that they know it by; "": there is one
 	Library string `koanf:"library"` // of the embedded engine; "": looked for
 }
 

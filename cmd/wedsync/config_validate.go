@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -190,8 +191,17 @@ func (c LogConfig) validate(v *validator) {
 	v.storeSize("log.deadBytes", c.DeadBytes)
 }
 
+// clusterName is what ClickHouse's servers call a cluster; it is not quoted anywhere.
+var clusterName = regexp.MustCompile(`^[A-Za-z0-9_-]{0,64}$`)
+
 func (c ClickHouseConfig) validate(v *validator) {
+	if !clusterName.MatchString(c.Cluster) {
+		v.wrong("clickhouse.cluster", c.Cluster, "is no name; use at most 64 letters, digits, _ and -")
+	}
 	if slices.Contains([]string{clickhouseAuto, clickhouseEmbedded, clickhouseOff}, c.DSN) {
+		if c.Cluster != "" {
+			v.wrong("clickhouse.cluster", c.Cluster, "is of servers; name them in clickhouse.dsn")
+		}
 		return
 	}
 	u, err := url.Parse(c.DSN)

@@ -120,7 +120,7 @@ func (r *recording) record(ctx context.Context, dsn <-chan string) error {
 	case <-ctx.Done():
 		return nil
 	}
-	store, err := analytics.Open(ctx, address)
+	store, err := analytics.Open(ctx, address, analytics.OnCluster(r.cfg.Cluster))
 	if err != nil {
 		return fmt.Errorf("clickhouse: %w", err)
 	}
