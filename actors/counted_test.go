@@ -1,7 +1,9 @@
 package actors_test
 
 import (
+	"context"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -92,5 +94,43 @@ func TestReplaysTellOfTheFirstEnd(t *testing.T) {
 	}
 	if results[event.ResultID(event.DeliveryID("supplier:dashboard:studio:a", "studio-a-0", "studio"), 2)].Result.Outcome != event.Delivered {
 		t.Error("the second replay did not arrive")
+	}
+}
+
+// What an integration's state becomes is recorded, with what it was before.
+func TestChangesOfStateAreRecorded(t *testing.T) {
+	t.Parallel()
+	n, s := start(t), newSink(t)
+	n.connect("studio", s)
+	n.publish("studio", "a", 0, 1)
+	s.wait(t, 1)
+	n.health("studio", func(h event.Health) bool { return h.State == event.Healthy })
+	if err := n.registry.Pause(t.Context(), "studio", event.Pause{Reason: "the studio moves", By: "admin:x"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var states []event.State
+	for after := uint64(0); !slices.Contains(states, event.Paused); {
+		entries, err := n.journal.Records(ctx, after, 100, time.Second)
+		if err != nil {
+			t.Fatalf("%v, after %q", err, states)
+		}
+		for _, e := range entries {
+			after = e.Seq
+			h := e.Record.Health
+			if h == nil {
+				continue
+			}
+			before := event.Healthy // as its actor begins
+			if len(states) > 0 {
+				before = states[len(states)-1]
+			}
+			if h.Integration != "studio" || h.Vendor != "studiocloud" || h.Before != before || h.At.IsZero() || e.Record.Node == "" ||
+				(h.State == event.Paused) != (h.Reason == "the studio moves") {
+				t.Errorf("after %q recorded as %+v", states, h)
+			}
+			states = append(states, h.State)
+		}
 	}
 }

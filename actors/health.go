@@ -53,15 +53,20 @@ func (in *integration) stateNow() (event.State, string) {
 	return event.Healthy, ""
 }
 
-// announce publishes a change of state on integration:health:{id}.
+// announce records a change of state, and publishes it on integration:health:{id}.
 func (in *integration) announce() {
 	state, _ := in.stateNow()
 	if state == in.state {
 		return
 	}
+	before := in.state
 	in.state, in.since = state, in.sys.cfg.Now()
 	h := in.health()
 	in.work(func(ctx context.Context) any {
+		change := event.HealthChange{Integration: h.Integration, Vendor: h.Vendor, Before: before, State: h.State, Reason: h.Reason, At: h.Since}
+		if err := in.sys.cfg.Journal.Record(ctx, "", &event.Record{V: event.Version, Node: in.sys.cfg.Node, Health: &change}); err != nil {
+			in.log.Warn().Err(err).Str("state", string(h.State)).Msg("the change of state was not recorded")
+		}
 		held := in.sys.heldBack(ctx, h.Integration)[h.Integration]
 		h.AddHeld(held.Count, held.Next)
 		if err := in.sys.publishHealth(ctx, h); err != nil {

@@ -124,11 +124,12 @@ func TestRowsAsRecorded(t *testing.T) {
 		&event.Record{V: 1, Node: "n2", Audit: &event.Audit{At: at, Actor: "admin:k", Action: "dead.replay", Target: "dlv_1", Outcome: "ok", Detail: "d", From: "10.0.0.1", Owner: map[string]string{"supplierId": "42"}}})
 	unwanted := *d
 	unwanted.ID, unwanted.TraceParent, unwanted.Attempts, unwanted.Result = "dlv_2", strings.TrimSuffix(d.TraceParent, "1")+"0", d.Attempts[:1], nil
-	log.append(&event.Record{V: 1, Node: "n1", Delivery: &unwanted})
+	log.append(&event.Record{V: 1, Node: "n1", Delivery: &unwanted},
+		&event.Record{V: 1, Node: "n3", Health: &event.HealthChange{Integration: "crm", Vendor: "studiocloud", Before: event.Healthy, State: event.Open, Reason: "it is down", At: at}})
 	spans, cfg := tracetest.NewSpanRecorder(), quick()
 	cfg.Tracer = tracing.New(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
 	r := run(t, store, log, cfg)
-	r.reaches(t, 3, 30*time.Second)
+	r.reaches(t, 4, 30*time.Second)
 	r.stop()
 	if ended := spans.Ended(); len(ended) != 1 || ended[0].Name() != "record" || ended[0].Parent().SpanID().String() != "00f067aa0ba902b7" {
 		t.Errorf("spans %+v", tracetest.SpanStubsFromReadOnlySpans(ended))
@@ -158,6 +159,7 @@ func TestRowsAsRecorded(t *testing.T) {
 		"SELECT toString((finished_at, accepted_at, routed_at, delivery_id, replay, outcome, reason, attempts, event_id, event_type, latency_us)) FROM deliveries": "('2026-11-20 10:11:18.131415','2026-11-20 10:11:12.131415','2026-11-20 10:11:13.131415','dlv_1',2,'delivered','',4,'e1','timeline.updated',6000000)",
 		"SELECT toString((channel, integration, vendor, category, wedding_id, node, log_seq, log_pos)) FROM deliveries":                                            "('supplier:dashboard:42','crm','studiocloud','photography-crm','couple-1','n1',1,0)",
 		"SELECT toString((at, actor, action, target, outcome, detail, remote, node, owner, log_seq, log_pos)) FROM audit":                                          "('2026-11-20 10:11:12.131415','admin:k','dead.replay','dlv_1','ok','d','10.0.0.1','n2',{'supplierId':'42'},2,0)",
+		"SELECT toString((at, integration, vendor, before, state, reason, node, log_seq, log_pos)) FROM health_changes":                                            "('2026-11-20 10:11:12.131415','crm','studiocloud','healthy','open','it is down','n3',4,0)",
 	} {
 		var got string
 		if err := conn.QueryRow(t.Context(), query).Scan(&got); err != nil || got != want {

@@ -19,16 +19,17 @@ type rows struct {
 	deliveries deliveryRows
 	receipts   receiptRows
 	audit      auditRows
+	health     healthRows
 	rollups    rollupRows
 }
 
 func newRows() *rows {
-	return &rows{attempts: newAttemptRows(), deliveries: newDeliveryRows(), receipts: newReceiptRows(), audit: newAuditRows(), rollups: newRollupRows()}
+	return &rows{attempts: newAttemptRows(), deliveries: newDeliveryRows(), receipts: newReceiptRows(), audit: newAuditRows(), health: newHealthRows(), rollups: newRollupRows()}
 }
 
 // blocks are the rows of the tables that keep them as they are.
 func (r *rows) blocks() []*block {
-	return []*block{&r.attempts.block, &r.deliveries.block, &r.receipts.block, &r.audit.block}
+	return []*block{&r.attempts.block, &r.deliveries.block, &r.receipts.block, &r.audit.block, &r.health.block}
 }
 
 func (r *rows) reset() {
@@ -54,6 +55,9 @@ func (r *rows) add(log logID, seq uint64, record *event.Record) {
 	}
 	if record.Audit != nil {
 		r.audit.add(log, place{seq, 0}, record.Node, record.Audit)
+	}
+	if record.Health != nil {
+		r.health.add(log, place{seq, 0}, record.Node, record.Health)
 	}
 }
 
@@ -227,6 +231,32 @@ func (r *auditRows) add(log logID, at place, node string, a *event.Audit) {
 	r.remotes.add(a.From)
 	r.node.add(node)
 	r.owner.add(a.Owner)
+}
+
+type healthRows struct {
+	block
+	at                                                *values[time.Time]
+	integration, vendor, before, state, reasons, node *values[string]
+}
+
+func newHealthRows() healthRows {
+	h := healthRows{
+		at: newValues[time.Time]("at"), integration: newValues[string]("integration"), vendor: newValues[string]("vendor"),
+		before: newValues[string]("before"), state: newValues[string]("state"), reasons: newValues[string]("reason"), node: newValues[string]("node"),
+	}
+	h.block = newBlock("health_changes", h.at, h.integration, h.vendor, h.before, h.state, h.reasons, h.node)
+	return h
+}
+
+func (r *healthRows) add(log logID, at place, node string, c *event.HealthChange) {
+	r.addPlace(log, at)
+	r.at.add(instant(c.At))
+	r.integration.add(c.Integration)
+	r.vendor.add(c.Vendor)
+	r.before.add(string(c.Before))
+	r.state.add(string(c.State))
+	r.reasons.add(c.Reason)
+	r.node.add(node)
 }
 
 // What ClickHouse's DateTime and DateTime64 both hold.

@@ -36,6 +36,16 @@ type Health struct {
 	Since       time.Time `json:"since"`               // when the state began
 }
 
+// HealthChange tells how an integration does from now on.
+type HealthChange struct {
+	Integration string    `json:"integration"`
+	Vendor      string    `json:"vendor"`
+	Before      State     `json:"before"` // healthy, when its actor has just begun
+	State       State     `json:"state"`
+	Reason      string    `json:"reason,omitempty"` // why it is not healthy
+	At          time.Time `json:"at"`
+}
+
 // AddHeld counts more that is held, the next of it until then.
 func (h *Health) AddHeld(count uint64, until time.Time) {
 	if count == 0 {

@@ -6,13 +6,14 @@ import (
 )
 
 // Record is one entry of the record log on its way to analytics: what became of a delivery, what its
-// vendor said of it later, or an audited action. It holds no payload and no secret.
+// vendor said of it later, an audited action, or how an integration does from now on. It holds no payload and no secret.
 type Record struct {
 	V        int             `json:"v"`
 	Node     string          `json:"node"`
 	Delivery *DeliveryRecord `json:"delivery,omitempty"`
 	Receipt  *Receipt        `json:"receipt,omitempty"`
 	Audit    *Audit          `json:"audit,omitempty"`
+	Health   *HealthChange   `json:"health,omitempty"`
 }
 
 // RecordEntry is a record as the record log holds it. Record is nil where the log leaves the decoding
@@ -66,7 +67,9 @@ func RecordOf(d *Delivery) *DeliveryRecord {
 }
 
 // Empty reports that the record tells of nothing.
-func (r *Record) Empty() bool { return r.Delivery == nil && r.Receipt == nil && r.Audit == nil }
+func (r *Record) Empty() bool {
+	return r.Delivery == nil && r.Receipt == nil && r.Audit == nil && r.Health == nil
+}
 
 // ReceiptStatus is what a vendor says became of a message that it had accepted.
 type ReceiptStatus string

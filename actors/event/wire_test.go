@@ -95,6 +95,7 @@ func sampleRecord() event.Record {
 		V: event.Version, Node: "n1", Delivery: delivery,
 		Receipt: &event.Receipt{DeliveryID: "dlv_1", Integration: "whatsapp-1", Vendor: "whatsapp", EventID: "whk_1", Status: event.ReceiptFailed, At: accepted, Reason: "131026", Detail: "d"},
 		Audit:   &event.Audit{At: accepted, Actor: "admin:ops", Action: "integration.put", Target: "studiocloud-42", Outcome: "ok", Detail: "d", From: "127.0.0.1", Owner: map[string]string{"supplierId": "42"}},
+		Health:  &event.HealthChange{Integration: "slack-1", Vendor: "slack", Before: event.Healthy, State: event.Open, Reason: "r", At: accepted},
 	}
 }
 
@@ -116,7 +117,8 @@ const (
 		`"pausedUntil":"2026-06-20T13:00:00.125456789Z","died":"2026-06-20T13:00:00.123456789Z","attempts":[` + attemptJSON + `],"result":{"outcome":"dead","reason":"attempts_exhausted",` +
 		`"finishedAt":"2026-06-20T13:00:00.125456789Z","attempts":4}},"receipt":{"deliveryId":"dlv_1","integration":"whatsapp-1","vendor":"whatsapp","eventId":"whk_1",` +
 		`"status":"failed","at":"2026-06-20T13:00:00.123456789Z","reason":"131026","detail":"d"},"audit":{"at":"2026-06-20T13:00:00.123456789Z",` +
-		`"actor":"admin:ops","action":"integration.put","target":"studiocloud-42","outcome":"ok","detail":"d","from":"127.0.0.1","owner":{"supplierId":"42"}}}`
+		`"actor":"admin:ops","action":"integration.put","target":"studiocloud-42","outcome":"ok","detail":"d","from":"127.0.0.1","owner":{"supplierId":"42"}},` +
+		`"health":{"integration":"slack-1","vendor":"slack","before":"healthy","state":"open","reason":"r","at":"2026-06-20T13:00:00.123456789Z"}}`
 	deadLetterJSON = `{"v":1,"delivery":` + deliveryJSON + `,"event":` + eventJSON + `,"eventSeq":99,"attempts":[` + attemptJSON + `],` +
 		`"reason":"attempts_exhausted","detail":"d","diedAt":"2026-06-20T13:00:00.125456789Z"}`
 	integrationJSON = `{"v":1,"id":"studiocloud-42","name":"Studio","vendor":"studiocloud","category":"photography-crm",` +
