@@ -56,7 +56,7 @@ import (
 //
 // Start opens what is below first and returns when the node serves. What runs on belongs to one run
 // group, which the first part that ends, or Stop, brings down in order: clients, http,
-// actors, recorder, engine, membership. Then audit, registry, journal and peers are closed.
+// alerts, actors, recorder, engine, membership. Then audit, registry, journal and peers are closed.
 type node struct {
 	cfg     Config
 	log     zerolog.Logger
