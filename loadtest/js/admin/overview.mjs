@@ -22,7 +22,7 @@ export const flows = {
       const page = await c.newPage();
       await t.signIn(page, t.key, path);
       await page.waitForLoadState('load');
-      const bytes = await page.evaluate(() => performance.getEntries().reduce((n, e) => n + (e.transferSize || 0), 0));
+      const bytes = await page.evaluate(() => performance.getEntries().reduce((n, e) => n + (e.encodedBodySize || 0), 0));
       t.must(bytes > 10_000 && bytes < 150_000, `${path} takes ${bytes} bytes`);
       await c.close();
     }
