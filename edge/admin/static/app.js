@@ -20,7 +20,8 @@
 
   // What somebody has opened stays open, and what a script has drawn stays there.
   Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => !(node.dataset && 'keep' in node.dataset);
-  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, el) => !(name === 'open' && el.matches('details, dialog'));
+  // What is chosen stays chosen.
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, el) => !(name === 'open' && el.matches('details, dialog') || name === 'checked' && el.matches('[data-kept]'));
 
   // ---- live: one stream for the page, closed while nobody looks at it ----
   let source = null;
@@ -83,8 +84,18 @@
     if (open) document.getElementById(open.dataset.dialog)?.showModal();
     if (e.target.closest('[data-close]')) e.target.closest('dialog')?.close();
     e.target.closest('[data-dismiss]')?.closest('.notice')?.remove();
+    const remove = e.target.closest('[data-remove]');
+    if (remove) {
+      const form = remove.form;
+      remove.closest('fieldset').remove();
+      form.dispatchEvent(new Event('input', { bubbles: true }));
+    }
     const copy = e.target.closest('[data-copy]');
     if (copy) navigator.clipboard.writeText(document.getElementById(copy.dataset.copy).textContent).then(() => { copy.textContent = 'Copied'; });
+  });
+  document.addEventListener('change', (e) => {
+    const all = e.target.dataset.all;
+    if (all) for (const one of e.target.form.querySelectorAll(`[name="${all}"]`)) one.checked = e.target.checked;
   });
   document.addEventListener('htmx:afterRequest', (e) => {
     if (e.detail.successful) e.detail.elt.closest('dialog')?.close();
