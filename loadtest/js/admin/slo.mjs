@@ -41,4 +41,14 @@ export const flows = {
     await t.page.locator('#burn-title').getByText('sim-slack').waitFor();
     await t.page.waitForSelector('#chart-latency-720h0m0s canvas');
   },
+
+  'the objectives are told without the script': async (t) => {
+    const c = await t.context({ javaScriptEnabled: false });
+    const page = await c.newPage();
+    await t.signIn(page);
+    await page.goto(`${t.url}/admin/slo`);
+    const text = await page.locator('#objectives').innerText();
+    t.must(text.includes('All deliveries') && text.includes('objective 99.5 %'), text);
+    await c.close();
+  },
 };
