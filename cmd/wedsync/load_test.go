@@ -71,7 +71,7 @@ func TestLoadReportsTheTruth(t *testing.T) {
 	if k := r.ClickHouse; k == nil || !k.Agrees || k.Dead != d.Dead || k.Delivered != d.Delivered {
 		t.Errorf("ClickHouse %+v, the truth %+v", k, d)
 	}
-	if len(r.Faults) != 3 || len(r.Deaths) != 1 || r.Deaths[0].Clients != 31 || r.Deaths[0].Back <= 0 || r.Clients.NotRecovered != 0 {
+	if len(r.Faults) != 3 || len(r.Deaths) != 1 || r.Deaths[0].Clients != 30 || r.Deaths[0].Back <= 0 || r.Clients.NotRecovered != 0 {
 		t.Errorf("faults %+v, deaths %+v", r.Faults, r.Deaths)
 	}
 	if r.Passed || got.code != exitFailed || !strings.Contains(got.out, "MISSED") || !strings.Contains(got.errors, "a threshold of the profile was missed") {

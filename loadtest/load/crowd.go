@@ -59,7 +59,7 @@ func (h *held) Close() error {
 // gather connects all clients and has them subscribe.
 func gather(ctx context.Context, nodes []*node, t *truth, token func(context.Context) (string, error)) (*crowd, error) {
 	c := &crowd{nodes: nodes, truth: t, token: token, conns: map[*held]bool{}, clients: make([]*wsclient.Client, len(t.plan.people.channels)),
-		current: make([]atomic.Pointer[held], len(t.plan.people.channels)+1)}
+		current: make([]atomic.Pointer[held], len(t.plan.people.channels))}
 	err := c.observe(ctx)
 	g, joining := errgroup.WithContext(ctx)
 	g.SetLimit(64) // that connect at once
@@ -83,12 +83,7 @@ func (c *crowd) dial(ctx context.Context, i int) (*wsclient.Client, error) {
 		URL:      strings.Replace(first.Scheme, "http", "ws", 1) + "://" + first.Host + first.Path + "/connection/websocket",
 		MaxDelay: time.Second, DialTimeout: 15 * time.Second, CommandTimeout: 20 * time.Second,
 		Network: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			h, err := c.open(ctx, network, i)
-			if err != nil {
-				return nil, err
-			}
-			c.current[i].Store(h)
-			return h, nil
+			return c.open(ctx, network, i)
 		},
 	}
 	if c.token != nil {
@@ -101,17 +96,21 @@ func (c *crowd) dial(ctx context.Context, i int) (*wsclient.Client, error) {
 }
 
 // open connects with a client's own node, or with the next one that lives.
-func (c *crowd) open(ctx context.Context, network string, i int) (*held, error) {
+func (c *crowd) open(ctx context.Context, network string, i int) (net.Conn, error) {
 	var d net.Dialer
 	var last error
 	for k := range c.nodes {
-		at := (i + k) % len(c.nodes)
+		at := (max(0, i) + k) % len(c.nodes)
 		conn, err := d.DialContext(ctx, network, c.nodes[at].host)
 		if err != nil {
 			last = err
 			continue
 		}
+		if i == observer {
+			return conn, nil
+		}
 		h := &held{Conn: conn, crowd: c, node: at}
+		c.current[i].Store(h)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.conns[h] = true
@@ -154,9 +153,13 @@ func (c *crowd) join(ctx context.Context, i int, channels []string) error {
 	return nil
 }
 
+// observer stands for the client that follows the integrations' states. It is with the first node, and no death
+// concerns it: a pattern has no memory, so that it would miss what happens meanwhile.
+const observer = -1
+
 // observe follows the integrations' states.
 func (c *crowd) observe(ctx context.Context) (err error) {
-	if c.watch, err = c.dial(ctx, len(c.clients)); err != nil {
+	if c.watch, err = c.dial(ctx, observer); err != nil {
 		return err
 	}
 	_, err = c.watch.Subscribe(ctx, wsclient.Subscribe{Channel: "integration:health:*", Publication: func(p wsclient.Publication) {
