@@ -56,7 +56,7 @@ export const flows = {
     await t.page.getByRole('heading', { name: 'Replay 3 dead letters?' }).waitFor();
     await t.page.getByRole('button', { name: 'Replay all that match…' }).click();
     await t.page.locator('#plan').getByText('3 to sim-webhook, which').waitFor();
-    await t.page.screenshot({ path: `${t.shots}/replay-plan.png`, fullPage: true });
+    await t.page.screenshot({ path: `${t.shots}/replay-plan.png`, fullPage: true, caret: 'initial' });
     await t.page.locator('#plan').getByRole('button', { name: 'Replay 3' }).click();
     await t.page.getByText('3 of 3 are on the way again').waitFor();
     await t.eventually('no rows, live', async () => (await t.page.locator('#letters tbody tr').count()) === 0);

@@ -21,7 +21,7 @@ export const flows = {
     await t.page.locator('#preview').getByText('Nothing changes').waitFor();
     await t.page.getByLabel('Condition').fill('payload.guestCount > 10');
     await t.page.locator('#preview').getByText('Would not be sent').first().waitFor();
-    await t.page.screenshot({ path: `${t.shots}/mapping-preview.png`, fullPage: true });
+    await t.page.screenshot({ path: `${t.shots}/mapping-preview.png`, fullPage: true, caret: 'initial' });
     await t.page.getByRole('button', { name: 'Save mapping' }).click();
     await t.page.getByText('Condition: payload.guestCount > 10, was none').waitFor();
     t.must((await t.api('GET', '/api/mappings/guests')).when === 'payload.guestCount > 10', 'it is not stored');
