@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -8,12 +9,15 @@ import (
 	"github.com/wedsync/wedsync/analytics"
 )
 
+// inTime is how soon deliveries should be there.
+func inTime() string { return strconv.Itoa(int(analytics.LatencyLimit/time.Second)) + " s" }
+
 // objectiveName says what is counted.
 func objectiveName(o analytics.Objective) string {
 	if o == analytics.ForSuccess {
 		return "Delivered"
 	}
-	return "Within " + lasted(analytics.LatencyLimit)
+	return "Within " + inTime()
 }
 
 // dimensionName says what a dimension's groups are.
@@ -94,6 +98,7 @@ func (c *objectiveChart) words() string {
 	if len(values) == 0 {
 		return "Nothing ended in that time."
 	}
+	values = values[1 : len(values)-1] // see widen
 	low := *values[0]
 	for _, v := range values {
 		low = min(low, *v)

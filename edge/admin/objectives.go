@@ -177,6 +177,7 @@ func (o *objectives) draw(series *analytics.SLOSeries) {
 			o.add(p.At, p.Delivered, p.InTime, p.Total)
 		}
 	}
+	o.widen(series.Now)
 }
 
 func (o *objectives) drawLive(r *api.LiveRow) {
@@ -184,6 +185,19 @@ func (o *objectives) drawLive(r *api.LiveRow) {
 	for _, m := range r.Minutes {
 		if m.Total > 0 {
 			o.add(m.At, m.Delivered, m.InTime, m.Total)
+		}
+	}
+	o.widen(o.live.Now)
+}
+
+// widen has the objective's line go from end to end, however few points there are.
+func (o *objectives) widen(now time.Time) {
+	for i := range o.charts {
+		c := &o.charts[i].chart
+		if len(c.Times) > 0 {
+			begin := min(now.Add(-o.span).Unix(), c.Times[0]-1)
+			c.Times = append(append([]int64{begin}, c.Times...), now.Unix()+1)
+			c.Lines[0].Values = append(append([]*float64{nil}, c.Lines[0].Values...), nil)
 		}
 	}
 }

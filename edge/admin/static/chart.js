@@ -32,7 +32,7 @@
     const axis = { stroke: token('--dim'), grid: { stroke: token('--line'), width: 1 }, ticks: { stroke: token('--line'), width: 1 }, font: '12px system-ui' };
     const show = (v) => (v == null ? '–' : `${v >= 100 ? Math.round(v) : Math.round(v * 10) / 10} ${c.unit}`);
     const series = c.lines.map((l, i) => ({
-      label: l.name, stroke: colors[i % 4], width: 1.5, dash: dashes[i % 4], points: { size: 4, fill: colors[i % 4] }, value: (_, v) => show(v),
+      label: l.name, stroke: colors[i % 4], width: 1.5, dash: dashes[i % 4], points: { size: 4, fill: colors[i % 4], ...(c.times.length < 40 && { show: true }) }, value: (_, v) => show(v),
     }));
     if (c.goal) series.push({ label: 'objective', stroke: token('--bad'), width: 1, dash: [4, 4], points: { show: false }, value: (_, v) => show(v) });
     const plot = new uPlot({

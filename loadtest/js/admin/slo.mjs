@@ -16,10 +16,10 @@ export const flows = {
     }
     await t.eventually('the failures to be recorded', async () => (await t.api('GET', '/api/deliveries?reason=http_422&weddingId=burnt-wedding')).items.length === 3);
     await any.mend();
+    await t.open('/admin/slo?by=wedding&key=burnt-wedding');
+    await t.page.getByText('Somebody must look now').first().waitFor();
     await t.open('/admin/slo');
-    const row = t.page.locator('tr', { hasText: 'Somebody must look now' }).first();
-    await row.waitFor();
-    await row.getByRole('link', { name: 'What caused it' }).click();
+    await t.page.getByRole('link', { name: 'What caused it in 1 hour' }).first().click();
     const causes = t.page.locator('#causes');
     await causes.getByRole('link', { name: 'webhook' }).waitFor();
     t.must((await causes.innerText()).includes('burnt-wedding'), await causes.innerText());
