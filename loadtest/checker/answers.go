@@ -31,10 +31,14 @@ func (c *checking) answers() {
 	}
 }
 
-// excused reports whether a fault had a grip on the node meanwhile.
+// excused reports whether a fault had a grip on the node meanwhile. A client that has no connection yet sends nothing.
 func (c *checking) excused(op *Op) bool {
 	return slices.ContainsFunc(c.h.Faults, func(w Window) bool {
-		return op.Start.Before(w.To) && op.End.After(w.From) && slices.Contains(w.Nodes, op.Node) &&
+		end := w.To
+		if op.Outcome == Unsent {
+			end = end.Add(c.h.Back)
+		}
+		return op.Start.Before(end) && op.End.After(w.From) && slices.Contains(w.Nodes, op.Node) &&
 			(!w.InOrder || op.Outcome == Unanswered && op.End.Sub(op.Start) <= c.h.Patience)
 	})
 }

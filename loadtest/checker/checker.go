@@ -97,6 +97,8 @@ type History struct {
 	// Grace is how long after a fault what was under way may still be repeated; default 15 s. Under is how long
 	// before a fault it may have arrived at first; default 5 s.
 	Grace, Under time.Duration
+	// Back is how long after a fault a client may take to connect again; default 2 s.
+	Back time.Duration
 	// Patience is how long a publish may take; default 15 s, which is how long a node waits for its log.
 	Patience time.Duration
 	// Lenient says that what took longer than Patience or Grace is excused, however it ended: on a slow machine
@@ -158,7 +160,7 @@ type checking struct {
 func (h *History) withDefaults() *History {
 	with := *h
 	for d, value := range map[*time.Duration]time.Duration{
-		&with.Grace: 15 * time.Second, &with.Under: 5 * time.Second, &with.Patience: 15 * time.Second,
+		&with.Grace: 15 * time.Second, &with.Under: 5 * time.Second, &with.Patience: 15 * time.Second, &with.Back: 2 * time.Second,
 	} {
 		if *d == 0 {
 			*d = value

@@ -124,6 +124,13 @@ func TestArrivals(t *testing.T) {
 			change:     func(h *checker.History) { publish(h, checker.Unanswered, "n1", at(500), at(510)) },
 			notAllowed: 1, says: "which no fault excuses",
 		},
+		"nothing sent by a client that has no connection yet": {
+			change: func(h *checker.History) { publish(h, checker.Unsent, "n1", at(2400), at(2400)) },
+		},
+		"nothing sent by a client that takes too long to come back": {
+			change:     func(h *checker.History) { publish(h, checker.Unsent, "n1", at(2501), at(2501)) },
+			notAllowed: 1, says: "which no fault excuses",
+		},
 		"no answer of a node that broke later": {
 			change: func(h *checker.History) {
 				h.Faults[0].From = at(300)
