@@ -239,7 +239,7 @@ func TestMigrationsAreLocked(t *testing.T) {
 	execute(t, conn, "TRUNCATE TABLE schema_versions")
 	ended, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if err := store.Migrate(ended); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "lock the schema") {
+	if err := store.Migrate(ended); err == nil || !strings.Contains(err.Error(), "lock the schema") {
 		t.Errorf("while somebody else does it: %v", err)
 	}
 	if s := status(); s.Version != 0 {
