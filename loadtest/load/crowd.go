@@ -58,8 +58,11 @@ func (h *held) Close() error {
 
 // gather connects all clients and has them subscribe.
 func gather(ctx context.Context, nodes []*node, t *truth, token func(context.Context) (string, error)) (*crowd, error) {
-	c := &crowd{nodes: nodes, truth: t, token: token, conns: map[*held]bool{}, clients: make([]*wsclient.Client, len(t.plan.people.channels)),
-		current: make([]atomic.Pointer[held], len(t.plan.people.channels))}
+	n := len(t.plan.people.channels)
+	c := &crowd{
+		nodes: nodes, truth: t, token: token, conns: map[*held]bool{},
+		clients: make([]*wsclient.Client, n), current: make([]atomic.Pointer[held], n),
+	}
 	err := c.observe(ctx)
 	g, joining := errgroup.WithContext(ctx)
 	g.SetLimit(64) // that connect at once
@@ -109,14 +112,19 @@ func (c *crowd) open(ctx context.Context, network string, i int) (net.Conn, erro
 		if i == observer {
 			return conn, nil
 		}
-		h := &held{Conn: conn, crowd: c, node: at}
-		c.current[i].Store(h)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.conns[h] = true
-		return h, nil
+		return c.hold(conn, i, at), nil
 	}
 	return nil, last
+}
+
+// hold notes a client's connection with a node.
+func (c *crowd) hold(conn net.Conn, i, at int) *held {
+	h := &held{Conn: conn, crowd: c, node: at}
+	c.current[i].Store(h)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conns[h] = true
+	return h
 }
 
 // join connects a client and subscribes it to its channels.

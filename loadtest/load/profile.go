@@ -155,7 +155,8 @@ func Parse(text []byte) (*Profile, error) {
 	if err := d.Decode(p); err != nil {
 		return nil, err
 	}
-	return p, p.validate()
+	err := p.validate()
+	return p, err
 }
 
 // Bounds of a profile, far above what one process can do.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -109,7 +110,7 @@ func (r *run) readLogs(ctx context.Context) (map[string][]checker.Entry, error) 
 	channels := slices.Sorted(maps.Keys(names))
 	found := make([][]checker.Entry, len(channels))
 	err := side(ctx, len(channels), func(ctx context.Context, i int) (err error) {
-		found[i], err = history.Log(ctx, r.nodes[i%len(r.nodes)].api, channels[i], func(e []byte) string { return idIn(e) })
+		found[i], err = history.Log(ctx, r.nodes[i%len(r.nodes)].api, channels[i], idIn)
 		return err
 	})
 	logs := map[string][]checker.Entry{}
@@ -204,7 +205,7 @@ func (rep *Report) judge(t Thresholds) {
 		rep.Verdicts = append(rep.Verdicts, Verdict{what, want, got, met})
 	}
 	most := func(what string, got, want int) {
-		add(what, got <= want, fmt.Sprint("at most ", want), fmt.Sprint(got))
+		add(what, got <= want, fmt.Sprintf("at most %d", want), strconv.Itoa(got))
 	}
 	within := func(what string, ms float64, want time.Duration) {
 		if want > 0 {

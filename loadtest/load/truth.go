@@ -60,8 +60,10 @@ type change struct {
 }
 
 func newTruth(pl *plan) *truth {
-	t := &truth{plan: pl, byDelivery: map[string]due{}, byEvent: map[string]int{}, arrived: make(chan struct{}, 1),
-		accepted: map[int]bool{}, got: map[string]bool{}, views: map[int]int{}}
+	t := &truth{
+		plan: pl, byDelivery: map[string]due{}, byEvent: map[string]int{}, arrived: make(chan struct{}, 1),
+		accepted: map[int]bool{}, got: map[string]bool{}, views: map[int]int{},
+	}
 	vendorOf := map[string]string{}
 	for _, in := range pl.people.integrations {
 		vendorOf[in.id] = in.vendor
