@@ -132,6 +132,10 @@ func TestDeliveriesComeOnWithoutTheirConsumer(t *testing.T) {
 	n.stop()
 	n.start()
 	expect("after the server was away")
+	waitFor(t, func() bool { // the connection that asks may be the last to come back
+		_, err := j.Status(t.Context())
+		return err == nil
+	})
 	if n := stream(t, j, "DL").Messages; n != uint64(sent) {
 		t.Errorf("%d are in the log, want %d", n, sent)
 	}
