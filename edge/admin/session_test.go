@@ -35,7 +35,7 @@ func TestOnlyWhoHasAKeyIsLetIn(t *testing.T) {
 			t.Errorf("with the key %q: %d", wrong, got.status)
 		}
 	}
-	for to, at := range map[string]string{home + "?q=a": home + "?q=a", "https://evil.example/admin/x": home, "//evil.example/admin/x": home, "/api/keys": home, `/\evil`: home, "": home} {
+	for to, at := range map[string]string{home + "?q=a": home + "?q=a", "https://evil.example/admin/x": home, "//evil.example/admin/x": home, "/api/keys": home, `/\evil`: home, `/admin/../\evil.example`: home, "": home} {
 		if got := n.browser(t).post("/admin/sign-in", url.Values{"key": {" " + adminKey + "\n"}, "to": {to}}); got.header.Get("Location") != at {
 			t.Errorf("signing in to %q led to %q", to, got.header.Get("Location"))
 		}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -216,8 +217,9 @@ func (a *Admin) nothing(w http.ResponseWriter, r *http.Request) {
 	}).ServeHTTP(w, r)
 }
 
-// inside reports whether an address is one of ours to go to.
+// inside reports whether an address is one of ours to go to. Browsers read a backslash as a slash, so that
+// "/admin/../\evil.example" would lead to another site.
 func inside(to string) bool {
 	u, err := url.Parse(to)
-	return err == nil && u.Scheme == "" && u.Host == "" && len(u.Path) > len("/admin/") && u.Path[:len("/admin/")] == "/admin/"
+	return err == nil && !strings.Contains(to, `\`) && u.Scheme == "" && u.Host == "" && len(u.Path) > len("/admin/") && u.Path[:len("/admin/")] == "/admin/"
 }
