@@ -15,7 +15,8 @@ import (
 
 // Source tells how fast each vendor's budgets burn now, by all pairs of windows that it can tell of.
 type Source interface {
-	Burn(ctx context.Context) ([]analytics.BurnRow, error)
+	// Since is how far back it knows of all; zero: as far as anybody asks.
+	Burn(ctx context.Context) (rows []analytics.BurnRow, since time.Time, err error)
 }
 
 // Ledger keeps one value over restarts.
@@ -121,11 +122,11 @@ func (e *Evaluator) Evaluate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := e.cfg.Source.Burn(ctx)
+	rows, since, err := e.cfg.Source.Burn(ctx)
 	if err != nil {
 		return fmt.Errorf("how budgets burn: %w", err)
 	}
-	s, changed := before.next(rows, e.cfg.Now().UTC(), &e.cfg)
+	s, changed := before.next(rows, since, e.cfg.Now().UTC(), &e.cfg)
 	if changed {
 		if revision, err = e.save(ctx, &s, revision); err != nil {
 			return err

@@ -59,7 +59,7 @@ func decodeState(data []byte) (state, error) {
 }
 
 // next returns the state after a look at what burns, and whether anything changed. It leaves s as it is.
-func (s *state) next(rows []analytics.BurnRow, now time.Time, cfg *Config) (state, bool) {
+func (s *state) next(rows []analytics.BurnRow, since, now time.Time, cfg *Config) (state, bool) {
 	n := state{V: s.V, Alerts: maps.Clone(s.Alerts), Untold: slices.Clone(s.Untold)}
 	if n.Alerts == nil {
 		n.Alerts = map[string]*alert{}
@@ -86,8 +86,8 @@ func (s *state) next(rows []analytics.BurnRow, now time.Time, cfg *Config) (stat
 		if burning[key] {
 			continue
 		}
-		after := cfg.ResolveAfter
-		if !heard(burns[n.Alerts[key].Vendor]) {
+		after, a := cfg.ResolveAfter, n.Alerts[key]
+		if since.After(a.Since) || !heard(burns[a.Vendor]) {
 			after = max(after, silence)
 		}
 		n.calm(key, now, after)
@@ -96,8 +96,8 @@ func (s *state) next(rows []analytics.BurnRow, now time.Time, cfg *Config) (stat
 	return n, changed
 }
 
-// silence is how long nothing is known of a vendor until its alerts are over: no news is not good news, and a node
-// that was started just now has none.
+// silence is how long nothing is known of a vendor, or nothing of the time when it began to burn, until its alerts are
+// over: no news is not good news, and a node that was started just now has none.
 const silence = time.Hour
 
 // heard reports whether anything ended in any window.

@@ -38,3 +38,12 @@ func (r *Report) Burn(now time.Time, pairs ...analytics.BurnPair) []analytics.Bu
 	}
 	return rows
 }
+
+// Young is since when the numbers are counted, where that is less than Span ago: as on a node that was started since.
+// It is zero otherwise.
+func (r *Report) Young(now time.Time) time.Time {
+	if r.Since.After(now.Add(time.Minute - Span)) {
+		return r.Since
+	}
+	return time.Time{}
+}

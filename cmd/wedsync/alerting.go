@@ -59,17 +59,17 @@ type burning struct {
 var _ alerts.Source = burning{}
 
 // Burn implements alerts.Source.
-func (b burning) Burn(ctx context.Context) ([]analytics.BurnRow, error) {
+func (b burning) Burn(ctx context.Context) (rows []analytics.BurnRow, since time.Time, err error) {
 	now := time.Now().UTC()
 	numbers, _ := b.system.Live(ctx, live.Query{By: analytics.ByVendor, Last: 60, Series: true})
 	if store := b.records.current(); store != nil && b.records.trouble() == "" {
 		rows, err := store.Burn(ctx, analytics.SLOQuery{By: analytics.ByVendor, Now: now})
 		if err == nil {
-			return append(rows, numbers.Burn(now, live.SuddenPair())...), nil
+			return append(rows, numbers.Burn(now, live.SuddenPair())...), time.Time{}, nil
 		}
 		b.records.log.Warn().Err(err).Msg("how budgets burn was not asked of ClickHouse; the last hour's live numbers stand in")
 	}
-	return numbers.Burn(now, append(analytics.BurnPairs(), live.SuddenPair())...), nil
+	return numbers.Burn(now, append(analytics.BurnPairs(), live.SuddenPair())...), numbers.Young(now), nil
 }
 
 // alertLedger keeps the alerts' state in a bucket of the log.
