@@ -34,9 +34,9 @@ const maxPoints = 200
 // seriesStep is a minute or an hour, as the window is counted, or as many as it takes.
 func seriesStep(window time.Duration) time.Duration {
 	step := windowStep(window)
-	for _, times := range []time.Duration{1, 6, 24} {
-		if window <= maxPoints*times*step {
-			return times * step
+	for _, times := range []int{1, 6, 24} {
+		if several := time.Duration(times) * step; window <= maxPoints*several {
+			return several
 		}
 	}
 	return 7 * 24 * step

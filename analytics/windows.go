@@ -13,8 +13,8 @@ import (
 	"github.com/wedsync/wedsync/analytics/queries"
 )
 
-// byTheMinute is the longest window that is counted by the minute; longer ones are by the hour.
-const byTheMinute = 6 * time.Hour
+// minuteWindow is the longest window that is counted by the minute; longer ones are by the hour.
+const minuteWindow = 6 * time.Hour
 
 // WindowStart is where a window begins that ends at now: at the full minute at or before, or at the full hour if it
 // is longer than six hours. It ends with the minute, or the hour, that now is in.
@@ -29,7 +29,7 @@ func windowEnd(now time.Time, window time.Duration) time.Time {
 }
 
 func windowStep(window time.Duration) time.Duration {
-	if window <= byTheMinute {
+	if window <= minuteWindow {
 		return time.Minute
 	}
 	return time.Hour
@@ -46,7 +46,7 @@ func (s *Store) tallies(ctx context.Context, q SLOQuery, windows []time.Duration
 	short := slices.Clone(windows)
 	slices.Sort(short)
 	short = slices.Compact(short)
-	n, found := slices.BinarySearch(short, byTheMinute)
+	n, found := slices.BinarySearch(short, minuteWindow)
 	if found {
 		n++
 	}

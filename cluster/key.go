@@ -22,7 +22,7 @@ type Key struct{ open func() []byte } // a function, so that no dumper reaches t
 func GenerateKey() Key {
 	for {
 		raw := make([]byte, KeyBytes)
-		_, _ = rand.Read(raw) // never fails
+		_, _ = rand.Read(raw)                      // never fails
 		if k := keyOf(raw); k.Reveal()[0] != '-' { // on a command line that would begin a flag
 			return k
 		}

@@ -23,7 +23,7 @@ func TestOnCluster(t *testing.T) {
 			if strings.Count(got, " ON CLUSTER 'main'") != 1 {
 				t.Errorf("%s: not for all servers:\n%s", step.Name, got)
 			}
-			if found := engine.FindStringSubmatch(got); found != nil && found[1] != "Null" {
+			if found := engine.FindStringSubmatch(got); len(found) == 2 && found[1] != "Null" {
 				replicated++
 				if found[1] != "ReplicatedMergeTree" && found[1] != "ReplicatedAggregatingMergeTree" {
 					t.Errorf("%s: the engine is %s:\n%s", step.Name, found[1], got)

@@ -52,7 +52,7 @@ func (n near) unreadable() {
 // send sends this node what a node would, and returns what the connection ends with: io.EOF when all was taken.
 func (n near) send(batch *remote.MessageBatch) error {
 	n.t.Helper()
-	conn, err := grpc.Dial(n.Addr(), grpc.WithTransportCredentials(credentials.NewTLS(config("x", n.key, nil).TLS)))
+	conn, err := grpc.NewClient("passthrough:///"+n.Addr(), grpc.WithTransportCredentials(credentials.NewTLS(config("x", n.key, nil).TLS)))
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -39,7 +39,9 @@ func TestTheClusterIsShownAndChanged(t *testing.T) {
 	t.Parallel()
 	core := cluster.Core | cluster.Edge
 	held := &manyHeld{peers: []journal.Peer{
-		{Name: "n1", Copy: true, Leader: true, Online: true, Current: true}, {Name: "n2", Copy: true, Online: true, Lag: 1234}, {Name: "n4", Copy: true, Lag: 9},
+		{Name: "n1", Copy: true, Leader: true, Online: true, Current: true},
+		{Name: "n2", Copy: true, Online: true, Lag: 1234},
+		{Name: "n4", Copy: true, Lag: 9},
 		{Name: "n5", Copy: true, Online: true, Current: true},
 	}}
 	drained := false

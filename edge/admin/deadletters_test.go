@@ -147,8 +147,9 @@ func TestManyAreReplayedInSteps(t *testing.T) {
 	before := len(n.sim.Received())
 	post("replay", url.Values{"seq": append([]string{"999999"}, seqs...), "total": {"3"}}, "2 of 3", "1 stays", "Dead letter 999999", "Done")
 	step := post("replay", url.Values{"reason": {"http_422"}, "total": {"28"}}, "25 of 28 are on the way again", `hx-trigger="load"`, `name="replayed" value="25"`, "Stop")
-	after := step[strings.Index(step, `name="after" value="`)+len(`name="after" value="`):]
-	post("replay", url.Values{"reason": {"http_422"}, "total": {"28"}, "replayed": {"25"}, "after": {after[:strings.Index(after, `"`)]}}, "28 of 28", "Done")
+	_, after, _ := strings.Cut(step, `name="after" value="`)
+	after, _, _ = strings.Cut(after, `"`)
+	post("replay", url.Values{"reason": {"http_422"}, "total": {"28"}, "replayed": {"25"}, "after": {after}}, "28 of 28", "Done")
 	n.dead(t, 0)
 	eventually(t, "the vendor to get all", func() bool { return len(n.sim.Received()) == before+30 })
 	for _, form := range []url.Values{{}, {"seq": {"x"}}, {"seq": make([]string, 51)}} {

@@ -27,9 +27,16 @@ type filter struct {
 
 func (s *sought) filters() []filter {
 	return []filter{
-		{"integration", "Integration", &s.Integration}, {"vendor", "Vendor", &s.Vendor}, {"category", "Category", &s.Category},
-		{"type", "Event type", &s.EventType}, {"wedding", "Wedding", &s.WeddingID}, {"channel", "Channel", &s.Channel}, {"reason", "Reason", &s.Reason},
-		{"outcome", "Ended", (*string)(&s.Outcome)}, {"slower", "Slower than", &s.SlowerThan}, {"since", "Since", &s.Since},
+		{"integration", "Integration", &s.Integration},
+		{"vendor", "Vendor", &s.Vendor},
+		{"category", "Category", &s.Category},
+		{"type", "Event type", &s.EventType},
+		{"wedding", "Wedding", &s.WeddingID},
+		{"channel", "Channel", &s.Channel},
+		{"reason", "Reason", &s.Reason},
+		{"outcome", "Ended", (*string)(&s.Outcome)},
+		{"slower", "Slower than", &s.SlowerThan},
+		{"since", "Since", &s.Since},
 	}
 }
 

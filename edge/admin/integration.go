@@ -21,11 +21,12 @@ const integrationPath = "/admin/integration/{id}"
 
 // integrationURL is where an integration's page is, and what is below it.
 func integrationURL(id string, below ...string) string {
-	address := "/admin/integration/" + url.PathEscape(id)
+	var address strings.Builder
+	address.WriteString("/admin/integration/" + url.PathEscape(id))
 	for _, b := range below {
-		address += "/" + url.PathEscape(b)
+		address.WriteString("/" + url.PathEscape(b))
 	}
-	return address
+	return address.String()
 }
 
 func (a *Admin) routeIntegration(s *site) {

@@ -196,7 +196,7 @@ func (a *Admin) showLive(w http.ResponseWriter, v *visit, p *page) {
 	key := v.URL.Path + "?" + v.URL.RawQuery + " " + v.Caller().Rights()
 	view, leave := a.live.join(key, func(ctx context.Context) ([]part, error) {
 		own := *v
-		own.Request, own.page = v.Request.WithContext(ctx), p
+		own.Request, own.page = v.WithContext(ctx), p
 		s, err := p.open(&own)
 		return s.live, err
 	})

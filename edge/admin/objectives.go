@@ -75,7 +75,8 @@ func findObjectives(v *visit) (*objectives, error) {
 	o.report, err = v.SLO(v.Context(), o.by, o.span.String())
 	if p := problem.Of(err); err != nil && (p.Code == problem.AnalyticsMissing || p.Code == problem.AnalyticsFailed) {
 		o.wrong = p.Detail
-		return o, o.findLive(v)
+		err = o.findLive(v)
+		return o, err
 	}
 	if err != nil {
 		return nil, err

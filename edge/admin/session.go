@@ -78,7 +78,7 @@ func (a *Admin) routeSessions() {
 	handle := func(pattern string, h http.HandlerFunc) { a.site.mux.Handle(pattern, a.protect(h)) }
 	handle("GET "+signInPath, func(w http.ResponseWriter, r *http.Request) {
 		if _, err := a.cfg.Sessions.Find(cookie(r, sessionCookie)); err == nil {
-			http.Redirect(w, r, destination(r), http.StatusSeeOther)
+			goOn(w, r)
 			return
 		}
 		a.showSignIn(w, r, http.StatusOK, "")
@@ -112,8 +112,8 @@ func (a *Admin) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.cfg.API.As(who, r).Audit(r.Context(), "session.begin", "", "", nil)
-	setCookie(w, r, &http.Cookie{Name: sessionCookie, Value: token.Reveal(), MaxAge: int(access.SessionAge / time.Second), HttpOnly: true})
-	http.Redirect(w, r, destination(r), http.StatusSeeOther)
+	setCookie(w, r, &http.Cookie{Name: sessionCookie, Value: token.Reveal(), MaxAge: int(access.SessionAge / time.Second), HttpOnly: true}) //nolint:gosec // setCookie sets the rest
+	goOn(w, r)
 }
 
 func (a *Admin) signOut(w http.ResponseWriter, r *http.Request) {
@@ -126,19 +126,19 @@ func (a *Admin) signOut(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	setCookie(w, r, &http.Cookie{Name: sessionCookie, MaxAge: -1, HttpOnly: true})
+	setCookie(w, r, &http.Cookie{Name: sessionCookie, MaxAge: -1, HttpOnly: true}) //nolint:gosec // setCookie sets the rest
 	http.Redirect(w, r, signInPath, http.StatusSeeOther)
 }
 
 // setTheme keeps what the browser is to show: light, dark, or as its system does.
 func (a *Admin) setTheme(w http.ResponseWriter, r *http.Request) {
 	next := map[string]string{"": "light", "light": "dark"}[theme(r)]
-	c := &http.Cookie{Name: themeCookie, Value: next, MaxAge: int((365 * 24 * time.Hour) / time.Second)}
+	c := &http.Cookie{Name: themeCookie, Value: next, MaxAge: int((365 * 24 * time.Hour) / time.Second)} //nolint:gosec // setCookie sets the rest, and a theme is no secret
 	if next == "" {
 		c.MaxAge = -1
 	}
 	setCookie(w, r, c)
-	http.Redirect(w, r, destination(r), http.StatusSeeOther)
+	goOn(w, r)
 }
 
 func theme(r *http.Request) string {
@@ -149,7 +149,7 @@ func theme(r *http.Request) string {
 }
 
 // setCookie sets one that no other site can have sent along. Off loopback it goes over TLS alone.
-func setCookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) {
+func setCookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) { //nolint:gosec // only browsers on loopback, which have no TLS, get it without Secure
 	c.Path, c.SameSite, c.Secure = "/admin", http.SameSiteStrictMode, !onLoopback(r) || overTLS(r)
 	http.SetCookie(w, c)
 }
@@ -159,6 +159,10 @@ func cookie(r *http.Request, name string) string {
 		return c.Value
 	}
 	return ""
+}
+
+func goOn(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, destination(r), http.StatusSeeOther) //nolint:gosec // destination lets nothing through that is not below /admin/
 }
 
 // destination is where the form says to go on.

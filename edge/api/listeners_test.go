@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -61,7 +62,7 @@ func TestListening(t *testing.T) {
 	t.Parallel()
 	n := start(t, nil)
 	served := n.api
-	request := httptest.NewRequest("GET", "/", nil)
+	request := httptest.NewRequest(http.MethodGet, "/", nil)
 	key, _ := n.key(t, access.Key{
 		Name: "alpha", Scopes: []access.Scope{access.ChannelsRead}, Owner: map[string]string{"supplierId": "alpha"}, Channels: []string{"supplier:dashboard:{supplierId}"},
 	})

@@ -235,8 +235,11 @@ func TestReplayMany(t *testing.T) {
 		age                 time.Duration
 		channel             string
 	}{
-		{"a", "132001", 3 * time.Hour, "a:1"}, {"a", "132001", 2 * time.Hour, "a:2"}, {"a", "park_limit", time.Hour, "a:1"},
-		{"b", "132001", time.Hour, "b:1"}, {"a", "132001", time.Minute, "b:2"},
+		{"a", "132001", 3 * time.Hour, "a:1"},
+		{"a", "132001", 2 * time.Hour, "a:2"},
+		{"a", "park_limit", time.Hour, "a:1"},
+		{"b", "132001", time.Hour, "b:1"},
+		{"a", "132001", time.Minute, "b:2"},
 	} {
 		must(t, n.journal.Bury(t.Context(), &event.DeadLetter{
 			V: 1, Delivery: event.Delivery{

@@ -58,9 +58,11 @@ func FuzzCommands(f *testing.F) {
 func FuzzProtobufCommands(f *testing.F) {
 	n := startNode(f, openJournal(f), func(c *ws.Config) { c.TokenKeys, c.Insecure = nil, true })
 	for _, c := range []*protocol.Command{
-		{}, {Id: 2, Subscribe: &protocol.SubscribeRequest{Channel: "a:b", Recover: true, Offset: 1 << 63, Epoch: "x"}},
+		{},
+		{Id: 2, Subscribe: &protocol.SubscribeRequest{Channel: "a:b", Recover: true, Offset: 1 << 63, Epoch: "x"}},
 		{Id: 3, Publish: &protocol.PublishRequest{Channel: "a", Data: []byte(`{"type":"x.y","payload":{}}`)}},
-		{Id: 4, History: &protocol.HistoryRequest{Channel: "\xff", Limit: -1}}, {Id: 5, Presence: &protocol.PresenceRequest{Channel: "a"}},
+		{Id: 4, History: &protocol.HistoryRequest{Channel: "\xff", Limit: -1}},
+		{Id: 5, Presence: &protocol.PresenceRequest{Channel: "a"}},
 	} {
 		f.Add(protobufFrame(f, c))
 	}

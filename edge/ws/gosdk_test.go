@@ -175,7 +175,7 @@ func TestGoSDKRefusals(t *testing.T) {
 			t.Errorf("%v, want code %d", err, want)
 		}
 	}
-	n.server.Shutdown(ctx) //nolint:errcheck // what the SDK tells counts
+	_ = n.server.Shutdown(ctx) // what the SDK tells counts
 	if e := s.want("connecting").(centrifuge.ConnectingEvent); e.Code != uint32(ws.CloseShutdown) {
 		t.Errorf("after shutdown: %+v", e)
 	}

@@ -258,8 +258,10 @@ func FuzzArrivals(f *testing.F) {
 	c := dialConnected(f, n, all(f))
 	c.joinLeave(channel)
 	c.mustNext()
-	for _, seed := range []string{``, `{}`, `{"v":1,"arrivals":[{"channel":"supplier:dashboard:42","user":"u","client":"c","conn":{}}]}`,
-		`{"v":2,"arrivals":[{"channel":"supplier:dashboard:42"}]}`, `{"v":1,"arrivals":[{"channel":"supplier:dashboard:42","conn":{\n},"left":true}]}`} {
+	for _, seed := range []string{
+		``, `{}`, `{"v":1,"arrivals":[{"channel":"supplier:dashboard:42","user":"u","client":"c","conn":{}}]}`,
+		`{"v":2,"arrivals":[{"channel":"supplier:dashboard:42"}]}`, `{"v":1,"arrivals":[{"channel":"supplier:dashboard:42","conn":{\n},"left":true}]}`,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -1,6 +1,7 @@
 package ws_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -88,7 +89,7 @@ func TestGoSDKLargeCalls(t *testing.T) {
 			}
 			if kind.protobuf {
 				sent := []byte{0, 0xff, '\n', 1}
-				if res, err := s.RPC(t.Context(), "bytes", sent); err != nil || string(res.Data) != string(sent) {
+				if res, err := s.RPC(t.Context(), "bytes", sent); err != nil || !bytes.Equal(res.Data, sent) {
 					t.Errorf("got %x, %v", res.Data, err)
 				}
 			}

@@ -80,7 +80,7 @@ func (t *stream) write(frames [][]byte) error {
 			}
 		}
 		for _, p := range parts {
-			if _, err := t.w.Write(p); err != nil {
+			if _, err := t.w.Write(p); err != nil { //nolint:gosec // NDJSON or an event stream, which no browser shows as a page
 				return err
 			}
 		}

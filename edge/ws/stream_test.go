@@ -3,6 +3,7 @@ package ws_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -155,7 +156,7 @@ func TestStreams(t *testing.T) {
 			if p := l.mustNext(); p.GetDisconnect().GetCode() != uint32(ws.CloseShutdown) {
 				t.Errorf("got %v", p)
 			}
-			if _, err := l.next(); err != io.EOF {
+			if _, err := l.next(); !errors.Is(err, io.EOF) {
 				t.Errorf("then %v, want the end", err)
 			}
 		})

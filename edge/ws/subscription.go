@@ -94,7 +94,7 @@ func (h *hub) open(ctx context.Context, s *subscription, req *protocol.Subscribe
 			return opening{}, replyError(ErrUnrecoverable, "unrecoverable position")
 		}
 	}
-	return opening{s, r.position, h.result(s.name, pattern, req, r)}, nil
+	return opening{s, r.position, h.result(pattern, req, r)}, nil
 }
 
 // begin sends the answer, if there is one, and lets the subscription go live. It ends it instead where it cannot.
@@ -125,7 +125,7 @@ func (h *hub) failed(s *subscription, err error) *protocol.Error {
 
 // result tells the client where it stands. After a recovery that brought publications, its position
 // is the old one, and they move it; else it is where live publications go on.
-func (h *hub) result(name string, pattern bool, req *protocol.SubscribeRequest, r recovery) *protocol.SubscribeResult {
+func (h *hub) result(pattern bool, req *protocol.SubscribeRequest, r recovery) *protocol.SubscribeResult {
 	res := &protocol.SubscribeResult{WasRecovering: req.Recover, Recovered: r.complete}
 	if pattern {
 		return res

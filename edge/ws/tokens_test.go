@@ -87,7 +87,7 @@ func TestPublicKeys(t *testing.T) {
 
 func TestPublicKeysThatCannotBe(t *testing.T) {
 	t.Parallel()
-	small := must(rsa.GenerateKey(rand.Reader, 1024)) //nolint:gosec // that is the point
+	small := must(rsa.GenerateKey(rand.Reader, 1024))
 	good := publicPEM(&rsaKey().PublicKey)
 	for text, want := range map[string]string{
 		"":          "no single PEM block",
@@ -211,7 +211,7 @@ func TestJWKS(t *testing.T) {
 // A document that is none leaves the client with a temporary error, and whoever serves the node with a log line.
 func TestJWKSThatCannotBe(t *testing.T) {
 	t.Parallel()
-	small := jwkOf("k", must(rsa.GenerateKey(rand.Reader, 1024))) //nolint:gosec // that is the point
+	small := jwkOf("k", must(rsa.GenerateKey(rand.Reader, 1024)))
 	off := jwkOf("k", ecKey(elliptic.P256()))
 	off["y"] = off["x"]
 	even := jwkOf("k", rsaKey())
@@ -294,7 +294,8 @@ func TestSubscriptionTokens(t *testing.T) {
 		channel, token string
 		code           uint32
 	}{
-		{channel, subToken(t, "u", channel, -time.Hour), ws.ErrExpired}, {channel, subToken(t, "v", channel, 0), ws.ErrPermissionDenied},
+		{channel, subToken(t, "u", channel, -time.Hour), ws.ErrExpired},
+		{channel, subToken(t, "v", channel, 0), ws.ErrPermissionDenied},
 		{"nowhere", subToken(t, "u", "nowhere", 0), ws.ErrBadRequest},
 	} {
 		if r := c.do(refresh(tt.channel, tt.token)); r.Error.GetCode() != tt.code {

@@ -49,7 +49,7 @@ func (a *audience) fanOut(ctx context.Context, addr string, links int, events, w
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = p.close() }()
+	defer p.close()
 	if err := p.flood(ctx, events/10, window, each, channel, &a.received, a.more); err != nil { // to warm up
 		return 0, err
 	}
@@ -173,14 +173,18 @@ func steady(ctx context.Context, b *bench) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = p.close() }()
+		defer p.close()
 		g, gctx := errgroup.WithContext(ctx)
 		begun := time.Now().Add(gap)
 		for link := range p.links {
 			g.Go(func() error {
 				for i := link; i < events; i += len(p.links) {
 					at := begun.Add(time.Duration(i) * gap)
-					time.Sleep(time.Until(at))
+					select {
+					case <-time.After(time.Until(at)):
+					case <-gctx.Done():
+						return gctx.Err()
+					}
 					if err := p.publish(gctx, link, oneChannel(0), fmt.Sprintf(`"at":%d,%s`, at.UnixNano(), frame256)); err != nil {
 						return err
 					}
@@ -287,7 +291,7 @@ func storm(ctx context.Context, b *bench) ([]row, error) {
 		if err != nil {
 			return err
 		}
-		defer func() { _ = p.close() }()
+		defer p.close()
 		for range count {
 			if err := p.publish(ctx, 0, oneChannel(0), fmt.Sprintf(`"n":%d,%s`, published, frame256)); err != nil {
 				return err

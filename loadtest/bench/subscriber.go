@@ -5,17 +5,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/wedsync/wedsync/edge/ws"
 )
 
 // subscriber is a WebSocket client that does as little as can be done for each message, so that the processors that
@@ -47,8 +45,8 @@ func (s *subscriber) connect(ctx context.Context, more string) error {
 		return err
 	}
 	s.conn = conn
-	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", ws.Path, s.addr)
+	_, err = fmt.Fprintf(conn, "GET /connection/websocket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", s.addr)
 	if err != nil {
 		return err
 	}
@@ -178,20 +176,18 @@ func newSpeakers(ctx context.Context, addr string, links int) (*speakers, error)
 			}
 		}}
 		if err := s.connect(ctx, ""); err != nil {
-			return nil, errors.Join(err, p.close())
+			p.close()
+			return nil, err
 		}
 		p.links, p.done = append(p.links, s), append(p.done, done)
 	}
 	return p, nil
 }
 
-func (p *speakers) close() error {
-	closeAll(p.links)
-	return nil
-}
+func (p *speakers) close() { closeAll(p.links) }
 
 // frame256 are the fields of an event that makes a message of about 256 bytes of payload.
-var frame256 = fmt.Sprintf(`"text":"%s"`, bytes.Repeat([]byte("x"), 240))
+var frame256 = `"text":"` + strings.Repeat("x", 240) + `"`
 
 // publish publishes an event on a link and returns when the log has it.
 func (p *speakers) publish(ctx context.Context, link int, channel, fields string) error {

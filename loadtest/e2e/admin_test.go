@@ -53,7 +53,8 @@ func TestAdminPage(t *testing.T) {
 	for _, seen := range drive(ctx, t, map[string]any{
 		"url": st.node.URL(), "key": strings.TrimSpace(readKey(t, st)), "vendors": addresses, "shots": filepath.Join("..", "..", "coverage", "admin"),
 	}) {
-		t.Run(seen.Name, func(t *testing.T) { //nolint:paralleltest // it only tells
+		t.Run(seen.Name, func(t *testing.T) {
+			t.Parallel()
 			if seen.Error != "" {
 				t.Error(seen.Error)
 			}

@@ -16,9 +16,14 @@ func checkPresence(ctx context.Context, t *testing.T, nodes ...*station) {
 	var clients []*centrifuge.Client
 	var subs []*centrifuge.Subscription
 	joined := make(chan string, 100) // by the clients before the last one
+	defer func() {
+		for _, client := range clients {
+			client.Close()
+		}
+	}()
 	for i, s := range nodes {
 		client := centrifuge.NewProtobufClient(s.node.WebSocketURL(), centrifuge.Config{})
-		defer client.Close()
+		clients = append(clients, client)
 		sub, err := client.NewSubscription(channel, centrifuge.SubscriptionConfig{JoinLeave: true})
 		if err != nil {
 			t.Fatal(err)
@@ -39,12 +44,12 @@ func checkPresence(ctx context.Context, t *testing.T, nodes ...*station) {
 		case <-ctx.Done():
 			t.Fatalf("%s: nobody can subscribe: %v", s.cfg.Addr, ctx.Err())
 		}
-		clients, subs = append(clients, client), append(subs, sub)
+		subs = append(subs, sub)
 	}
 	for i, sub := range subs {
 		until(ctx, t, "presence as "+nodes[i].cfg.Addr+" tells it", func(ctx context.Context) (bool, string) {
 			stats, err := sub.PresenceStats(ctx)
-			return err == nil && int(stats.NumClients) == len(nodes) && stats.NumUsers == 1, fmt.Sprintf("%+v, %v", stats, err)
+			return err == nil && stats.NumClients == len(nodes) && stats.NumUsers == 1, fmt.Sprintf("%+v, %v", stats, err)
 		})
 	}
 	all, err := subs[len(subs)-1].Presence(ctx)
