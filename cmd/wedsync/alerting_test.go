@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/edge/ingest"
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
@@ -152,6 +153,10 @@ func TestBurnIsToldOverARestart(t *testing.T) {
 	a := newAlarm(t, clickhouseEmbedded)
 	waitComponent(t, a.node.URL(), "clickhouse", "")
 	a.burns()
+	a.eventually("all to be in the rollups", func() bool { // else they know for a moment of those that went well alone
+		report, err := a.node.records.current().SLO(a.ctx, analytics.SLOQuery{By: analytics.ByIntegration, Now: time.Now(), Among: []string{"sim-studiocloud"}})
+		return err == nil && len(report.Rows) == 1 && report.Rows[0].Total == 20
+	})
 	if err := a.node.Stop(); err != nil {
 		t.Fatal(err)
 	}
