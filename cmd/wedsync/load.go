@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/edge/admin"
 	"github.com/wedsync/wedsync/loadtest/load"
 )
 
@@ -70,7 +71,10 @@ func (c loadRunCmd) Run(ctx context.Context, w world, p printer) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(keepReport(c.Out+".json", report.WriteJSON), keepReport(c.Out+".html", report.WriteHTML)); err != nil {
+	if err := errors.Join(keepReport(c.Out+".json", report.WriteJSON), keepReport(c.Out+".html", func(out io.Writer) error {
+		script, style := admin.UPlot()
+		return report.WriteHTML(out, load.UPlot{Script: script, Style: style})
+	})); err != nil {
 		return err
 	}
 	if err := c.tell(p, report); err != nil {

@@ -78,7 +78,7 @@ func TestLoadReportsTheTruth(t *testing.T) {
 		t.Errorf("it passed: %+v", got)
 	}
 	page, err := os.ReadFile(out + ".html")
-	if err != nil || !bytes.Contains(page, []byte("irisworks refuses for good")) || bytes.Contains(page, []byte("ZgotmplZ")) {
+	if err != nil || !bytes.Contains(page, []byte("irisworks refuses for good")) || !bytes.Contains(page, []byte("uPlot=function")) || bytes.Contains(page, []byte("ZgotmplZ")) {
 		t.Errorf("the page has %d bytes: %v", len(page), err)
 	}
 }

@@ -32,6 +32,18 @@ var bundles = map[string][]string{
 	"icon.svg":  {"icon.svg"},
 }
 
+// UPlot returns the library that draws the charts, for other pages: its script and its style sheet.
+func UPlot() (script, style string) {
+	file := func(name string) string {
+		data, err := static.ReadFile("static/" + name)
+		if err != nil {
+			panic(err) // it was built in
+		}
+		return string(data)
+	}
+	return file(bundles["chart.js"][0]), file(bundles["chart.css"][0])
+}
+
 // asset is one as it is sent.
 type asset struct {
 	kind   string // its content type

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 )
 
-// The page: one template, and what it has inside. uPlot is https://github.com/leeoniya/uPlot, version 1.6.32, MIT.
+// The page: one template, and what it has inside but for the library that draws its charts.
 //
 //go:embed page
 var page embed.FS
@@ -21,8 +21,11 @@ func (rep *Report) WriteJSON(out io.Writer) error {
 	return e.Encode(rep)
 }
 
+// UPlot is the library that draws the charts, https://github.com/leeoniya/uPlot.
+type UPlot struct{ Script, Style string }
+
 // WriteHTML writes the report as one page that needs nothing else.
-func (rep *Report) WriteHTML(out io.Writer) error {
+func (rep *Report) WriteHTML(out io.Writer, charts UPlot) error {
 	text := func(name string) string {
 		data, _ := fs.ReadFile(page, "page/"+name) // it is there: the build says so
 		return string(data)
@@ -33,7 +36,7 @@ func (rep *Report) WriteHTML(out io.Writer) error {
 	}
 	return t.Execute(out, map[string]any{
 		"Report": rep,
-		"Styles": template.CSS(text("uPlot.min.css") + text("report.css")),   // #nosec G203 -- it is ours
-		"Code":   template.JS(text("uPlot.iife.min.js") + text("report.js")), // #nosec G203 -- it is ours
+		"Styles": template.CSS(charts.Style + text("report.css")), // #nosec G203 -- it is ours
+		"Code":   template.JS(charts.Script + text("report.js")),  // #nosec G203 -- it is ours
 	})
 }

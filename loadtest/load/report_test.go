@@ -70,11 +70,11 @@ func TestPage(t *testing.T) {
 	r := fine()
 	r.Judge(load.Thresholds{})
 	var page bytes.Buffer
-	if err := r.WriteHTML(&page); err != nil {
+	if err := r.WriteHTML(&page, load.UPlot{Script: "const charts = 1", Style: "canvas{}"}); err != nil {
 		t.Fatal(err)
 	}
 	text := page.String()
-	for _, want := range []string{"wedsync load: small, passed", "An &#34;afternoon&#34; &lt;/script&gt;", `"lasts":24`, "uPlot=function", "prefers-color-scheme: dark"} {
+	for _, want := range []string{"wedsync load: small, passed", "An &#34;afternoon&#34; &lt;/script&gt;", `"lasts":24`, "const charts = 1", "canvas{}", "prefers-color-scheme: dark"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not have %q", want)
 		}
