@@ -168,7 +168,7 @@ generate: deps-go ## Write the Go code of the admin page's templates anew
 		{ cat $(TOOLS)/templ.out >&2; exit 1; }
 
 fmt: $(TOOLS)/gofumpt-$(GOFUMPT) ## Format the Go code
-	@$(TOOLS)/gofumpt-$(GOFUMPT) -l -w $$(git ls-files '*.go')
+	@$(TOOLS)/gofumpt-$(GOFUMPT) -l -w $$(git ls-files '*.go' ':!*_templ.go')
 
 # Linters are built outside go.mod, each under its version, so that a new version is installed anew.
 $(TOOLS)/golangci-lint-$(GOLANGCI):
