@@ -2,7 +2,6 @@ package admin
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
@@ -28,7 +27,7 @@ func dimensionName(d analytics.Dimension) string {
 	case analytics.ByEventType:
 		return "Event type"
 	}
-	return strings.ToUpper(string(d[:1])) + string(d[1:])
+	return sentence(string(d))
 }
 
 // keyName is what to call a group.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -119,7 +120,14 @@ func (l *live) run(ctx context.Context, v *view, made func(context.Context) ([]p
 	}
 }
 
-func (l *live) frames(ctx context.Context, made func(context.Context) ([]part, error)) ([]frame, error) {
+// frames makes a view. What panics is of one page, as where a request asks for it, and not the end of the node.
+func (l *live) frames(ctx context.Context, made func(context.Context) ([]part, error)) (_ []frame, err error) {
+	defer func() {
+		if broke := recover(); broke != nil {
+			l.log.Error().Interface("panic", broke).Bytes("stack", debug.Stack()).Msg("a live page panicked")
+			err = problem.New(problem.Internal, "it could not be made; the node's log says more")
+		}
+	}()
 	parts, err := made(ctx)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/access"
+	"github.com/wedsync/wedsync/edge/api"
 )
 
 // stream is a page's live parts, as a browser hears them.
@@ -144,4 +146,29 @@ func TestManyIntegrationsArePaged(t *testing.T) {
 		!strings.Contains(first.body, `rel="next"`) || !strings.Contains(second.body, "vendor=slack") || !strings.Contains(second.body, "page 2 of 2") {
 		t.Errorf("%d and %d rows", strings.Count(first.body, `<tr id="row-`), strings.Count(second.body, `<tr id="row-`))
 	}
+}
+
+// failing is a log of which one question panics.
+type failing struct{ log }
+
+func (failing) Peers(context.Context) ([]journal.Peer, error) { panic("no peers") }
+
+// A page that is open is made on no request's goroutine, of which net/http would bear the panic.
+func TestAPageThatPanicsIsNotTheEnd(t *testing.T) {
+	t.Parallel()
+	n := start(t, func(c *api.Config) { c.History = failing{c.History} })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	b := n.signedIn(t, adminKey)
+	b.listen(ctx, "/admin/cluster/live").next("trouble", "could not be made")
+	b.get(home).shows(t, "There is no integration yet")
+}
+
+// Whoever may publish on the channel of an integration's states may write what they like there.
+func TestTheTimelineBearsWhatOthersPublish(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.connect(t, "a", nil)
+	n.publish(t, "integration:health:a", `{"since":"2026-06-20T10:00:00Z"}`)
+	n.signedIn(t, adminKey).get("/admin/integration/a").shows(t, "Not known")
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -91,7 +92,7 @@ func stateName(s event.State) string {
 	case event.Idle:
 		return "Nothing to do"
 	}
-	return strings.ToUpper(string(s[:1])) + string(s[1:])
+	return cmp.Or(sentence(string(s)), "Not known")
 }
 
 // hours writes the length of a window.
