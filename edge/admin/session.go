@@ -24,8 +24,8 @@ const (
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// protect is before all that is served: it says what browsers may do with it, and refuses what pages of other
-// origins send.
+// protect is before all that is served: it says what browsers may do with it, refuses what pages of other origins
+// send, and reads no more than a form has: parameters are looked for in bodies too, whoever sends them.
 func (a *Admin) protect(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -33,6 +33,7 @@ func (a *Admin) protect(h http.HandlerFunc) http.Handler {
 		header.Set("Referrer-Policy", "same-origin")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		a.same.Handler(h).ServeHTTP(w, r)
 	})
 }
@@ -97,7 +98,6 @@ func (a *Admin) showSignIn(w http.ResponseWriter, r *http.Request, status int, w
 }
 
 func (a *Admin) signIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	token, who, err := a.cfg.Sessions.Begin(r.Context(), strings.TrimSpace(r.PostFormValue("key")))
 	switch {
 	case errors.Is(err, access.ErrExpired):

@@ -1,10 +1,12 @@
 package admin_test
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/wedsync/wedsync/edge/access"
@@ -101,6 +103,40 @@ func TestOtherOriginsAreRefused(t *testing.T) {
 	}
 	if e, _ := n.registry.Lookup("a"); e.Integration.Paused != nil {
 		t.Error("another origin paused the integration")
+	}
+}
+
+// endless is a form that goes on and on, and counts what was taken of it.
+type endless struct{ taken atomic.Int64 }
+
+func (e *endless) Read(b []byte) (int, error) {
+	const most = 64 << 20
+	if e.taken.Load() >= most {
+		return 0, io.EOF
+	}
+	for i := range b {
+		b[i] = 'x'
+	}
+	e.taken.Add(int64(len(b)))
+	return len(b), nil
+}
+
+// Who has not signed in cannot fill the node's memory or disk, by whatever kind of form.
+func TestNobodySendsMoreThanAForm(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	for _, c := range [][2]string{{http.MethodPost, "/admin/theme"}, {http.MethodPost, "/admin/sign-in"}, {http.MethodGet, "/admin/sign-in"}} {
+		sent := &endless{}
+		body := io.MultiReader(strings.NewReader("--b\r\nContent-Disposition: form-data; name=\"to\"; filename=\"f\"\r\n\r\n"), sent)
+		req, err := http.NewRequestWithContext(t.Context(), c[0], n.url+c[1], body)
+		must(t, err)
+		req.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+		if resp, err := n.browser(t).client.Do(req); err == nil { // else it was cut off while it sent
+			resp.Body.Close()
+		}
+		if took := sent.taken.Load(); took > 32<<20 {
+			t.Errorf("%s %s took %d bytes", c[0], c[1], took)
+		}
 	}
 }
 

@@ -96,7 +96,6 @@ func (s *site) part(path string, component func(*visit) (templ.Component, error)
 // act adds something that can be done, by POST. What do returns is swapped into the form's target.
 func (s *site) act(path string, do func(*visit) (templ.Component, error)) {
 	s.mux.Handle("POST "+path, s.admin.signedIn(func(w http.ResponseWriter, v *visit) {
-		v.Body = http.MaxBytesReader(w, v.Body, maxForm)
 		if err := v.ParseForm(); err != nil {
 			s.admin.fail(w, v, formProblem(err))
 			return
