@@ -65,14 +65,32 @@ func TestOpenPagesSeeWhatChanges(t *testing.T) {
 	one, other := b.listen(ctx, home+"/live"), b.listen(ctx, home+"/live")
 	page := b.listen(ctx, "/admin/integration/a/live")
 	one.next("fleet", "row-a")
-	if nav := other.next("nav", ""); strings.Contains(nav, "badge") {
+	if nav := other.next("pages", ""); strings.Contains(nav, "badge") {
 		t.Errorf("nothing fails, and the navigation has %s", nav)
 	}
 	must(t, n.registry.Pause(t.Context(), "a", event.Pause{Reason: "moving house", By: "system", At: time.Now()}))
 	one.next("fleet", "moving house")
-	other.next("nav", `class="badge"`)
+	other.next("pages", `class="badge"`)
 	page.next("health", "Moving house")
 	page.next("actions", "Resume")
+}
+
+// Two keys with the same rights share what is made live, and it does not say whose page it is.
+func TestNobodyIsShownAsSomebodyElse(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	key := func(name string) string {
+		return n.key(t, access.Key{Name: name, Scopes: []access.Scope{access.IntegrationsRead}})
+	}
+	first := n.signedIn(t, key("alice"))
+	first.listen(ctx, home+"/live").next("pages", "Overview")
+	second := n.signedIn(t, key("bob"))
+	if got := second.listen(ctx, home+"/live").next("pages", "Overview"); strings.Contains(got, "alice") {
+		t.Errorf("bob is shown %s", got)
+	}
+	second.get(home).shows(t, "<span>key:bob/")
 }
 
 func TestWhoIsSignedOutSeesNoMore(t *testing.T) {

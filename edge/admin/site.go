@@ -44,7 +44,8 @@ type screen struct {
 	charts bool // there may be some
 }
 
-// part is a piece of a screen that is sent anew when it has changed. Its component is one element with that id.
+// part is a piece of a screen that is sent anew when it has changed. Its component is one element with that id, and the
+// same for all who have the same rights: it never says who looks.
 type part struct {
 	id   string
 	body templ.Component
@@ -142,7 +143,7 @@ func (p *page) open(v *visit) (screen, error) {
 		return screen{}, problem.New(problem.ScopeMissing, "this page needs the scope %s; your API key has %s", p.scope, v.Caller().Scopes())
 	}
 	s, err := p.show(v)
-	s.live = append(s.live, part{"nav", nav(v)})
+	s.live = append(s.live, part{"pages", pages(v)})
 	return s, err
 }
 

@@ -58,7 +58,7 @@
       seen.add(id);
       source.addEventListener(id, (e) => swap(id, e.data));
     };
-    for (const el of document.querySelectorAll('#nav, #content [id]')) part(el.id);
+    for (const el of document.querySelectorAll('#pages, #content [id]')) part(el.id);
     source.addEventListener('trouble', (e) => say(e.data ? `What is shown may be old: ${e.data}` : ''));
     source.addEventListener('signed-out', () => location.reload());
     source.addEventListener('open', () => say(''));
