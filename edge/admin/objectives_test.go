@@ -39,7 +39,7 @@ func (s numbers) Series(_ context.Context, q analytics.SLOQuery, key string) (an
 func (s numbers) Deliveries(_ context.Context, q analytics.DeliveryQuery) ([]analytics.DeliveryRow, analytics.Cursor, error) {
 	*s.asked = q
 	return []analytics.DeliveryRow{{
-		ID: "dlv_1", Outcome: event.Dead, Reason: "http_422", EventType: "timeline.updated", Channel: "supplier:dashboard:42", Integration: "phone", WeddingID: "c1", FinishedAt: time.Now(),
+		ID: "dlv_1", Outcome: event.Dead, Reason: "http_422", EventType: "timeline.updated", Channel: "supplier:dashboard:42", Integration: "phone", WeddingID: "c1", FinishedAt: time.Now(), Latency: event.Duration(70 * time.Second),
 	}}, analytics.Cursor{At: 5, Seq: 6, Epoch: "e"}, s.err
 }
 
@@ -166,7 +166,7 @@ func TestDeliveriesAreFound(t *testing.T) {
 	asked := &analytics.DeliveryQuery{}
 	b := start(t, withNumbers(numbers{asked: asked})).signedIn(t, adminKey)
 	page := b.get("/admin/deliveries?integration=i&vendor=v&category=c&type=t&wedding=w&channel=ch&reason=r&outcome=dead&slower=5s&since=1h")
-	page.shows(t, "dlv_1", "after=5.0.6.e", "reason=r", `value="dead" selected`)
+	page.shows(t, "dlv_1", "1m10s", "after=5.0.6.e", "reason=r", `value="dead" selected`)
 	if a := asked; a.Integration != "i" || a.Vendor != "v" || a.Category != "c" || a.EventType != "t" || a.WeddingID != "w" || a.Channel != "ch" || a.Reason != "r" ||
 		a.Outcome != event.Dead || a.SlowerThan != 5*time.Second || time.Since(a.Since) < 55*time.Minute {
 		t.Errorf("asked for %+v", a)

@@ -60,7 +60,11 @@ func lasted(d time.Duration) string {
 	case d < time.Minute:
 		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
 	}
-	return strings.TrimSuffix(d.Round(time.Second).String(), "0s")
+	text := d.Round(time.Second).String()
+	if strings.HasSuffix(text, "m0s") {
+		return strings.TrimSuffix(text, "0s")
+	}
+	return text
 }
 
 // at is a moment, "never" where there was none.
@@ -103,7 +107,7 @@ func hours(d time.Duration) string {
 	case d >= time.Hour:
 		return count(int(d/time.Hour)) + plural(int(d/time.Hour), " hour", " hours")
 	}
-	return count(int(d/time.Minute)) + " minutes"
+	return count(int(d/time.Minute)) + plural(int(d/time.Minute), " minute", " minutes")
 }
 
 // indent writes JSON so that it can be read, and leaves all else.
