@@ -19,6 +19,9 @@ const clusterPath = "/admin/cluster"
 func (a *Admin) routeCluster(s *site) {
 	s.page(page{path: clusterPath, name: "Cluster", icon: "cluster", scope: access.StatusRead, show: a.cluster})
 	s.act(clusterPath+"/drain", func(v *visit) (templ.Component, error) {
+		if node := v.PostFormValue("node"); node != a.cfg.Node { // a balancer gave the page of another one
+			return nil, problem.New(problem.FieldInvalid, "this reached %s, and %.100q was to be drained; load the page again, at that node's own address", a.cfg.Node, node)
+		}
 		if err := v.Drain(v.Context()); err != nil {
 			return nil, err
 		}

@@ -63,11 +63,14 @@ func TestTheClusterIsShownAndChanged(t *testing.T) {
 	seen.shows(t, "Leader")
 	seen.hides(t, "Drain", "Remove")
 	for _, path := range []string{"/admin/cluster/drain", "/admin/cluster/nodes/n4/remove"} {
-		if got := viewer.post(path, url.Values{"name": {"n4"}}, htmx()...); got.status != http.StatusForbidden {
+		if got := viewer.post(path, url.Values{"name": {"n4"}, "node": {"n1"}}, htmx()...); got.status != http.StatusForbidden {
 			t.Errorf("%s by who may only look: %d", path, got.status)
 		}
 	}
-	b.post("/admin/cluster/drain", url.Values{}, htmx()...).shows(t, "handed over")
+	if got := b.post("/admin/cluster/drain", url.Values{"node": {"n2"}}, htmx()...); got.status != http.StatusUnprocessableEntity || drained {
+		t.Errorf("the page of another node: %d %s", got.status, got.body)
+	}
+	b.post("/admin/cluster/drain", url.Values{"node": {"n1"}}, htmx()...).shows(t, "handed over")
 	if got := b.post("/admin/cluster/nodes/n4/remove", url.Values{"name": {"n5"}}, htmx()...); got.status != http.StatusUnprocessableEntity || held.removed != "" {
 		t.Errorf("with another name: %d, removed %q", got.status, held.removed)
 	}
@@ -86,7 +89,7 @@ func TestANodeAlone(t *testing.T) {
 	page := b.get("/admin/cluster")
 	page.shows(t, "All of it, alone", "1 up")
 	page.hides(t, "Drain…", "Remove…")
-	if got := b.post("/admin/cluster/drain", url.Values{}, htmx()...); got.status != http.StatusConflict {
+	if got := b.post("/admin/cluster/drain", url.Values{"node": {"n1"}}, htmx()...); got.status != http.StatusConflict {
 		t.Errorf("draining it: %d %s", got.status, got.body)
 	}
 }
