@@ -1,5 +1,8 @@
 package access
 
+// MaxSessions is for the test of that bound.
+const MaxSessions = maxSessions
+
 // For the fuzz targets.
 var (
 	IDOf   = idOf

@@ -23,6 +23,9 @@ import (
 // SessionAge is how long a session lasts.
 const SessionAge = 12 * time.Hour
 
+// maxSessions is how many sessions a key has at once. One more ends the one that would have ended first.
+const maxSessions = 100
+
 // sessionPrefix is before the hash of a session's token, in a bucket whose values vanish after a day.
 const sessionPrefix = "session."
 
@@ -96,6 +99,9 @@ func (s *Sessions) Begin(ctx context.Context, text string) (token event.Secret, 
 	proof := proofOf(sha256.Sum256([]byte(text)))
 	one := session{event.Version, idOf(text), hex.EncodeToString(proof[:]), s.cfg.Now().Add(SessionAge).UTC()}
 	data, err := json.Marshal(one)
+	if err == nil {
+		err = s.makeRoom(ctx, one.Proof)
+	}
 	if err != nil {
 		return token, nil, err
 	}
@@ -106,6 +112,23 @@ func (s *Sessions) Begin(ctx context.Context, text string) (token event.Secret, 
 	}
 	s.change(func(all map[string]session) { all[name] = one }) // the next request comes sooner than the watch
 	return token, by, nil
+}
+
+// makeRoom ends a session of the key where it has as many as it may.
+func (s *Sessions) makeRoom(ctx context.Context, proof string) error {
+	count, first, ends := 0, "", time.Time{}
+	for name, one := range *s.open.Load() {
+		if one.Proof != proof {
+			continue
+		}
+		if count++; count == 1 || one.Ends.Before(ends) {
+			first, ends = name, one.Ends
+		}
+	}
+	if count < maxSessions {
+		return nil
+	}
+	return s.end(ctx, first)
 }
 
 // Find returns whose session the token is of. It fails with ErrUnknown where there is none or its key was revoked,
@@ -131,6 +154,10 @@ func (s *Sessions) End(ctx context.Context, token string) error {
 	if _, ok := (*s.open.Load())[name]; !ok {
 		return nil
 	}
+	return s.end(ctx, name)
+}
+
+func (s *Sessions) end(ctx context.Context, name string) error {
 	if err := s.cfg.Bucket.Delete(ctx, sessionPrefix+name); err != nil {
 		return err
 	}

@@ -86,6 +86,33 @@ func TestSessionsEndWithTheirKey(t *testing.T) {
 	}
 }
 
+// Who signs in over and over ends what they began first, and nobody else's.
+func TestAKeyHasSoManySessions(t *testing.T) {
+	t.Parallel()
+	l := openLog(t)
+	keys := open(t, l, nil)
+	begun, asked := time.Now(), atomic.Int64{}
+	s := openSessions(t, l, keys, func() time.Time { return begun.Add(time.Duration(asked.Add(1)) * time.Second) })
+	_, text, err := keys.Create(t.Context(), access.Everybody("x"), access.Key{Name: "alice", Scopes: []access.Scope{access.StatusRead}})
+	must(t, err)
+	other, _, err := s.Begin(t.Context(), adminText)
+	must(t, err)
+	var tokens []string
+	for range access.MaxSessions + 1 {
+		token, _, err := s.Begin(t.Context(), text.Reveal())
+		must(t, err)
+		tokens = append(tokens, token.Reveal())
+	}
+	if _, err := s.Find(tokens[0]); !errors.Is(err, access.ErrUnknown) {
+		t.Errorf("the first of %d: %v", len(tokens), err)
+	}
+	for _, token := range append(tokens[1:], other.Reveal()) {
+		if _, err := s.Find(token); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestSessionsOutliveABrokenWatchAndARestart(t *testing.T) {
 	t.Parallel()
 	l := openLog(t)
