@@ -37,8 +37,8 @@ type objectives struct {
 	span  time.Duration
 	words string // that keys are searched for
 
-	report analytics.SLOReport
-	rows   []analytics.SLORow // of the report, the worst first
+	report analytics.SLOReport // but its rows
+	rows   []analytics.SLORow  // of these the worst, first
 	found  int
 	row    *analytics.SLORow // the one in full
 	charts []objectiveChart
@@ -55,7 +55,8 @@ type objectiveChart struct {
 }
 
 func (a *Admin) objectives(v *visit) (screen, error) {
-	o, err := a.tables.about(v.URL.RawQuery, v, budgetEvery, findObjectives)
+	what := address("", map[string]string{"by": v.query("by"), "key": v.query("key"), "since": v.query("since"), "q": v.query("q")})
+	o, err := a.tables.about(what, v, budgetEvery, findObjectives)
 	if err != nil {
 		return screen{}, err
 	}
@@ -147,7 +148,12 @@ func (o *objectives) sort() {
 		return cmp.Or(cmp.Compare(burning(&b), burning(&a)), cmp.Compare(leftOf(&a), leftOf(&b)), cmp.Compare(b.Total, a.Total))
 	})
 	o.found = len(o.rows)
-	o.rows = o.rows[:min(len(o.rows), rowsAtOnce)]
+	o.rows = slices.Clone(o.rows[:min(len(o.rows), rowsAtOnce)])
+	if o.row != nil {
+		one := *o.row
+		o.row = &one
+	}
+	o.report.Rows = nil // which may be many, and is kept for a while
 }
 
 // burning is how many of a group's budgets burn.

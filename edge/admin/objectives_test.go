@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,6 +115,46 @@ func TestObjectives(t *testing.T) {
 		}
 	}
 	b.get("/admin/slo?by=planet&since=5s&key=x").shows(t, "30 days")
+}
+
+// slowNumbers holds whoever asks by vendor until it is released, and counts who asks.
+type slowNumbers struct {
+	numbers
+	asking  atomic.Int64
+	held    chan struct{} // closed when somebody asks by vendor
+	release chan struct{}
+}
+
+func (s *slowNumbers) SLO(ctx context.Context, q analytics.SLOQuery) (analytics.SLOReport, error) {
+	s.asking.Add(1)
+	if q.By == analytics.ByVendor {
+		close(s.held)
+		<-s.release
+	}
+	return s.numbers.SLO(ctx, q)
+}
+
+func TestNobodyWaitsForWhatOthersAsk(t *testing.T) {
+	t.Parallel()
+	s := &slowNumbers{numbers: numbers{asked: &analytics.DeliveryQuery{}}, held: make(chan struct{}), release: make(chan struct{})}
+	b := start(t, func(c *api.Config) { c.Analytics = func() api.Analytics { return s } }).signedIn(t, adminKey)
+	slow := make(chan answer, 1)
+	go func() { slow <- b.get("/admin/slo?by=vendor") }()
+	<-s.held
+	quick := make(chan answer, 1)
+	go func() { quick <- b.get("/admin/slo?by=category&x=1") }()
+	select {
+	case got := <-quick:
+		got.shows(t, "Nothing ended in that time")
+	case <-time.After(15 * time.Second):
+		t.Error("who asks by category waits for who asks by vendor")
+	}
+	close(s.release)
+	(<-slow).shows(t, "Nothing ended in that time")
+	b.get("/admin/slo?by=category&x=2").shows(t, "Nothing ended in that time")
+	if got := s.asking.Load(); got != 2 {
+		t.Errorf("%d questions for two things", got)
+	}
 }
 
 func TestWhatBurnsMean(t *testing.T) {
