@@ -3,6 +3,9 @@ package load
 import (
 	"fmt"
 	"time"
+
+	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
 // Planned is an arrival, as tests see it.
@@ -29,6 +32,24 @@ func Seats(p *Profile, seed uint64) [][]string { return newPlan(p, seed, "r").pe
 func (l Latency) Draw(seed uint64, n int) (all []time.Duration) {
 	for i := range n {
 		all = append(all, l.draw(seed, fmt.Sprint("dlv_", i)))
+	}
+	return all
+}
+
+// Delays are what vendors of a latency take for the first deliveries of a plan, each tried so often.
+func (l Latency) Delays(p *Profile, seed uint64, run string, deliveries, tries int) (all [][]time.Duration) {
+	t := newTruth(newPlan(p, seed, run))
+	draw := t.delays(l)
+	for _, a := range t.plan.arrivals {
+		for _, id := range a.to {
+			var own []time.Duration
+			for range tries {
+				own = append(own, draw(&vendors.Receipt{ID: event.DeliveryID(a.channel, a.id, id)}))
+			}
+			if all = append(all, own); len(all) == deliveries {
+				return all
+			}
+		}
 	}
 	return all
 }

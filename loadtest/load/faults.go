@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -29,22 +30,34 @@ type Death struct {
 // p99Deviations is how many standard deviations the 99th percentile of a normal distribution lies above its middle.
 const p99Deviations = 2.326
 
-// draw is what a vendor takes for a call. It depends on the seed and on which delivery it is.
-func (l Latency) draw(seed uint64, id string) time.Duration {
+// draw is what a vendor takes for a call. It depends on the seed and on which call it is.
+func (l Latency) draw(seed uint64, call string) time.Duration {
 	if l.P50 == 0 {
 		return 0
 	}
 	sum := fnv.New64a()
-	_, _ = sum.Write([]byte(id))
+	_, _ = sum.Write([]byte(call))
 	deviation := math.Log(float64(l.P99)/float64(l.P50)) / p99Deviations
 	normal := rand.New(rand.NewPCG(seed, sum.Sum64())).NormFloat64()
 	return time.Duration(float64(l.P50) * math.Exp(deviation*min(normal, 4)))
 }
 
 // behave gives the vendors their latencies.
-func behave(sims *vendors.Set, p *Profile, seed uint64) {
-	for name, v := range p.Vendors {
-		sims.Lookup(name).Faults().Add(vendors.Fault{Delay: func(r *vendors.Receipt) time.Duration { return v.Latency.draw(seed, r.ID) }})
+func behave(sims *vendors.Set, t *truth) {
+	for name, v := range t.plan.profile.Vendors {
+		sims.Lookup(name).Faults().Add(vendors.Fault{Delay: t.delays(v.Latency)})
+	}
+}
+
+// delays draws what a vendor takes for each call: the same in each run of a plan for the same try of the same
+// delivery, and another for the next try. One that was too slow for the node once would be so for ever. A simulator
+// asks for one call after the other.
+func (t *truth) delays(l Latency) func(*vendors.Receipt) time.Duration {
+	tries := map[string]int{}
+	return func(r *vendors.Receipt) time.Duration {
+		tries[r.ID]++
+		d := t.byDelivery[r.ID]
+		return l.draw(t.plan.seed, fmt.Sprint(d.arrival, strings.TrimPrefix(d.integration, t.plan.people.run), tries[r.ID]))
 	}
 }
 

@@ -134,3 +134,24 @@ func TestLatencyIsTheDistributionThatWasAskedFor(t *testing.T) {
 		t.Errorf("%v", none)
 	}
 }
+
+func TestEachTryTakesItsTimeAndTheSameInEachRun(t *testing.T) {
+	t.Parallel()
+	p, l := profile(t, small), load.Latency{P50: 50 * time.Millisecond, P99: 800 * time.Millisecond}
+	a := l.Delays(p, 7, "r", 20, 3)
+	if len(a) != 20 || !reflect.DeepEqual(a, l.Delays(p, 7, "another", 20, 3)) {
+		t.Error("another run of the plan takes other times")
+	}
+	if reflect.DeepEqual(a, l.Delays(p, 8, "r", 20, 3)) {
+		t.Error("two seeds take the same times")
+	}
+	seen := map[time.Duration]bool{}
+	for i, tries := range a {
+		for _, d := range tries {
+			if seen[d] {
+				t.Errorf("delivery %d takes %v, as another call did", i, d)
+			}
+			seen[d] = true
+		}
+	}
+}

@@ -97,7 +97,7 @@ func side(ctx context.Context, n int, do func(ctx context.Context, i int) error)
 // connect makes the integrations, each with the simulator of its vendor, and the mappings.
 func (r *run) connect(ctx context.Context) error {
 	people, p := r.truth.plan.people, r.cfg.Profile
-	behave(r.sims, p, r.cfg.Seed)
+	behave(r.sims, r.truth)
 	err := side(ctx, len(people.integrations), func(ctx context.Context, i int) error {
 		one := people.integrations[i]
 		in, secrets := r.sims.Lookup(one.vendor).Integration(one.id)
