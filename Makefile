@@ -27,7 +27,7 @@ ARGS      ?=
 # Several nodes in one process: protoactor's remote sets gRPC's logger with each, which the race detector minds.
 NORACE := ^(TestOneNodeBecomesThree|TestEmptyNodesMakeNoLogBesideAnother|TestNodesTellThatOneIsAway)$$
 # The faults of the campaign that "make test" runs, about two minutes.
-CHAOS := kill leader,kill owner,pause owner,cut off one,drain one
+CHAOS := kill leader,kill owner,pause owner,cut off one,drain one,join
 
 # The demo and the tests want a real ClickHouse: a server binary, or else the engine from npm.
 HAVE_CLICKHOUSE := $(shell command -v clickhouse 2>/dev/null)

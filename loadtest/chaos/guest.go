@@ -40,8 +40,8 @@ func joining(ctx context.Context, s *stage, rng *rand.Rand) ([]int, error) {
 		return nil, fmt.Errorf("stopping %s: %w", name, err)
 	}
 	// The log counts on it until it is removed, which must wait until the others have seen it go.
-	there := func(m member) bool { return m.Name == name }
-	if err := s.until(ctx, name+" has gone", func(list []member) bool { return !slices.ContainsFunc(list, there) }); err != nil {
+	gone := func(m member) bool { return m.Name == name && m.State == "missing" }
+	if err := s.until(ctx, name+" has gone", func(list []member) bool { return slices.ContainsFunc(list, gone) }); err != nil {
 		return nil, err
 	}
 	if err := s.clients[0].Call(ctx, http.MethodDelete, "/api/cluster/members/"+name, nil, nil); err != nil {
