@@ -43,35 +43,37 @@ func (c *crew) finish(ctx context.Context) {
 	c.cancel()
 }
 
-// credit bounds how many items may be on their way from the log to the actor that holds them.
-type credit chan struct{}
-
-func newCredit(n int) credit {
-	c := make(credit, n)
-	c.give(n)
-	return c
+// credit bounds how many items may be on their way from the log to the actor that holds them. One takes, any give.
+type credit struct {
+	size  int
+	mu    sync.Mutex
+	free  int
+	given chan struct{} // roused when there is more
 }
 
+func newCredit(n int) *credit { return &credit{size: n, free: n, given: make(chan struct{}, 1)} }
+
 // take waits for at least one and takes at most limit; 0 when ctx ended first.
-func (c credit) take(ctx context.Context, limit int) int {
-	select {
-	case <-c:
-	case <-ctx.Done():
-		return 0
-	}
-	for n := 1; n < limit; n++ {
-		select {
-		case <-c:
-		default:
+func (c *credit) take(ctx context.Context, limit int) int {
+	for {
+		c.mu.Lock()
+		n := min(c.free, limit)
+		c.free -= n
+		c.mu.Unlock()
+		if n > 0 {
 			return n
 		}
+		select {
+		case <-c.given:
+		case <-ctx.Done():
+			return 0
+		}
 	}
-	return limit
 }
 
 // await returns when all is given back or ctx has ended. Nobody may take meanwhile.
-func (c credit) await(ctx context.Context) {
-	for missing := cap(c); missing > 0; {
+func (c *credit) await(ctx context.Context) {
+	for missing := c.size; missing > 0; {
 		n := c.take(ctx, missing)
 		if n == 0 {
 			return
@@ -80,8 +82,12 @@ func (c credit) await(ctx context.Context) {
 	}
 }
 
-func (c credit) give(n int) {
-	for range n {
-		c <- struct{}{}
+func (c *credit) give(n int) {
+	c.mu.Lock()
+	c.free += n
+	c.mu.Unlock()
+	select {
+	case c.given <- struct{}{}:
+	default:
 	}
 }

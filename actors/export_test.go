@@ -17,8 +17,8 @@ var (
 )
 
 func (c *crew) Finish(ctx context.Context)                    { c.finish(ctx) }
-func (c credit) Take(ctx context.Context, limit int) int      { return c.take(ctx, limit) }
-func (c credit) Give(n int)                                   { c.give(n) }
+func (c *credit) Take(ctx context.Context, limit int) int     { return c.take(ctx, limit) }
+func (c *credit) Give(n int)                                  { c.give(n) }
 func (p RestartPolicy) Wait(n int, rnd float64) time.Duration { return p.wait(n, rnd) }
 
 // BreakIntegration makes the actor of an integration, in its n-th incarnation, panic.

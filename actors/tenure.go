@@ -31,8 +31,8 @@ type tenure struct {
 	lapsed  atomic.Bool // something was left since the lease was not valid
 
 	crew    *crew
-	events  credit
-	works   credit
+	events  *credit
+	works   *credit
 	pull    context.Context
 	stop    context.CancelFunc
 	feeders sync.WaitGroup
@@ -118,7 +118,7 @@ func (t *tenure) watch() {
 
 // feed pulls as much as there is credit for and hands it on, until the tenure ends; what was pulled too late
 // stays unacknowledged and comes back to whoever owns the shard next.
-func feed[T any](t *tenure, c credit, next func(context.Context, int) ([]T, error), message func([]T) any) {
+func feed[T any](t *tenure, c *credit, next func(context.Context, int) ([]T, error), message func([]T) any) {
 	for {
 		n := c.take(t.pull, pullBatch)
 		if n == 0 {
