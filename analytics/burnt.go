@@ -28,9 +28,14 @@ type BurntBy struct {
 	Share float64 `json:"share"` // of all that failed
 }
 
+// NewBurnt returns one of nothing.
+func NewBurnt() Burnt {
+	return Burnt{Vendors: []BurntBy{}, Reasons: []BurntBy{}, Weddings: []BurntBy{}}
+}
+
 // burnt looks among the deliveries of a report for what its dead ones have in common.
 func (s *Store) burnt(ctx context.Context, q SLOQuery, dead uint64) (Burnt, error) {
-	b := Burnt{Vendors: []BurntBy{}, Reasons: []BurntBy{}, Weddings: []BurntBy{}}
+	b := NewBurnt()
 	if dead == 0 {
 		return b, nil
 	}

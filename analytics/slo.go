@@ -77,13 +77,25 @@ func (q SLOQuery) Validate() error {
 	return nil
 }
 
+// Origin is where the numbers of a report come from.
+type Origin string
+
+// The origins.
+const (
+	Recorded Origin = "recorded" // ClickHouse
+	Live     Origin = "live"     // the nodes' memory: of an hour at most, and not exact over restarts
+)
+
 // SLOReport says how the objectives are met.
 type SLOReport struct {
-	By    Dimension `json:"by"`
-	Since time.Time `json:"since"` // the full minute or hour from which it counts
-	Now   time.Time `json:"now"`
-	Rows  []SLORow  `json:"rows" nullable:"false"` // ordered by Key; by overall one at most, with Key ""
-	Burnt Burnt     `json:"burnt"`                 // what spent the budget for failures since Since
+	Source Origin    `json:"source" enum:"recorded,live"`
+	Why    string    `json:"why,omitempty"`    // of Live: why they are not Recorded
+	Silent []string  `json:"silent,omitempty"` // of Live: nodes that did not answer, whose numbers are missing
+	By     Dimension `json:"by"`
+	Since  time.Time `json:"since"` // the full minute or hour from which it counts; of Live no more than an hour ago
+	Now    time.Time `json:"now"`
+	Rows   []SLORow  `json:"rows" nullable:"false"` // ordered by Key; by overall one at most, with Key ""
+	Burnt  Burnt     `json:"burnt"`                 // what spent the budget for failures since Since; of Live nothing is known
 }
 
 // Standing is what ended, against the objectives.
@@ -93,7 +105,8 @@ type Standing struct {
 	Latency SLI `json:"latency"` // InTime of Total against LatencyObjective
 }
 
-func newStanding(t Tally) Standing {
+// NewStanding holds what ended against the objectives.
+func NewStanding(t Tally) Standing {
 	return Standing{t, NewSLI(ForSuccess, t), NewSLI(ForLatency, t)}
 }
 
@@ -101,8 +114,8 @@ func newStanding(t Tally) Standing {
 type SLORow struct {
 	Key string `json:"key"`
 	Standing
-	Windows []SLOWindow `json:"windows" nullable:"false"` // one of each of SLOWindows
-	Burn    []Burn      `json:"burn" nullable:"false"`    // of both objectives over each of BurnPairs
+	Windows []SLOWindow `json:"windows" nullable:"false"` // one of each of SLOWindows; of Live those of an hour at most
+	Burn    []Burn      `json:"burn" nullable:"false"`    // of both objectives over each of BurnPairs; likewise
 }
 
 // SLOWindow is how a group stands in the window that ends at Now.
@@ -123,16 +136,16 @@ func (s *Store) SLO(ctx context.Context, q SLOQuery) (SLOReport, error) {
 	if err != nil {
 		return SLOReport{}, fmt.Errorf("SLO: %w", err)
 	}
-	report := SLOReport{By: q.By, Since: WindowStart(q.Now, period), Now: q.Now, Rows: []SLORow{}}
+	report := SLOReport{Source: Recorded, By: q.By, Since: WindowStart(q.Now, period), Now: q.Now, Rows: []SLORow{}}
 	dead := uint64(0)
 	for _, key := range slices.Sorted(maps.Keys(groups)) {
 		in := groups[key]
 		if in[period] == (Tally{}) {
 			continue
 		}
-		row := SLORow{Key: key, Standing: newStanding(in[period]), Burn: NewBurns(in.of)}
+		row := SLORow{Key: key, Standing: NewStanding(in[period]), Burn: NewBurns(in.of)}
 		for _, w := range SLOWindows() {
-			row.Windows = append(row.Windows, SLOWindow{event.Duration(w), newStanding(in[w])})
+			row.Windows = append(row.Windows, SLOWindow{event.Duration(w), NewStanding(in[w])})
 		}
 		report.Rows = append(report.Rows, row)
 		dead += row.Dead

@@ -340,7 +340,7 @@ func (n *node) openAPI(ctx context.Context) error {
 			return nil
 		},
 		Clients: func() api.Clients { return n.clients },
-		Node:    n.cfg.Node.Name, Version: readVersion().Version,
+		Node:    n.cfg.Node.Name, Version: readVersion().Version, Logger: n.part("api"),
 	}
 	if n.rotation != nil {
 		c.ClusterKeys = n.rotation

@@ -275,8 +275,12 @@ func (d *desk) waitDead(count int) deadPage {
 func TestSLOWithoutClickHouse(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, testConfig(t))
-	got := wedsync(t, "slo", "--addr", n.URL(), "--data", n.cfg.Data)
+	got := wedsync(t, "slo", "--by=wedding", "--addr", n.URL(), "--data", n.cfg.Data)
 	if got.code != exitFailed || !strings.Contains(got.errors, "analytics_missing") || strings.Count(got.errors, "\n") != 1 {
+		t.Errorf("by wedding: %+v", got)
+	}
+	got = wedsync(t, "slo", "--json", "--addr", n.URL(), "--data", n.cfg.Data)
+	if got.code != exitOK || !strings.Contains(got.out, `"source": "live"`) || !strings.Contains(got.out, `"why": "this node has no ClickHouse"`) {
 		t.Errorf("%+v", got)
 	}
 }

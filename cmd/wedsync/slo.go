@@ -22,7 +22,8 @@ type sloCmd struct {
 }
 
 func (sloCmd) Help() string {
-	return `The numbers come from ClickHouse and lag behind by a second or two. A delivery counts once, at the time when
+	return `The numbers come from ClickHouse and lag behind by a second or two. Without it they are live only: what the nodes
+hold in memory of the last hour, by overall, vendor and integration, which the first line and "source" say. A delivery counts once, at the time when
 it first ended; docs/slo.md says what counts and what is excluded. Budget left is what remains of the failures that
 the objective allows: below zero, it is overspent. A budget burns when it is spent too fast over a long window and
 still over a short one.
@@ -78,6 +79,12 @@ func (c sloCmd) Run(ctx context.Context, p printer) error {
 func sayReport(p printer, report *analytics.SLOReport) error {
 	p.say("%s to %s: %g %% delivered, %g %% within %s", clock(report.Since), clock(report.Now),
 		100*analytics.SuccessObjective, 100*analytics.LatencyObjective, analytics.LatencyLimit)
+	if report.Source == analytics.Live {
+		p.say("LIVE ONLY: of the last hour at most, from the nodes' memory: %s. What is older, and what spent the budget, is not known.", report.Why)
+		if len(report.Silent) > 0 {
+			p.say("Without %s, which does not answer.", strings.Join(report.Silent, ", "))
+		}
+	}
 	rows := make([][]string, 0, len(report.Rows))
 	for _, r := range report.Rows {
 		rows = append(rows, append([]string{keyOf(report.By, r.Key), "", count(r.Total), count(r.Dead), count(r.Excluded)}, standingOf(r.Standing)...))

@@ -39,7 +39,14 @@ func TestSLOForPeople(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := newStandIn(t, map[string]answer{"GET /api/slo?by=overall": {200, string(overall)}, "GET /api/slo?by=wedding": {200, string(wedding)}})
+	report.By, report.Source, report.Why, report.Silent = analytics.ByVendor, analytics.Live, "it is away", []string{"n2", "n3"}
+	live, err := json.Marshal(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := newStandIn(t, map[string]answer{
+		"GET /api/slo?by=overall": {200, string(overall)}, "GET /api/slo?by=wedding": {200, string(wedding)}, "GET /api/slo?by=vendor": {200, string(live)},
+	})
 	got := wedsync(t, "slo", "--addr", node.URL)
 	for _, want := range []string{
 		"\noverall  window  total  dead  excluded  success          budget left  in time          budget left\n",
@@ -58,6 +65,12 @@ func TestSLOForPeople(t *testing.T) {
 	}
 	if got := wedsync(t, "slo", "--by=wedding", "--addr", node.URL); !strings.Contains(got.out, "\nwedding  total  dead  ") || !strings.Contains(got.out, "\nnone     1000   100  ") || strings.Contains(got.out, " 7d ") {
 		t.Errorf("by wedding\n%s", got.out)
+	}
+	if got := wedsync(t, "slo", "--by=vendor", "--addr", node.URL); !strings.Contains(got.out, "\nLIVE ONLY: of the last hour at most, from the nodes' memory: it is away.") || !strings.Contains(got.out, "\nWithout n2, n3, which does not answer.\n") {
+		t.Errorf("live only\n%s", got.out)
+	}
+	if strings.Contains(got.out, "LIVE") {
+		t.Errorf("what is recorded is called live:\n%s", got.out)
 	}
 	if got := wedsync(t, "slo", "--watch=1ms", "--addr", node.URL); got.code != exitUsage || !strings.Contains(got.errors, "use 1s or more") {
 		t.Errorf("watching too closely: %+v", got)

@@ -61,7 +61,8 @@ type budget struct {
 	success, latency analytics.SLI
 	total            uint64
 	burn             []analytics.Burn // nil where the visitor sees some integrations alone
-	wrong            string           // why there are no numbers
+	live             bool             // of the last hour, from the nodes' memory
+	wrong            string           // why there are no numbers, or these alone
 }
 
 // budgetEvery is how often ClickHouse is asked.
@@ -78,13 +79,10 @@ func (v *visit) budget() *budget {
 func findBudget(v *visit) (*budget, error) {
 	report, err := v.SLO(v.Context(), v.byReach(), "")
 	if err != nil {
-		if p := problem.Of(err); p.Code == problem.AnalyticsMissing || p.Code == problem.AnalyticsFailed {
-			return &budget{wrong: p.Detail}, nil // told so as long as any answer
-		}
 		return nil, err
 	}
 	var sum analytics.Tally
-	b := &budget{}
+	b := &budget{live: report.Source == analytics.Live, wrong: report.Why}
 	for _, r := range report.Rows {
 		sum.Add(r.Tally)
 		if report.By == analytics.ByOverall {

@@ -74,12 +74,15 @@ func findObjectives(v *visit) (*objectives, error) {
 	}
 	var err error
 	o.report, err = v.SLO(v.Context(), o.by, o.span.String())
-	if p := problem.Of(err); err != nil && (p.Code == problem.AnalyticsMissing || p.Code == problem.AnalyticsFailed) {
+	p := problem.Of(err)
+	switch {
+	case err == nil && o.report.Source == analytics.Live:
+		o.wrong = o.report.Why
+		return o, o.findLive(v)
+	case err != nil && (p.Code == problem.AnalyticsMissing || p.Code == problem.AnalyticsFailed): // by what the nodes do not count
 		o.wrong = p.Detail
-		err = o.findLive(v)
-		return o, err
-	}
-	if err != nil {
+		return o, o.findLive(v)
+	case err != nil:
 		return nil, err
 	}
 	o.sort()

@@ -183,6 +183,9 @@ func TestObjectivesLiveOnly(t *testing.T) {
 	must(t, err)
 	b := n.signedIn(t, adminKey)
 	b.get("/admin/slo").shows(t, "Live only", "no ClickHouse", "Nothing was delivered in the last hour")
+	overview := n.signedIn(t, adminKey).get(home)
+	overview.shows(t, "Last hour, live only", "the error budget is not known: this node has no ClickHouse")
+	overview.hides(t, "30 days", "Error budget left")
 	n.publish(t, "supplier:dashboard:42", `{"coupleId":"c1"}`)
 	eventually(t, "the delivery to be counted", func() bool {
 		return strings.Contains(b.get("/admin/slo?by=integration&q="+time.Now().String()[20:29]).body, "group-a")
@@ -190,7 +193,11 @@ func TestObjectivesLiveOnly(t *testing.T) {
 	page := b.get("/admin/slo?by=integration&key=a")
 	page.shows(t, "Live only", "group-a", "data-chart=", ">Vendor<")
 	page.hides(t, ">Wedding<", "Burn rates")
-	b.get("/admin/slo?by=wedding").shows(t, "All deliveries")
+	b.get("/admin/slo?by=wedding").shows(t, "All deliveries", "By wedding it alone has numbers")
+	eventually(t, "the overview to tell of the hour", func() bool {
+		body := n.signedIn(t, n.key(t, access.Key{Name: "fresh", Scopes: []access.Scope{access.IntegrationsRead, access.DeliveriesRead}})).get(home).body
+		return strings.Contains(body, "of 1; the error budget") && strings.Contains(body, "Burn rate") && strings.Contains(body, "over 1 hour")
+	})
 	if got := b.get("/admin/deliveries"); got.status != http.StatusServiceUnavailable {
 		t.Errorf("deliveries without ClickHouse: %d", got.status)
 	}

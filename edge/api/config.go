@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/wedsync/wedsync/actors"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/registry"
@@ -201,6 +203,7 @@ type Config struct {
 	Node    string           // name of this node
 	Version string           // of this release
 	Now     func() time.Time // default time.Now
+	Logger  zerolog.Logger
 	// Source tells where a request comes from, for the audit; default: its connection's address.
 	Source func(r *http.Request) netip.Addr
 }

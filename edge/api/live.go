@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -89,6 +90,26 @@ func (a *API) live(ctx context.Context, in *liveInput) (*body[liveReport], error
 	}
 	slices.Sort(out.Silent)
 	return &body[liveReport]{out}, nil
+}
+
+// sloLive answers instead of ClickHouse, as far as the nodes know, and says why.
+func (a *API) sloLive(ctx context.Context, q analytics.SLOQuery, code, why string) (*body[analytics.SLOReport], error) {
+	if (live.Query{By: q.By, Last: 1}).Validate() != nil {
+		return nil, problem.New(code, "%s. By %s it alone has numbers; by overall, vendor and integration the nodes have those of the last hour", why, q.By)
+	}
+	c, silent := callerOf(ctx), map[string]bool{}
+	report := live.Objectives(q, func(q live.Query) live.Report {
+		counted, missing := a.cfg.Engine.Live(ctx, q)
+		for _, node := range missing {
+			silent[node] = true
+		}
+		counted.Rows = slices.DeleteFunc(counted.Rows, func(r live.Row) bool {
+			return q.By == analytics.ByIntegration && !a.reachable(c, r.Key)
+		})
+		return counted
+	})
+	report.Why, report.Silent = why, slices.Sorted(maps.Keys(silent))
+	return &body[analytics.SLOReport]{report}, nil
 }
 
 func liveRowOf(r *live.Row, minutes bool) liveRow {

@@ -1,10 +1,14 @@
 package api_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/analytics"
@@ -29,6 +33,40 @@ type liveAnswer struct {
 			Total uint64
 			P99   event.Duration
 		}
+	}
+}
+
+// Without ClickHouse, and where it fails, the nodes' numbers stand in, and say what they are.
+func TestLiveOnlySLO(t *testing.T) {
+	t.Parallel()
+	now, log := time.Date(2027, 6, 12, 14, 0, 0, 0, time.UTC), &bytes.Buffer{}
+	n := start(t, func(c *api.Config) { c.Now, c.Logger = func() time.Time { return now }, zerolog.New(log) })
+	n.engine.book = live.NewBook(live.Config{Now: func() time.Time { return now }})
+	for i := range 4 {
+		outcome := event.Delivered
+		if i == 0 {
+			outcome = event.Dead
+		}
+		n.engine.book.Ended(&event.DeliveryRecord{Vendor: "email", Integration: "email-1", AcceptedAt: now, Result: &event.Result{Outcome: outcome, FinishedAt: now}})
+	}
+	now = now.Add(10 * time.Second)
+	n.numbers.missing = true
+	r := into[analytics.SLOReport](t, n.do(t, "GET", "/api/slo", ""))
+	if r.Source != analytics.Live || r.Why != "this node has no ClickHouse" || fmt.Sprint(r.Silent) != "[n3]" || now.Sub(r.Since) != 10*time.Second || len(r.Rows) != 1 || r.Rows[0].Dead != 1 ||
+		len(r.Rows[0].Windows) != 1 {
+		t.Errorf("without ClickHouse: %+v", r)
+	}
+	a := n.do(t, "GET", "/api/slo?by=wedding", "")
+	if a.status != 503 || a.code(t) != problem.AnalyticsMissing || !strings.Contains(a.body, "By wedding it alone has numbers; by overall, vendor and integration") {
+		t.Errorf("by wedding: %d %s", a.status, a.body)
+	}
+	n.numbers.missing, n.numbers.err = false, errors.New("clickhouse://user:hunter2@host")
+	r = into[analytics.SLOReport](t, n.do(t, "GET", "/api/slo?by=vendor&since=5m", ""))
+	if r.Source != analytics.Live || r.Why != "ClickHouse did not answer" || len(r.Rows) != 1 || r.Rows[0].Key != "email" {
+		t.Errorf("while it fails: %+v", r)
+	}
+	if !strings.Contains(log.String(), "hunter2") || strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("the log says %s", log)
 	}
 }
 

@@ -149,13 +149,13 @@ func TestAnalytics(t *testing.T) {
 		}
 	}
 	n.numbers.err = errors.New("clickhouse://user:hunter2@host")
-	for _, path := range []string{"slo", "summary"} {
+	for _, path := range []string{"slo?by=wedding", "slo/series", "summary"} {
 		if a := n.do(t, "GET", "/api/"+path, ""); a.status != 502 || a.code(t) != problem.AnalyticsFailed || strings.Contains(a.body, "hunter2") {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
 	}
 	n.numbers.missing = true
-	for _, path := range []string{"slo", "summary"} {
+	for _, path := range []string{"slo?by=category", "slo/series", "summary"} {
 		if a := n.do(t, "GET", "/api/"+path, ""); a.status != 503 || a.code(t) != problem.AnalyticsMissing {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}

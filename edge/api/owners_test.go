@@ -166,6 +166,7 @@ func settled(t *testing.T) (n *node, keys map[string]string, dead uint64, key st
 		n.numbers.summary = append(n.numbers.summary, analytics.IntegrationSummary{Integration: owner + "-crm"})
 		n.numbers.rows = append(n.numbers.rows, analytics.SLORow{Key: owner + "-crm"})
 		n.engine.book.Attempted("studiocloud", owner+"-crm", true)
+		n.engine.book.Ended(&event.DeliveryRecord{Vendor: "studiocloud", Integration: owner + "-crm", Result: &event.Result{Outcome: event.Dead}})
 	}
 	into[integration](t, n.do(t, "PUT", "/api/integrations/everybodys", `{"vendor":"slack","settings":{"channel":"#alpha"}}`))
 	into[event.Mapping](t, n.do(t, "PUT", "/api/mappings/everybodys", `{"pattern":"supplier:dashboard:beta","targets":[{"integration":"alpha-crm"},{"category":"slack-notifications"}]}`))
@@ -313,6 +314,9 @@ func TestOwnersAskAnalyticsForTheirOwn(t *testing.T) {
 		}
 	}
 	n.numbers.missing = true
+	if a := n.do(t, "GET", "/api/slo?by=integration", "", as(keys["beta"])...); !strings.Contains(a.body, `"source":"live"`) || !strings.Contains(a.body, `"key":"beta-crm"`) || strings.Contains(a.body, "alpha") {
+		t.Errorf("beta's live numbers: %d %s", a.status, a.body)
+	}
 	for _, path := range []string{"audit", "deliveries", "deliveries/dlv_1"} {
 		if a := n.do(t, "GET", "/api/"+path, ""); a.status != 503 || a.code(t) != problem.AnalyticsMissing {
 			t.Errorf("%s: %d %s", path, a.status, a.body)

@@ -1,7 +1,6 @@
 package load
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -120,24 +119,21 @@ func (r *run) readLogs(ctx context.Context) (map[string][]checker.Entry, error) 
 	return logs, err
 }
 
-// analyticsMissing is the code of the problem that a node has no ClickHouse (edge/problem, AnalyticsMissing).
-const analyticsMissing = "analytics_missing"
-
 // books waits until ClickHouse has all deliveries that ended, asks for the SLO, and holds it against the truth.
 // Where there is none, there is nothing to compare.
 func (r *run) books(ctx context.Context, d *Deliveries) (*Compared, []checker.Row, error) {
 	ctx, cancel := context.WithTimeout(ctx, recordsFor)
 	defer cancel()
+	var node struct{ Analytics bool }
+	if err := r.nodes[0].api.Call(ctx, http.MethodGet, "/api/status", nil, &node); err != nil || !node.Analytics {
+		return nil, nil, err
+	}
 	var c *Compared
 	for {
 		var err error
 		c, err = r.slo(ctx)
 		if err == nil && c.Delivered+c.Dead >= d.Delivered+d.Dead {
 			break
-		}
-		var missing *nodeproc.StatusError
-		if errors.As(err, &missing) && bytes.Contains(missing.Body, []byte(analyticsMissing)) {
-			return nil, nil, nil
 		}
 		if late := nodeproc.Sleep(ctx, 500*time.Millisecond); late != nil {
 			if c == nil {
@@ -173,7 +169,8 @@ func (r *run) books(ctx context.Context, d *Deliveries) (*Compared, []checker.Ro
 // slo sums what the API says of the run's integrations.
 func (r *run) slo(ctx context.Context) (*Compared, error) {
 	var report struct {
-		Rows []struct {
+		Source, Why string
+		Rows        []struct {
 			Key             string
 			Delivered, Dead int
 		}
@@ -181,6 +178,9 @@ func (r *run) slo(ctx context.Context) (*Compared, error) {
 	path := "/api/slo?by=integration&since=" + r.truth.begun.Add(-time.Minute).UTC().Format(time.RFC3339)
 	if err := r.nodes[0].api.Call(ctx, http.MethodGet, path, nil, &report); err != nil {
 		return nil, err
+	}
+	if report.Source != "recorded" {
+		return nil, fmt.Errorf("%s are %s numbers: %s", path, report.Source, report.Why)
 	}
 	ours := map[string]bool{}
 	for _, in := range r.truth.plan.people.integrations {
