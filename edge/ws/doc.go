@@ -33,15 +33,16 @@
 //
 // # Sending
 //
-// A publication is encoded once for a channel and protocol; clients' queues share its bytes. All frames that wait
-// for a client are joined into one WebSocket message and one write. A queue that outgrows its limit
+// A publication is encoded once for a channel and protocol; clients' queues share its bytes. What comes on a channel
+// while its feed fans out is fanned out together afterwards, and all frames that wait for a client are joined into one
+// WebSocket message and one write: the more there is to do, the less each publication costs. A queue that outgrows its limit
 // costs its client the connection (CloseSlow); the SDK returns and recovers.
 //
 // # Goroutines
 //
 // One a connection reads it and runs its commands in order, or waits for the end of a stream; a second exists while
 // something is being written to it. One at a time fetches the keys of tokens. A feed has none of its own, except one
-// while it mends a gap, and one while clients wait for what they missed, which is read for all of them together; one
+// while it fans out, one while it mends a gap, and one while clients wait for what they missed, which is read for all of them together; one
 // for all feeds looks
 // every 2 s, and when the connection to the log is back, for entries that got lost with none after them to
 // show it; it costs one request as long as nothing was appended. Timers ping, and end what is

@@ -11,7 +11,7 @@ import (
 )
 
 // maxHeld bounds what a feed holds back while a gap is read; beyond it, its subscribers have to
-// recover by themselves.
+// recover by themselves. It also bounds what waits to be fanned out; what is more is a gap.
 const maxHeld = 16 << 20
 
 // A gap is read up to repairTries times, with growing pauses from repairPause: another server of the
@@ -43,6 +43,8 @@ type feed struct {
 	holders int           // guarded by hub.mu
 	swept   uint64        // the log was looked through up to there for what the feed was not shown; the sweep's alone
 
+	inbox inbox // what was not looked at yet
+
 	reads sync.Mutex
 	next  *reading // for those who wait; nil: nobody does
 	busy  bool     // somebody reads, and goes on with next
@@ -60,6 +62,8 @@ type feed struct {
 	size    int // bytes held
 	stop    func()
 	closed  bool
+	fresh   []publication // to be sent before mu is given up
+	frames  [][]byte      // deliver's buffer
 }
 
 func newFeed(h *hub, name string, pattern bool) *feed {
@@ -92,6 +96,7 @@ func (f *feed) open(ctx context.Context) error {
 
 // close ends the feed and returns whom it still had.
 func (f *feed) close() []*subscription {
+	f.inbox.close()
 	f.mu.Lock()
 	f.closed = true
 	f.held, f.size = nil, 0
@@ -106,17 +111,32 @@ func (f *feed) close() []*subscription {
 
 // take is what the log calls with each live entry, in order.
 func (f *feed) take(e journal.Entry) {
+	f.inbox.put(e, func() { f.hub.tasks.Go(f.work) })
+}
+
+// work fans out what comes, until nothing is left.
+func (f *feed) work() {
+	for entries := f.inbox.next(); entries != nil; entries = f.inbox.next() {
+		f.absorb(entries)
+	}
+}
+
+func (f *feed) absorb(entries []journal.Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case f.closed:
-	case f.pattern:
-		f.fanOut(e)
-	case f.holding:
-		f.hold(e)
-	default:
-		f.follow(e)
+	for _, e := range entries {
+		switch {
+		case f.closed:
+			return
+		case f.pattern:
+			f.publish(e)
+		case f.holding:
+			f.hold(e)
+		default:
+			f.follow(e)
+		}
 	}
+	f.fanOut()
 }
 
 func (f *feed) hold(e journal.Entry) {
@@ -127,7 +147,7 @@ func (f *feed) hold(e journal.Entry) {
 	f.size += len(e.Data)
 }
 
-// follow fans out the next entry, or begins to repair the gap before it.
+// follow publishes the next entry, or begins to repair the gap before it.
 func (f *feed) follow(e journal.Entry) {
 	switch {
 	case e.Seq <= f.last:
@@ -137,12 +157,13 @@ func (f *feed) follow(e journal.Entry) {
 		f.hub.tasks.Go(f.repair)
 	default:
 		f.last = e.Seq
-		f.fanOut(e)
+		f.publish(e)
 	}
 }
 
 // release fans out what was held, as far as there is no gap.
 func (f *feed) release() {
+	defer f.fanOut()
 	held := f.held
 	f.holding, f.held, f.size = false, nil, 0
 	for i, e := range held {
@@ -227,24 +248,32 @@ func (f *feed) fill(entries []journal.Entry) uint64 {
 	for _, e := range entries {
 		if e.Seq > f.last && !f.closed {
 			f.last = e.Seq
-			f.fanOut(e)
+			f.publish(e)
 		}
 	}
+	f.fanOut()
 	return f.last
 }
 
-// fanOut gives an entry to every subscriber, encoded once.
-func (f *feed) fanOut(e journal.Entry) {
+// publish has fanOut give an entry to every subscriber, encoded once.
+func (f *feed) publish(e journal.Entry) {
 	f.hub.metrics.published.Inc()
 	f.newest = e.Seq
 	all := framesOf(f.name, f.hub.journal.Epoch(), e)
 	if all == nil {
 		f.hub.log.Error().Str("channel", e.Channel).Uint64("seq", e.Seq).Msg("an entry of the log is not JSON and is passed over")
 	}
-	p := publication{seq: e.Seq, prev: e.Prev, frames: all}
-	for _, s := range f.subs {
-		s.deliver(p)
+	f.fresh = append(f.fresh, publication{seq: e.Seq, prev: e.Prev, frames: all})
+}
+
+// fanOut gives what was published to every subscriber, all of it at once.
+func (f *feed) fanOut() {
+	if len(f.fresh) > 0 {
+		for _, s := range f.subs {
+			s.deliver(f.fresh)
+		}
 	}
+	f.fresh, f.frames = nil, nil
 }
 
 // drop takes a subscription out; it may be out already. It reports whether others saw it.

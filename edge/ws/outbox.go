@@ -34,21 +34,23 @@ func newOutbox(to transport, cfg Config, m *metrics) *outbox {
 	return &outbox{to: to, limit: cfg.QueueBytes, closeTimeout: cfg.CloseTimeout, metrics: m}
 }
 
-// push queues a frame. When the client's queue is full, the connection is closed as slow.
-func (o *outbox) push(frame []byte) {
+// push queues frames. When the client's queue is full, the connection is closed as slow.
+func (o *outbox) push(frames ...[]byte) {
 	o.mu.Lock()
 	if o.closing != 0 || o.dead {
 		o.mu.Unlock()
 		return
 	}
-	// One frame may wait behind what is being written, however large it is.
-	if o.bytes+len(frame) > o.limit && (len(o.frames) > 0 || o.bytes > o.limit) {
-		o.mu.Unlock()
-		o.close(CloseSlow)
-		return
+	for _, frame := range frames {
+		// One frame may wait behind what is being written, however large it is.
+		if o.bytes+len(frame) > o.limit && (len(o.frames) > 0 || o.bytes > o.limit) {
+			o.mu.Unlock()
+			o.close(CloseSlow)
+			return
+		}
+		o.frames = append(o.frames, frame)
+		o.bytes += len(frame)
 	}
-	o.frames = append(o.frames, frame)
-	o.bytes += len(frame)
 	start := !o.busy
 	o.busy = true
 	o.mu.Unlock()

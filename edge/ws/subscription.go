@@ -35,19 +35,34 @@ type subscription struct {
 	broken  bool
 }
 
-// deliver sends a publication that the subscriber does not have yet. The caller holds feed.mu.
-func (s *subscription) deliver(p publication) {
+// deliver sends the publications that the subscriber does not have yet. The caller holds feed.mu.
+func (s *subscription) deliver(all []publication) {
+	frames := s.feed.frames[:0]
+	for _, p := range all {
+		if frame := s.due(p); frame != nil {
+			frames = append(frames, frame)
+		}
+	}
+	if len(frames) > 0 {
+		s.client.out.push(frames...)
+	}
+	s.feed.frames = frames
+}
+
+// due returns what is to be sent of a publication now; nil: nothing.
+func (s *subscription) due(p publication) []byte {
+	frame := p.frames.on(s.client.wire)
 	switch {
 	case s.broken:
 	case s.joining:
-		if s.size += len(p.frames.on(s.client.wire)); s.size > s.client.server.cfg.QueueBytes {
+		if s.size += len(frame); s.size > s.client.server.cfg.QueueBytes {
 			s.broken = true
 			s.kept = nil
-			return
+			return nil
 		}
 		s.kept = append(s.kept, p)
 	case s.feed.pattern:
-		s.send(p)
+		return frame
 	case p.seq <= s.at:
 	case p.prev > s.at:
 		// The history that this one joined with was behind the feed.
@@ -55,14 +70,9 @@ func (s *subscription) deliver(p publication) {
 		s.feed.hub.tasks.Go(func() { s.client.lose(s, UnsubscribeInsufficient, "insufficient state") })
 	default:
 		s.at = p.seq
-		s.send(p)
+		return frame
 	}
-}
-
-func (s *subscription) send(p publication) {
-	if frame := p.frames.on(s.client.wire); frame != nil {
-		s.client.out.push(frame)
-	}
+	return nil
 }
 
 // open puts the subscription into its feed, where publications are kept for it until it begins, and reads what it
@@ -166,9 +176,8 @@ func (f *feed) begin(s *subscription, at uint64, reply []byte) bool {
 	s.joining = false
 	kept := s.kept
 	s.kept = nil
-	for _, p := range kept {
-		s.deliver(p)
-	}
+	s.deliver(kept)
+	f.frames = nil
 	if !f.pattern {
 		s.present = true
 		if s.watches {
