@@ -43,7 +43,7 @@ func newClient(s *Server, to transport, w wire, from netip.Addr) *client {
 		id:     uuid.NewString(),
 		wire:   w,
 		from:   from,
-		out:    newOutbox(to, s.cfg, s.metrics),
+		out:    newOutbox(to, s.cfg, s.metrics, s.starting),
 		subs:   make(map[string]*subscription),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

@@ -13,6 +13,10 @@ const maxJoin = 64 << 10
 // by each of ten thousand clients.
 const keepFrames = 32
 
+// maxStarting is how many writers may wait for a processor. With a goroutine ready for each of ten thousand clients,
+// whatever else happens would wait behind all of them, the next publication too, which they could have written along.
+const maxStarting = 64
+
 // outbox is what waits to be written to one client. Frames are written in the order they were
 // pushed, by one goroutine that exists while there are any. It is safe for concurrent use.
 type outbox struct {
@@ -20,6 +24,7 @@ type outbox struct {
 	limit        int
 	closeTimeout time.Duration
 	metrics      *metrics
+	starting     chan struct{} // has an element for each writer of all clients that does not run yet
 
 	mu      sync.Mutex
 	frames  [][]byte
@@ -30,8 +35,8 @@ type outbox struct {
 	dead    bool      // the connection is gone
 }
 
-func newOutbox(to transport, cfg Config, m *metrics) *outbox {
-	return &outbox{to: to, limit: cfg.QueueBytes, closeTimeout: cfg.CloseTimeout, metrics: m}
+func newOutbox(to transport, cfg Config, m *metrics, starting chan struct{}) *outbox {
+	return &outbox{to: to, limit: cfg.QueueBytes, closeTimeout: cfg.CloseTimeout, metrics: m, starting: starting}
 }
 
 // push queues frames. When the client's queue is full, the connection is closed as slow.
@@ -55,7 +60,7 @@ func (o *outbox) push(frames ...[]byte) {
 	o.busy = true
 	o.mu.Unlock()
 	if start {
-		go o.flush()
+		o.start()
 	}
 }
 
@@ -76,8 +81,14 @@ func (o *outbox) close(code CloseCode) {
 	o.mu.Unlock()
 	o.to.expire(time.Now().Add(o.closeTimeout))
 	if start {
-		go o.flush()
+		o.start()
 	}
+}
+
+// start begins to write, and waits for its turn to do so.
+func (o *outbox) start() {
+	o.starting <- struct{}{}
+	go o.flush()
 }
 
 // closedBy returns the code that close was called with, or 0.
@@ -103,6 +114,7 @@ func (o *outbox) drop() {
 
 // flush writes until nothing waits.
 func (o *outbox) flush() {
+	<-o.starting
 	for {
 		batch, last := o.take()
 		if batch == nil {

@@ -31,6 +31,7 @@ type Server struct {
 	application http.Client // that answers calls
 	upgrader    *gws.Upgrader
 	protobuf    *gws.Upgrader // of who asks for subprotocolProtobuf
+	starting    chan struct{} // see outbox
 
 	mu       sync.Mutex
 	clients  map[*client]struct{}
@@ -65,6 +66,7 @@ func New(cfg Config) (*Server, error) {
 		authority: a,
 		metrics:   m,
 		hub:       h,
+		starting:  make(chan struct{}, maxStarting),
 		clients:   make(map[*client]struct{}),
 		places:    places{byAddr: make(map[netip.Addr]int), byUser: make(map[string]int)},
 	}

@@ -14,49 +14,90 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// audience is a number of subscribers that count what comes.
+// audience is a number of subscribers that count what comes, and see that it comes in order, and once.
 type audience struct {
 	all      []*subscriber
+	each     int64 // subscribers of a channel
 	received atomic.Int64
-	more     chan struct{} // something was received
+	more     chan struct{} // another event is with all of its subscribers, in number
+	wrong    atomic.Pointer[error]
 }
 
-func newAudience(addr string, size int, channel func(int) string) *audience {
-	a := &audience{more: make(chan struct{}, 1)}
+// newAudience has seen, if it is not nil, called with what comes to each.
+func newAudience(addr string, size, channels int, channel func(int) string, seen func(i int, push []byte)) *audience {
+	a := &audience{each: int64(size / channels), more: make(chan struct{}, 1)}
 	for i := range size {
-		a.all = append(a.all, &subscriber{addr: addr, channel: channel(i), take: a.count})
+		last := uint64(0)
+		a.all = append(a.all, &subscriber{addr: addr, channel: channel(i), take: func(reply []byte) {
+			if !bytes.HasPrefix(reply, pushKey) {
+				return
+			}
+			offset := offsetOf(reply)
+			if offset <= last {
+				err := fmt.Errorf("after offset %d came %.300s", last, reply)
+				a.wrong.Store(&err)
+			}
+			last = offset
+			if seen != nil {
+				seen(i, reply)
+			}
+			a.count()
+		}})
 	}
 	return a
 }
 
 var pushKey = []byte(`{"push"`)
 
-func (a *audience) count(m []byte) {
-	n := bytes.Count(m, pushKey)
-	if n == 0 {
+// offsetOf returns the offset of a publication, which is what a push of one ends with; 0: there is none.
+func offsetOf(push []byte) (offset uint64) {
+	end := bytes.TrimRight(push, "}")
+	n, _ := strconv.ParseUint(string(end[bytes.LastIndexByte(end, ':')+1:]), 10, 64)
+	return n
+}
+
+func (a *audience) count() {
+	if a.received.Add(1)%a.each != 0 {
 		return
 	}
-	a.received.Add(int64(n))
 	select {
 	case a.more <- struct{}{}:
 	default:
 	}
 }
 
+// await waits until as many events, in number, are with all of their subscribers.
+func (a *audience) await(ctx context.Context, events int64) error {
+	for a.received.Load() < events*a.each {
+		select {
+		case <-a.more:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d messages came: %w", a.received.Load(), events*a.each, ctx.Err())
+		}
+	}
+	return nil
+}
+
 // fanOut returns how many messages a second come to an audience.
-func (a *audience) fanOut(ctx context.Context, addr string, links int, events, window int64, each int, channel func(int64) string) (float64, error) {
+func (a *audience) fanOut(ctx context.Context, addr string, links int, events, window int64, channel func(int64) string) (float64, error) {
 	p, err := newSpeakers(ctx, addr, links)
 	if err != nil {
 		return 0, err
 	}
 	defer p.close()
-	if err := p.flood(ctx, events/10, window, each, channel, &a.received, a.more); err != nil { // to warm up
+	if err := p.flood(ctx, events/10, window, channel, a); err != nil { // to warm up
 		return 0, err
 	}
 	a.received.Store(0)
 	begun := time.Now()
-	err = p.flood(ctx, events, window, each, channel, &a.received, a.more)
-	return float64(events) * float64(each) / time.Since(begun).Seconds(), err
+	if err := p.flood(ctx, events, window, channel, a); err != nil {
+		return 0, err
+	}
+	took := time.Since(begun)
+	if err := a.wrong.Load(); err != nil {
+		return 0, *err
+	}
+	return float64(events*a.each) / took.Seconds(), nil
 }
 
 func oneChannel(int) string { return "bench:edge" }
@@ -64,12 +105,12 @@ func oneChannel(int) string { return "bench:edge" }
 func fewLarge(ctx context.Context, b *bench) ([]row, error) {
 	return b.atNode(ctx, func(n *node, addr string) ([]row, error) {
 		const size = 1000
-		a := newAudience(addr, size, oneChannel)
+		a := newAudience(addr, size, 1, oneChannel, nil)
 		defer closeAll(a.all)
 		if err := connectAll(ctx, a.all); err != nil {
 			return nil, err
 		}
-		rate, err := a.fanOut(ctx, addr, 16, 6000, 128, size, func(int64) string { return oneChannel(0) })
+		rate, err := a.fanOut(ctx, addr, 16, 6000, 128, func(int64) string { return oneChannel(0) })
 		return []row{{"edge: 1 channel x 1,000 subscribers, 256 bytes", fmt.Sprintf("%.0f messages/s", rate), ">= 300,000/s"}}, err
 	})
 }
@@ -78,12 +119,12 @@ func manySmall(ctx context.Context, b *bench) ([]row, error) {
 	return b.atNode(ctx, func(n *node, addr string) ([]row, error) {
 		const channels, each = 1000, 10
 		name := func(i int) string { return "bench:edge:" + strconv.Itoa(i%channels) }
-		a := newAudience(addr, channels*each, name)
+		a := newAudience(addr, channels*each, channels, name, nil)
 		defer closeAll(a.all)
 		if err := connectAll(ctx, a.all); err != nil {
 			return nil, err
 		}
-		rate, err := a.fanOut(ctx, addr, 64, 60_000, 2000, each, func(i int64) string { return name(int(i)) })
+		rate, err := a.fanOut(ctx, addr, 64, 60_000, 2000, func(i int64) string { return name(int(i)) })
 		return []row{{"edge: 1,000 channels x 10 subscribers, 256 bytes", fmt.Sprintf("%.0f messages/s", rate), ">= 45,000/s"}}, err
 	})
 }
@@ -98,7 +139,7 @@ func room(ctx context.Context, b *bench) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		a := newAudience(addr, crowded, oneChannel)
+		a := newAudience(addr, crowded, 1, oneChannel, nil)
 		defer closeAll(a.all)
 		if err := connectAll(ctx, a.all); err != nil {
 			return nil, err
@@ -114,14 +155,14 @@ const crowded = 10_000
 // crowd is 10,000 clients: how fast they come, and how fast they are told.
 func crowd(ctx context.Context, b *bench) ([]row, error) {
 	return b.atNode(ctx, func(n *node, addr string) ([]row, error) {
-		a := newAudience(addr, crowded, oneChannel)
+		a := newAudience(addr, crowded, 1, oneChannel, nil)
 		defer closeAll(a.all)
 		begun := time.Now()
 		if err := connectAll(ctx, a.all); err != nil {
 			return nil, err
 		}
 		took := time.Since(begun)
-		rate, err := a.fanOut(ctx, addr, 16, 500, 16, crowded, func(int64) string { return oneChannel(0) })
+		rate, err := a.fanOut(ctx, addr, 16, 500, 16, func(int64) string { return oneChannel(0) })
 		return []row{
 			{"edge: 1 channel x 10,000 subscribers, 256 bytes", fmt.Sprintf("%.0f messages/s", rate), ">= 250,000/s"},
 			{"edge: 10,000 clients connect and subscribe", fmt.Sprintf("%.1f s", took.Seconds()), "< 4 s"},
@@ -143,29 +184,15 @@ func (n *node) settled(ctx context.Context) (float64, error) {
 func steady(ctx context.Context, b *bench) ([]row, error) {
 	return b.atNode(ctx, func(n *node, addr string) ([]row, error) {
 		const size, events, gap = 1000, 500, 20 * time.Millisecond
-		var mu sync.Mutex
-		var took []time.Duration
-		whole := make(chan struct{})
+		var took [size][]time.Duration
 		marker := []byte(`"payload":{"at":`)
-		a := newAudience(addr, size, oneChannel)
+		a := newAudience(addr, size, 1, oneChannel, func(i int, push []byte) {
+			_, text, _ := bytes.Cut(push, marker)
+			text, _, _ = bytes.Cut(text, []byte(","))
+			at, _ := strconv.ParseInt(string(text), 10, 64)
+			took[i] = append(took[i], time.Since(time.Unix(0, at)))
+		})
 		defer closeAll(a.all)
-		for _, s := range a.all {
-			s.take = func(m []byte) {
-				now := time.Now()
-				for _, part := range bytes.Split(m, marker)[1:] {
-					text, _, _ := bytes.Cut(part, []byte(","))
-					at, err := strconv.ParseInt(string(text), 10, 64)
-					if err != nil {
-						continue
-					}
-					mu.Lock()
-					if took = append(took, now.Sub(time.Unix(0, at))); len(took) == size*events {
-						close(whole)
-					}
-					mu.Unlock()
-				}
-			}
-		}
 		if err := connectAll(ctx, a.all); err != nil {
 			return nil, err
 		}
@@ -195,13 +222,12 @@ func steady(ctx context.Context, b *bench) ([]row, error) {
 		if err := g.Wait(); err != nil {
 			return nil, err
 		}
-		select {
-		case <-whole:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d messages came: %w", len(took), size*events, ctx.Err())
+		if err := a.await(ctx, events); err != nil {
+			return nil, err
 		}
-		slices.Sort(took)
-		at := func(q float64) float64 { return float64(took[int(float64(len(took)-1)*q)].Microseconds()) / 1000 }
+		all := slices.Concat(took[:]...)
+		slices.Sort(all)
+		at := func(q float64) float64 { return float64(all[int(float64(len(all)-1)*q)].Microseconds()) / 1000 }
 		return []row{{"edge: published to received, 1,000 subscribers, 50 events/s", fmt.Sprintf("p50 %.1f ms, p99 %.1f ms", at(.5), at(.99)), "p50 < 7, p99 < 15 ms"}}, nil
 	})
 }
@@ -217,36 +243,34 @@ type follower struct {
 	notify chan<- struct{}
 }
 
-func (f *follower) took(m []byte) {
+func (f *follower) took(reply []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for line := range bytes.SplitSeq(m, []byte("\n")) {
-		var r struct {
-			Push      struct{ Pub *numbered }
-			Subscribe *struct {
-				Offset        uint64
-				Epoch         string
-				Recovered     bool
-				WasRecovering bool `json:"was_recovering"`
-				Publications  []*numbered
-			}
+	var r struct {
+		Push      struct{ Pub *numbered }
+		Subscribe *struct {
+			Offset        uint64
+			Epoch         string
+			Recovered     bool
+			WasRecovering bool `json:"was_recovering"`
+			Publications  []*numbered
 		}
-		if err := json.Unmarshal(line, &r); err != nil {
-			f.wrong = err
-			continue
+	}
+	if err := json.Unmarshal(reply, &r); err != nil {
+		f.wrong = err
+		return
+	}
+	if s := r.Subscribe; s != nil {
+		if s.WasRecovering && !s.Recovered {
+			f.wrong = fmt.Errorf("not recovered: %.200s", reply)
 		}
-		if s := r.Subscribe; s != nil {
-			if s.WasRecovering && !s.Recovered {
-				f.wrong = fmt.Errorf("not recovered: %.200s", line)
-			}
-			f.offset, f.epoch = s.Offset, s.Epoch
-			for _, p := range s.Publications {
-				f.got(p)
-			}
+		f.offset, f.epoch = s.Offset, s.Epoch
+		for _, p := range s.Publications {
+			f.got(p)
 		}
-		if r.Push.Pub != nil {
-			f.got(r.Push.Pub)
-		}
+	}
+	if r.Push.Pub != nil {
+		f.got(r.Push.Pub)
 	}
 }
 

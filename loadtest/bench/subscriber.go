@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -21,8 +23,8 @@ import (
 type subscriber struct {
 	addr    string // host:port of the node
 	channel string
-	take    func(frames []byte) // what came in one message: replies, one a line
-	conn    net.Conn
+	take    func(reply []byte) // is called with each
+	conn    *net.TCPConn
 }
 
 // dials is how many connections are opened at once.
@@ -44,14 +46,13 @@ func (s *subscriber) connect(ctx context.Context, more string) error {
 	if err != nil {
 		return err
 	}
-	s.conn = conn
+	s.conn = conn.(*net.TCPConn) //nolint:errcheck // it is nothing else
 	_, err = fmt.Fprintf(conn, "GET /connection/websocket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", s.addr)
 	if err != nil {
 		return err
 	}
-	in := bufio.NewReaderSize(conn, 1<<10)
-	resp, err := http.ReadResponse(in, nil)
+	resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 1<<10), nil) // behind which nothing comes unasked
 	if err != nil {
 		return err
 	}
@@ -59,8 +60,8 @@ func (s *subscriber) connect(ctx context.Context, more string) error {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return fmt.Errorf("the node answered %s", resp.Status)
 	}
-	subscribed := make(chan error, 1)
-	go s.read(in, subscribed)
+	subscribed := make(chan error, 2) // the answer, and the connection's end
+	go func() { subscribed <- s.read(func(err error) { subscribed <- err }) }()
 	if err := s.send(fmt.Sprintf(`{"id":1,"connect":{}}`+"\n"+`{"id":2,"subscribe":{"channel":%q%s}}`, s.channel, more)); err != nil {
 		return err
 	}
@@ -83,73 +84,97 @@ func (s *subscriber) send(text string) error {
 }
 
 var (
+	pingReply     = []byte("{}")
 	subscribedKey = []byte(`{"id":2`)
-	pingFirst     = []byte("{}\n")
+	errorKey      = []byte(`"error"`)
+	publishedKey  = []byte(`{"id":3`)
+	lineEnd       = []byte{'\n'}
 )
 
-// read gives each message to take, answers pings, and tells when the client is subscribed.
-func (s *subscriber) read(in io.Reader, subscribed chan<- error) {
-	r := bufio.NewReaderSize(in, 1<<10)
-	var buf []byte
+// buffers are lent to subscribers while they read: ten thousand wait most of the time. Each takes a message and more:
+// the node joins up to 64 KiB.
+var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+
+// read takes what comes until the connection ends. Each time that something has come it reads once, where net.Conn's
+// Read would ask the kernel a second time to learn that there is no more.
+func (s *subscriber) read(subscribed func(error)) error {
+	raw, err := s.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var part []byte // of a message
+	err = raw.Read(func(fd uintptr) bool {
+		buf := buffers.Get().(*[128 << 10]byte) //nolint:errcheck // it is nothing else
+		defer buffers.Put(buf)
+		for {
+			had := copy(buf[:], part)
+			n, failed := syscall.Read(int(fd), buf[had:])
+			switch {
+			case failed == syscall.EINTR:
+				continue
+			case failed == syscall.EAGAIN:
+				return false
+			case failed != nil, n == 0:
+				err = cmp.Or[error](failed, io.EOF)
+				return true
+			}
+			rest, closed := s.messages(buf[:had+n], subscribed)
+			if err = closed; err != nil {
+				return true
+			}
+			part = append(part[:0], rest...)
+			if had+n < len(buf) {
+				return false // that was all
+			}
+		}
+	})
+	return err
+}
+
+// messages takes the replies of each whole message and returns what is left.
+func (s *subscriber) messages(b []byte, subscribed func(error)) (rest []byte, err error) {
 	for {
-		m, err := nextMessage(r, buf)
-		if err != nil {
-			select {
-			case subscribed <- err:
-			default:
-			}
-			return
+		m, after, whole := cutMessage(b)
+		if !whole {
+			return b, nil
 		}
-		buf = m[:0]
-		if cap(buf) > 64<<10 {
-			buf = nil
+		if b[0]&0x0f == 8 {
+			return nil, fmt.Errorf("closed: %q", m)
 		}
-		if bytes.Equal(m, ping) || bytes.Contains(m, pingLine) || bytes.HasPrefix(m, pingFirst) {
-			_ = s.send("{}")
-		}
-		s.take(m)
-		if bytes.Contains(m, subscribedKey) {
-			if bytes.Contains(m, []byte(`"error"`)) {
-				err = fmt.Errorf("refused: %.200s", m)
+		b = after
+		for reply := range bytes.SplitSeq(m, lineEnd) {
+			switch {
+			case bytes.Equal(reply, pingReply):
+				_ = s.send("{}")
+			case bytes.HasPrefix(reply, subscribedKey):
+				if bytes.Contains(reply, errorKey) {
+					err = fmt.Errorf("refused: %.200s", reply)
+				}
+				subscribed(err)
 			}
-			select {
-			case subscribed <- err:
-			default:
-			}
+			s.take(reply)
 		}
 	}
 }
 
-// nextMessage reads one message of the node, which are single frames.
-func nextMessage(r *bufio.Reader, buf []byte) ([]byte, error) {
-	var h [8]byte
-	if _, err := io.ReadFull(r, h[:2]); err != nil {
-		return nil, err
+// cutMessage cuts off the first message of the node, whose messages are single frames (RFC 6455 section 5.2).
+func cutMessage(b []byte) (m, rest []byte, whole bool) {
+	if len(b) < 2 {
+		return nil, b, false
 	}
-	opcode, n := h[0]&0x0f, uint64(h[1]&0x7f)
-	switch n {
-	case 126:
-		if _, err := io.ReadFull(r, h[:2]); err != nil {
-			return nil, err
-		}
-		n = uint64(binary.BigEndian.Uint16(h[:2]))
-	case 127:
-		if _, err := io.ReadFull(r, h[:8]); err != nil {
-			return nil, err
-		}
-		n = binary.BigEndian.Uint64(h[:8])
+	head, size := 2, uint64(b[1]&0x7f)
+	switch {
+	case size == 126 && len(b) >= 4:
+		head, size = 4, uint64(binary.BigEndian.Uint16(b[2:]))
+	case size == 127 && len(b) >= 10:
+		head, size = 10, binary.BigEndian.Uint64(b[2:])
+	case size >= 126:
+		return nil, b, false
 	}
-	if uint64(cap(buf)) < n {
-		buf = make([]byte, n)
+	if uint64(len(b)-head) < size {
+		return nil, b, false
 	}
-	buf = buf[:n]
-	if _, err := io.ReadFull(r, buf); err != nil {
-		return nil, err
-	}
-	if opcode == 8 {
-		return nil, fmt.Errorf("closed: %q", buf)
-	}
-	return buf, nil
+	return b[head:][:size], b[head:][size:], true
 }
 
 func closeAll(all []*subscriber) {
@@ -170,8 +195,8 @@ func newSpeakers(ctx context.Context, addr string, links int) (*speakers, error)
 	p := &speakers{}
 	for range links {
 		done := make(chan struct{}, 1)
-		s := &subscriber{addr: addr, channel: "bench:speaker", take: func(m []byte) {
-			if bytes.Contains(m, []byte(`{"id":3`)) {
+		s := &subscriber{addr: addr, channel: "bench:speaker", take: func(reply []byte) {
+			if bytes.HasPrefix(reply, publishedKey) {
 				done <- struct{}{}
 			}
 		}}
@@ -204,8 +229,8 @@ func (p *speakers) publish(ctx context.Context, link int, channel, fields string
 }
 
 // flood publishes events, channel by channel in turn, on all links, as long as no more than window of them are not
-// with every subscriber; received counts the messages that came to all, each of an event to each of subscribers.
-func (p *speakers) flood(ctx context.Context, events, window int64, subscribers int, channel func(int64) string, received *atomic.Int64, more <-chan struct{}) error {
+// with every subscriber, and returns when all are.
+func (p *speakers) flood(ctx context.Context, events, window int64, channel func(int64) string, to *audience) error {
 	var sent atomic.Int64
 	var gate sync.Mutex // one waits for the window, the others for it
 	g, flooding := errgroup.WithContext(ctx)
@@ -213,18 +238,11 @@ func (p *speakers) flood(ctx context.Context, events, window int64, subscribers 
 		g.Go(func() error {
 			for {
 				gate.Lock()
-				for sent.Load()-received.Load()/int64(subscribers) >= window {
-					select {
-					case <-more:
-					case <-flooding.Done():
-						gate.Unlock()
-						return flooding.Err()
-					}
-				}
 				i := sent.Add(1)
+				err := to.await(flooding, i-window)
 				gate.Unlock()
-				if i > events {
-					return nil
+				if err != nil || i > events {
+					return err
 				}
 				if err := p.publish(flooding, link, channel(i), frame256); err != nil {
 					return err
@@ -235,12 +253,5 @@ func (p *speakers) flood(ctx context.Context, events, window int64, subscribers 
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for want := events * int64(subscribers); received.Load() < want; {
-		select {
-		case <-more:
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d messages came: %w", received.Load(), want, ctx.Err())
-		}
-	}
-	return nil
+	return to.await(ctx, events)
 }
