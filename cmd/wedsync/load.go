@@ -60,6 +60,14 @@ func (c loadRunCmd) Run(ctx context.Context, w world, p printer) (err error) {
 	if c.Local != 0 && !slices.Contains(load.LocalNodes(), c.Local) {
 		return usageError{fmt.Errorf("--local is %d; use one of %v, so that more than half of the nodes can be told from the others", c.Local, load.LocalNodes())}
 	}
+	if err := errors.Join(profile.CheckFiles(), c.checkOut()); err != nil {
+		return usageError{err}
+	}
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = errors.New("interrupted; there is no report")
+		}
+	}()
 	target, err := c.target(ctx, w, profile)
 	if err != nil {
 		return err
@@ -112,6 +120,15 @@ func (c loadRunCmd) target(ctx context.Context, w world, profile *load.Profile) 
 	return load.Start(ctx, load.Local{Nodes: c.Local, Binary: self, Env: w.environ}, profile.Nodes)
 }
 
+// checkOut returns an error if the report could not be written in the end.
+func (c loadRunCmd) checkOut() error {
+	f, err := os.CreateTemp(filepath.Dir(c.Out), ".wedsync-load-*")
+	if err != nil {
+		return fmt.Errorf("--out is %s, and nothing can be written there: %w", c.Out, err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
 func keepReport(path string, write func(io.Writer) error) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -125,6 +142,8 @@ func (c loadRunCmd) tell(p printer, r *load.Report) error {
 	if p.json {
 		return r.WriteJSON(p.out)
 	}
+	p.say("%s", r.Summary())
+	p.say("%s", r.How())
 	rows := make([][]string, len(r.Verdicts))
 	for i, v := range r.Verdicts {
 		rows[i] = []string{v.What, v.Want, v.Got, map[bool]string{true: "met", false: "MISSED"}[v.Met]}
@@ -134,6 +153,9 @@ func (c loadRunCmd) tell(p printer, r *load.Report) error {
 	}
 	for _, f := range r.Publishes.Findings[:min(3, len(r.Publishes.Findings))] {
 		p.say("%s", f)
+	}
+	for _, m := range r.Missing[:min(3, len(r.Missing))] {
+		p.say("%s misses %d deliveries, and %d died: %s", m.Integration, m.Waiting, m.Dead, m.Why)
 	}
 	p.say("the report is in %s.html and %s.json", c.Out, c.Out)
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -71,11 +72,26 @@ func TestLoadReportsTheTruth(t *testing.T) {
 	if k := r.ClickHouse; k == nil || !k.Agrees || k.Dead != d.Dead || k.Delivered != d.Delivered {
 		t.Errorf("ClickHouse %+v, the truth %+v", k, d)
 	}
+	dead := 0
+	for _, m := range r.Missing {
+		dead += m.Dead
+		if m.Vendor != "irisworks" || m.Waiting > 0 || m.Why == "" {
+			t.Errorf("missing is %+v", m)
+		}
+	}
+	if dead != d.Dead {
+		t.Errorf("of %d dead deliveries it tells of %d", d.Dead, dead)
+	}
 	if len(r.Faults) != 3 || len(r.Deaths) != 1 || r.Deaths[0].Clients != 30 || r.Deaths[0].Back <= 0 || r.Clients.NotRecovered != 0 {
 		t.Errorf("faults %+v, deaths %+v", r.Faults, r.Deaths)
 	}
 	if r.Passed || got.code != exitFailed || !strings.Contains(got.out, "MISSED") || !strings.Contains(got.errors, "a threshold of the profile was missed") {
 		t.Errorf("it passed: %+v", got)
+	}
+	for _, want := range []string{"Sat 10:00  from now on: irisworks refuses for good", "an edge dies: node-1, with 30 clients", "all clients are back after"} {
+		if !strings.Contains(got.errors, want) {
+			t.Errorf("it does not say %q: %s", want, got.errors)
+		}
 	}
 	page, err := os.ReadFile(out + ".html")
 	if err != nil || !bytes.Contains(page, []byte("irisworks refuses for good")) || !bytes.Contains(page, []byte("uPlot=function")) || bytes.Contains(page, []byte("ZgotmplZ")) {
@@ -97,6 +113,9 @@ func TestLoadOnANodeThatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &desk{t, n, nil}
+	if got := d.run("load", "--profile", profile, "--key=wrong", "-o", out); got.code != exitFailed || !strings.Contains(got.errors, "does not know the API key") {
+		t.Fatalf("%+v", got)
+	}
 	if got := d.run("load", "--profile", profile, "--lasts=1s", "--clients=10", "-o", out, "--json"); got.code != exitFailed {
 		t.Fatalf("%+v", got)
 	}
@@ -109,6 +128,26 @@ func TestLoadOnANodeThatIsThere(t *testing.T) {
 	}
 	if left := d.do("integrations", "--json") + d.do("mappings", "--json"); strings.Contains(left, "studiocloud") || strings.Contains(left, "supplier:dashboard") {
 		t.Errorf("it left %s", left)
+	}
+}
+
+func TestLoadThatCannotBegin(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]result{
+		"":                                 {code: exitUsage, errors: "name either the nodes with --addr"},
+		"--local=2":                        {code: exitUsage, errors: "--local is 2; use one of [1 3 5]"},
+		"--local=1 -o /nonexistent/report": {code: exitUsage, errors: "--out is /nonexistent/report, and nothing can be written there"},
+		"--addr=nowhere":                   {code: exitUsage, errors: `"nowhere" is no address of a node`},
+		"--addr=http://127.0.0.1:1 -o " + t.TempDir() + "/r": {code: exitFailed, errors: "http://127.0.0.1:1 does not answer as a node does"},
+	} {
+		if got := wedsync(t, append([]string{"load"}, strings.Fields(args)...)...); got.code != want.code || !strings.Contains(got.errors, want.errors) {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got := wedsyncWith(ctx, nil, strings.NewReader(""), "load", "--local=1", "-o", t.TempDir()+"/r"); got.code != exitFailed || !strings.Contains(got.errors, "interrupted; there is no report") {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/loadtest/checker"
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
@@ -53,6 +54,50 @@ func (l Latency) Delays(p *Profile, seed uint64, run string, deliveries, tries i
 	}
 	return all
 }
+
+// Missing is what is missing of a plan that was accepted, where end says what became of each delivery: "" that it
+// waits, "taken", or else why it died.
+func (p *Profile) Missing(seed uint64, end func(n int) string) ([]Missing, map[string][]string) {
+	t := newTruth(newPlan(p, seed, "r"))
+	var dead []checker.Receipt
+	reasons, n := map[string]string{}, 0
+	for i, a := range t.plan.arrivals {
+		t.published(i, checker.Op{Channel: a.channel, ID: a.id, Outcome: checker.Accepted})
+		for _, to := range a.to {
+			id := event.DeliveryID(a.channel, a.id, to)
+			switch how := end(n); how {
+			case "":
+				t.received(vendors.Receipt{ID: id}) // in vain
+			case "taken":
+				t.received(vendors.Receipt{ID: id, Taken: true})
+			default:
+				dead, reasons[id] = append(dead, checker.Receipt{DeliveryID: id}), how
+			}
+			n++
+		}
+	}
+	t.died(dead, reasons)
+	return t.missing()
+}
+
+// Victim is the one of nodes that dies, which are edges and have so many clients.
+func Victim(edges []bool, clients []int) int {
+	c := &crowd{conns: map[*held]bool{}}
+	s := &script{crowd: c}
+	for i, edge := range edges {
+		s.nodes = append(s.nodes, &node{edge: edge})
+		for range clients[i] {
+			c.conns[&held{node: i}] = true
+		}
+	}
+	return s.victim()
+}
+
+// Fits reports whether so many open files are enough.
+func (p *Profile) Fits(files uint64) error { return p.fits(files) }
+
+// BusyIn reads how long processors were busy.
+var BusyIn = busyIn
 
 // ParseMetrics reads the numbers of a node.
 var ParseMetrics = parseMetrics

@@ -68,6 +68,7 @@ type script struct {
 	sims  *vendors.Set
 	crowd *crowd
 	nodes []*node
+	say   func(format string, args ...any)
 }
 
 // run returns when all is over, or ctx is.
@@ -104,22 +105,29 @@ func (s *script) vendor(ctx context.Context, name string, f VendorFault) error {
 		}
 	}
 	w := checker.Window{Fault: name + " " + f.About, From: time.Now()}
+	s.say("from now on: %s", w.Fault)
 	remove := s.sims.Lookup(name).Faults().Add(fault)
 	err := s.until(ctx, f.To)
 	remove()
 	w.To = time.Now()
+	s.say("no more: %s", w.Fault)
 	s.truth.broken(w)
 	return err
 }
 
-// victim is the node that dies: an edge that was started for the run, or else one whose connections are reset.
-func (s *script) victim() int {
+// victim is the node that dies: an edge that was started for the run, as long as it has clients, or else the node
+// that has the most of them, whose connections are reset.
+func (s *script) victim() (most int) {
 	for i, n := range s.nodes {
-		if n.edge {
+		with := s.crowd.with(i)
+		if n.edge && with > 0 {
 			return i
 		}
+		if with > s.crowd.with(most) {
+			most = i
+		}
 	}
-	return len(s.nodes) - 1
+	return most
 }
 
 func (s *script) edge(ctx context.Context, e EdgeDeath) error {
@@ -137,6 +145,7 @@ func (s *script) edge(ctx context.Context, e EdgeDeath) error {
 	} else {
 		d.Clients = s.crowd.cut(at)
 	}
+	s.say("%s: %s, with %d clients", e.About, n.name, d.Clients)
 	d.At = w.From.Sub(s.truth.begun).Seconds()
 	s.truth.mu.Lock()
 	s.truth.deaths = append(s.truth.deaths, d)
@@ -144,6 +153,7 @@ func (s *script) edge(ctx context.Context, e EdgeDeath) error {
 	err := s.crowd.comeBack(ctx, dead)
 	if err == nil {
 		d.Back = time.Since(w.From).Seconds()
+		s.say("all clients are back after %.1f s", d.Back)
 	}
 	if n.edge && err == nil {
 		err = s.until(ctx, e.Back)

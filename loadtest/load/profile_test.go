@@ -82,6 +82,7 @@ func TestProfileOfAFile(t *testing.T) {
 func TestWrongProfiles(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ change, to, says string }{
+		{small, "", "it is empty"},
 		{"rate: 4", "rat: 4", "field rat not found"},
 		{"begins: Fri 18:00", "begins: Friday", `"Friday" is no time of the story; write it like Sat 10:30`},
 		{"ends: Sat 18:00", "ends: Fri 17:00", "ends is Fri 17:00; it must be after begins, Fri 18:00"},

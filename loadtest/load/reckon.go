@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/loadtest/checker"
 	"github.com/wedsync/wedsync/loadtest/history"
 	"github.com/wedsync/wedsync/loadtest/nodeproc"
@@ -31,7 +33,7 @@ func (r *run) reckon(ctx context.Context) (*Report, error) {
 	rep := &Report{
 		Profile: p.Name, About: p.About, Seed: r.cfg.Seed, Begun: r.truth.begun.UTC(), Lasts: p.Lasts.Seconds(),
 		Story: [2]string{p.Begins.String(), p.Ends.String()}, Planned: len(r.truth.plan.arrivals), Deaths: r.truth.deaths,
-		Series: r.truth.series(r.sample),
+		Series: r.truth.series(r.sample), Missing: r.missing(ctx), Processors: runtime.NumCPU(),
 		Clients: Clients{
 			Connections: len(r.crowd.clients), Subscriptions: r.crowd.subscriptions, Joined: r.joined.Seconds(),
 			Seen: len(r.truth.sightings), NotRecovered: int(r.crowd.lost.Load()),
@@ -80,7 +82,7 @@ func (r *run) durations(rep *Report) {
 		if !accepted[one.arrival] { // its publisher got no answer, or none that says so
 			rep.Deliveries.Due++
 		}
-		if late <= InTimeLimit {
+		if late <= analytics.LatencyLimit {
 			rep.Deliveries.InTime++
 		}
 		if vendors[one.vendor] == nil {
@@ -90,6 +92,11 @@ func (r *run) durations(rep *Report) {
 	}
 	d := &rep.Deliveries
 	d.Delivered, d.Dead, d.Calls = len(firsts), len(t.dead), len(t.calls)
+	for _, one := range t.calls {
+		if !one.taken {
+			d.Refused++
+		}
+	}
 	d.Success = 1
 	if d.Due > 0 {
 		d.Success = float64(d.Delivered) / float64(d.Due)
@@ -214,7 +221,7 @@ func (rep *Report) judge(t Thresholds) {
 		}
 	}
 	d := rep.Deliveries
-	add("deliveries that succeeded", d.Success >= t.Success, fmt.Sprintf("at least %.2f %%", 100*t.Success), fmt.Sprintf("%.3f %% of %d", 100*d.Success, d.Due))
+	add("deliveries that succeeded", d.Success >= t.Success, fmt.Sprintf("at least %.2f %%", 100*t.Success), fmt.Sprintf("%s of %d", percent(d.Success), d.Due))
 	most("lost", rep.Publishes.Lost, t.Lost)
 	most("reordered", rep.Publishes.Reordered, t.Reordered)
 	most("otherwise wrong", rep.Publishes.Wrong, t.Wrong)

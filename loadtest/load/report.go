@@ -17,6 +17,8 @@ type Report struct {
 	Lasts   float64   `json:"lasts"`
 	Story   [2]string `json:"story"` // the moments at which it begins and ends
 	Nodes   []string  `json:"nodes"`
+	// Processors are those of the machine that the load ran on.
+	Processors int `json:"processors"`
 
 	Passed   bool      `json:"passed"`
 	Verdicts []Verdict `json:"verdicts"`
@@ -28,6 +30,7 @@ type Report struct {
 	Clients    Clients         `json:"clients"`
 	Deaths     []*Death        `json:"deaths"`
 	Faults     []Span          `json:"faults"`
+	Missing    []Missing       `json:"missing,omitempty"`
 	Strange    []string        `json:"strange,omitempty"` // what was noted, the first of it
 
 	Accept  Quantiles            `json:"accept"` // from the intended time to the answer
@@ -50,13 +53,11 @@ type Deliveries struct {
 	Due       int     `json:"due"`
 	Delivered int     `json:"delivered"`
 	Dead      int     `json:"dead"`
-	InTime    int     `json:"inTime"` // within InTimeLimit of the intended time
+	InTime    int     `json:"inTime"` // within the latency objective's limit, from the intended time
 	Success   float64 `json:"success"`
-	Calls     int     `json:"calls"` // those among them that vendors did not take
+	Calls     int     `json:"calls"`   // of vendors
+	Refused   int     `json:"refused"` // those among them that vendors did not take
 }
-
-// InTimeLimit is the latency objective's (analytics.LatencyLimit).
-const InTimeLimit = 5 * time.Second
 
 // Compared are ClickHouse's numbers beside the truth.
 type Compared struct {
@@ -104,7 +105,7 @@ type Series struct {
 	Refused  []float64 `json:"refused"`  // those that vendors did not take
 
 	Success  []float64 `json:"success"`  // share of what was intended then that was delivered
-	InTime   []float64 `json:"inTime"`   // within InTimeLimit
+	InTime   []float64 `json:"inTime"`   // within the latency objective's limit
 	Attempts []float64 `json:"attempts"` // share of the calls that vendors took
 
 	Seen    []float64 `json:"seen"`    // events at clients, a second
@@ -115,7 +116,7 @@ type Series struct {
 	Vendors map[string]*VendorSeries `json:"vendors"`
 	Nodes   map[string]*NodeSeries   `json:"nodes"`
 	CPU     []float64                `json:"cpu"`     // of the load itself
-	Machine []float64                `json:"machine"` // load average; -1: not told
+	Machine []float64                `json:"machine"` // processors of its machine that were busy; -1: not told
 }
 
 // VendorSeries is how a vendor's deliveries did.

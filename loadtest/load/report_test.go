@@ -65,16 +65,42 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	r := fine()
+	r.Series.Vendors = map[string]*load.VendorSeries{
+		"slack": {Waiting: []float64{1, 3}, Open: []float64{0, 1}}, "email": {Waiting: []float64{3, 2}, Open: []float64{1, 1}},
+	}
+	r.Vendors["slack"] = load.Quantiles{Max: 4200}
+	r.Deliveries.Refused = 11
+	r.Judge(load.Thresholds{Success: 0.9999})
+	if want := "The 99.5 % held: 99.900 % of 1000 deliveries arrived, 99.0 % within 5 s of the intended time."; r.Summary() != want || !r.Held() {
+		t.Errorf("%s", r.Summary())
+	}
+	if want := "Vendors did not take 11 of 1010 calls. Up to 2 breakers were open at once and up to 5 deliveries waited, the longest for 4.2 s. " +
+		"20 clients were cut off at node-1, and back after 2.0 s."; r.How() != want {
+		t.Errorf("%s", r.How())
+	}
+	if want := "deliveries that succeeded (99.900 % of 1000, wanted at least 99.99 %)"; r.Missed() != want {
+		t.Errorf("%s", r.Missed())
+	}
+	r.Deliveries.Success, r.Deaths[0].Back = 0.99499999, -1
+	if !strings.HasPrefix(r.Summary(), "The 99.5 % did not hold: 99.499 % of") || !strings.HasSuffix(r.How(), "and never all came back.") {
+		t.Errorf("%s %s", r.Summary(), r.How())
+	}
+}
+
 func TestPage(t *testing.T) {
 	t.Parallel()
 	r := fine()
-	r.Judge(load.Thresholds{})
+	r.Missing = []load.Missing{{Integration: "s1-<slack>", Vendor: "slack", Waiting: 7, Why: "it is open"}}
+	r.Judge(load.Thresholds{Success: 1})
 	var page bytes.Buffer
 	if err := r.WriteHTML(&page, load.UPlot{Script: "const charts = 1", Style: "canvas{}"}); err != nil {
 		t.Fatal(err)
 	}
 	text := page.String()
-	for _, want := range []string{"wedsync load: small, passed", "An &#34;afternoon&#34; &lt;/script&gt;", `"lasts":24`, "const charts = 1", "canvas{}", "prefers-color-scheme: dark"} {
+	for _, want := range []string{"wedsync load: small, failed", "The 99.5 % held", "Missed: deliveries that succeeded (", "<td>s1-&lt;slack&gt;</td><td>7</td>", "An &#34;afternoon&#34; &lt;/script&gt;", `"lasts":24`, "const charts = 1", "canvas{}", "prefers-color-scheme: dark"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("it does not have %q", want)
 		}

@@ -39,6 +39,9 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, sims.Close()) }()
 	r := &run{cfg: cfg, truth: t, sims: sims, nodes: cfg.Target.nodes}
+	if err := r.greet(ctx); err != nil {
+		return nil, err
+	}
 	defer func() { err = errors.Join(err, r.disconnect(context.WithoutCancel(ctx))) }()
 	r.say("connecting %d integrations", len(t.plan.people.integrations))
 	if err := r.connect(ctx); err != nil {
@@ -67,14 +70,42 @@ type run struct {
 	joined time.Duration // that the clients took to connect and subscribe
 	sample *sampler
 	logs   map[string][]checker.Entry // what the log has in the end, by channel
+	saying sync.Mutex
 }
 
-func (r *run) say(format string, args ...any) {
+// say writes a line. On a terminal it takes the place of what was said last by stand.
+func (r *run) say(format string, args ...any) { r.write("\n", format, args...) }
+
+// stand says where the run stands, which is true for a moment only.
+func (r *run) stand(format string, args ...any) {
 	end := "\n"
 	if r.cfg.Live {
-		end = "\033[K\r"
+		end = "\r"
 	}
+	r.write(end, format, args...)
+}
+
+func (r *run) write(end, format string, args ...any) {
+	if r.cfg.Live {
+		end = "\033[K" + end // what is longer of the line before
+	}
+	r.saying.Lock()
+	defer r.saying.Unlock()
 	fmt.Fprintf(r.cfg.Out, format+end, args...)
+}
+
+// tell says what happens in the story, and when.
+func (r *run) tell(format string, args ...any) {
+	r.say("%s  "+format, append([]any{r.moment()}, args...)...)
+}
+
+// moment is the time of the story, or how long ago it ended.
+func (r *run) moment() string {
+	at := time.Since(r.truth.begun)
+	if over := at - r.cfg.Profile.Lasts; over > 0 {
+		return fmt.Sprintf("+%d s", int(over.Seconds()))
+	}
+	return r.cfg.Profile.Story(at).String()
 }
 
 // side does something for each of n, 32 at once.
@@ -157,7 +188,7 @@ func (r *run) play(ctx context.Context) error {
 	beside.Go(func() { r.sample.run(ctx) })
 	beside.Go(func() { r.progress(ctx) })
 	acting := make(chan error, 1)
-	s := &script{r.truth.plan, r.truth, r.sims, r.crowd, r.nodes}
+	s := &script{r.truth.plan, r.truth, r.sims, r.crowd, r.nodes, r.tell}
 	scripted, cut := context.WithCancel(ctx)
 	defer cut()
 	go func() { acting <- s.run(scripted) }()
@@ -209,10 +240,14 @@ func (r *run) settle(ctx context.Context) (err error) {
 // bury notes the deliveries of the run that lie among the dead letters.
 func (r *run) bury(ctx context.Context) error {
 	var dead []checker.Receipt
+	reasons := map[string]string{}
 	for after, more := uint64(0), true; more; {
 		var page struct {
 			Items []struct {
-				Letter struct{ Delivery event.Delivery }
+				Letter struct {
+					Delivery event.Delivery
+					Reason   string
+				}
 			}
 			Next uint64
 		}
@@ -224,11 +259,12 @@ func (r *run) bury(ctx context.Context) error {
 			d := item.Letter.Delivery
 			if _, ours := r.truth.byDelivery[d.ID]; ours {
 				dead = append(dead, checker.Receipt{Integration: d.Integration, Channel: d.Channel, EventID: d.EventID, DeliveryID: d.ID})
+				reasons[d.ID] = item.Letter.Reason
 			}
 		}
 		after, more = page.Next, page.Next != 0
 	}
-	r.truth.died(dead)
+	r.truth.died(dead, reasons)
 	return nil
 }
 
@@ -247,10 +283,10 @@ func (r *run) progress(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		at, s := time.Since(r.truth.begun), r.truth.standing()
+		s := r.truth.standing()
 		rate := func(now, then int) float64 { return float64(now-then) / every.Seconds() }
-		r.say("%s  %s  %.0f events/s  %.0f calls/s  %.0f seen/s  %d of %d published, %d deliveries under way, %d dead, %d of %d subscriptions",
-			r.cfg.Profile.Story(at), at.Round(time.Second), rate(s.answered, before.answered), rate(s.calls, before.calls), rate(s.seen, before.seen),
+		r.stand("%s  %.0f events/s, %.0f calls/s, %.0f seen/s; %d of %d published, %d deliveries wait, %d dead; %d of %d subscriptions",
+			r.moment(), rate(s.answered, before.answered), rate(s.calls, before.calls), rate(s.seen, before.seen),
 			s.answered, len(r.truth.plan.arrivals), s.owed, s.dead, r.crowd.subscribed.Load(), r.crowd.subscriptions)
 		before = s
 	}

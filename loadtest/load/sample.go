@@ -41,7 +41,7 @@ type sampler struct {
 	Nodes   map[string]*NodeSeries
 	Clients []float64 // subscriptions that stand
 	CPU     []float64 // of this process: clients, vendors and the checker's notes
-	Machine []float64 // load average of the machine that it runs on; -1: not told
+	Machine []float64 // processors of its machine that were busy, whoever kept them so; -1: not told
 	last    map[string]float64
 }
 
@@ -75,14 +75,18 @@ func (s *sampler) look(ctx context.Context) {
 	}
 	s.Seconds = append(s.Seconds, now)
 	s.Clients = append(s.Clients, float64(s.crowd.subscribed.Load()))
-	s.CPU = append(s.CPU, s.rate("", ownCPU(), elapsed))
-	s.Machine = append(s.Machine, loadAverage())
+	s.CPU = append(s.CPU, s.rate("load", ownCPU(), elapsed))
+	machine := -1.0
+	if busy, ok := machineCPU(); ok {
+		machine = s.rate("machine", busy, elapsed)
+	}
+	s.Machine = append(s.Machine, machine)
 	for _, n := range s.nodes {
 		m := n.metrics(ctx)
 		series := s.Nodes[n.name]
 		cpu, memory := -1.0, -1.0
 		if total, ok := m[metricCPU]; ok {
-			cpu, memory = s.rate(n.name, total, elapsed), m[metricMemory]/1e6
+			cpu, memory = s.rate("node "+n.name, total, elapsed), m[metricMemory]/1e6
 		}
 		series.CPU, series.Memory = append(series.CPU, cpu), append(series.Memory, memory)
 		series.Connections = append(series.Connections, value(m, metricConnections))
@@ -141,13 +145,34 @@ func ownCPU() float64 {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
 
-// loadAverage is how many tasks ran or waited to, of the whole machine, over the last minute (proc(5)).
-func loadAverage() float64 {
-	text, _ := os.ReadFile("/proc/loadavg")
-	first, _, _ := strings.Cut(string(text), " ")
-	v, err := strconv.ParseFloat(first, 64)
+// userHertz is how many of its ticks /proc/stat counts in a second (sysconf(3), _SC_CLK_TCK).
+const userHertz = 100
+
+// machineCPU is how long the processors of this machine were busy, in seconds, by whomever; false where that is not told.
+func machineCPU() (seconds float64, ok bool) {
+	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return -1
+		return 0, false
 	}
-	return v
+	return busyIn(text)
+}
+
+// busyIn reads the sum of proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
+func busyIn(text []byte) (seconds float64, ok bool) {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	fields := strings.Fields(string(line))
+	const idle, iowait, steal = 4, 5, 8
+	if len(fields) <= steal || fields[0] != "cpu" {
+		return 0, false
+	}
+	for i, field := range fields[1 : steal+1] {
+		ticks, err := strconv.ParseUint(field, 10, 64)
+		if err != nil {
+			return 0, false
+		}
+		if i+1 != idle && i+1 != iowait {
+			seconds += float64(ticks) / userHertz
+		}
+	}
+	return seconds, true
 }

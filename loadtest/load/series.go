@@ -8,6 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/loadtest/checker"
 )
 
@@ -107,7 +108,7 @@ func (c *chart) deliveries() {
 		a := &c.t.plan.arrivals[one.arrival]
 		late := one.ended.Sub(c.t.begun) - a.at
 		came[c.after(a.at)]++
-		if late <= InTimeLimit {
+		if late <= analytics.LatencyLimit {
 			soon[c.after(a.at)]++
 		}
 		v := c.vendor(one.vendor)

@@ -25,6 +25,7 @@ type truth struct {
 	sightings []checker.Sighting
 	seen      []int // the arrival of each sighting; -1: of none
 	dead      []checker.Receipt
+	reasons   map[string]string // of the dead ones, by delivery
 	strange   []string
 	accepted  map[int]bool    // arrivals
 	got       map[string]bool // deliveries that vendors took, or that were given up
@@ -165,8 +166,8 @@ func (t *truth) note(text string) {
 	t.strange = append(t.strange, text)
 }
 
-// died notes deliveries that were given up.
-func (t *truth) died(dead []checker.Receipt) {
+// died notes deliveries that were given up, and why.
+func (t *truth) died(dead []checker.Receipt, reasons map[string]string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, d := range dead {
@@ -178,7 +179,7 @@ func (t *truth) died(dead []checker.Receipt) {
 			t.owed--
 		}
 	}
-	t.dead = dead
+	t.dead, t.reasons = dead, reasons
 }
 
 // standing is where a run stands.
