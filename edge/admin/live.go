@@ -18,10 +18,13 @@ import (
 // What is live is made once for all who look at the same: same address, same rights.
 const (
 	liveEvery = time.Second      // a view is made anew
-	liveShare = 20               // or as much rarer as keeps its making under one part in so many of a processor
+	liveShare = 20               // or as much rarer as keeps its making under one part in so many of a processor, and that of all views under one processor
 	liveBeat  = 15 * time.Second // a sign of life where nothing changes
 	liveWrite = 10 * time.Second // a browser may take that long to read
 )
+
+// maxViews is how many different views are open of those who have the same rights. Each costs, however few see it.
+const maxViews = 200
 
 // live has the views that are open.
 type live struct {
@@ -41,6 +44,7 @@ func newLive(log zerolog.Logger) *live {
 
 // view is what some see.
 type view struct {
+	rights  string
 	stop    context.CancelFunc
 	readers int // under live.mu
 
@@ -72,18 +76,22 @@ func (l *live) shutdown(ctx context.Context) error {
 	}
 }
 
-// join returns the view of that key, and what to call in the end. The first who comes brings how it is made; nil:
-// the page is closed.
-func (l *live) join(key string, made func(context.Context) ([]part, error)) (*view, func()) {
+// join returns the view of an address for those with these rights, and what to call in the end. The first who comes
+// brings how it is made.
+func (l *live) join(address, rights string, made func(context.Context) ([]part, error)) (*view, func(), error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ctx.Err() != nil {
-		return nil, nil
+		return nil, nil, problem.New(problem.ShuttingDown, "the node is stopping")
 	}
+	key := address + " " + rights
 	v := l.views[key]
 	if v == nil {
+		if l.open(rights) >= maxViews {
+			return nil, nil, problem.New(problem.TooManyConnections, "%d pages are open already with these rights; close some", maxViews).After(liveBeat)
+		}
 		ctx, stop := context.WithCancel(l.ctx)
-		v = &view{stop: stop, changed: make(chan struct{})}
+		v = &view{rights: rights, stop: stop, changed: make(chan struct{})}
 		l.views[key] = v
 		l.running.Go(func() { l.run(ctx, v, made) })
 	}
@@ -95,7 +103,24 @@ func (l *live) join(key string, made func(context.Context) ([]part, error)) (*vi
 			delete(l.views, key)
 			v.stop()
 		}
+	}, nil
+}
+
+// open counts the views of those with these rights.
+func (l *live) open(rights string) (n int) {
+	for _, v := range l.views {
+		if v.rights == rights {
+			n++
+		}
 	}
+	return n
+}
+
+// pause is how long a view rests whose making took that long.
+func (l *live) pause(took time.Duration) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return max(liveEvery, took*time.Duration(max(liveShare, len(l.views))))
 }
 
 // run makes a view anew until ctx ends.
@@ -110,7 +135,7 @@ func (l *live) run(ctx context.Context, v *view, made func(context.Context) ([]p
 			frames = []frame{{id: "trouble", data: sse("trouble", []byte(problem.Of(err).Detail))}}
 		}
 		v.change(frames)
-		wait := time.NewTimer(max(liveEvery, liveShare*time.Since(begun)))
+		wait := time.NewTimer(l.pause(time.Since(begun)))
 		select {
 		case <-wait.C:
 		case <-ctx.Done():
@@ -201,15 +226,14 @@ func (a *Admin) showLive(w http.ResponseWriter, v *visit, p *page) {
 		a.fail(w, v, problem.New(problem.ScopeMissing, "this page needs the scope %s", p.scope))
 		return
 	}
-	key := v.URL.Path + "?" + v.URL.RawQuery + " " + v.Caller().Rights()
-	view, leave := a.live.join(key, func(ctx context.Context) ([]part, error) {
+	view, leave, err := a.live.join(v.URL.Path+"?"+v.URL.RawQuery, v.Caller().Rights(), func(ctx context.Context) ([]part, error) {
 		own := *v
 		own.Request, own.page = v.WithContext(ctx), p
 		s, err := p.open(&own)
 		return s.live, err
 	})
-	if view == nil {
-		a.fail(w, v, problem.New(problem.ShuttingDown, "the node is stopping"))
+	if err != nil {
+		a.fail(w, v, err)
 		return
 	}
 	defer leave()

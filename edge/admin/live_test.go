@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/access"
+	"github.com/wedsync/wedsync/edge/admin"
 	"github.com/wedsync/wedsync/edge/api"
 )
 
@@ -109,6 +111,23 @@ func TestWhoIsSignedOutSeesNoMore(t *testing.T) {
 	if s.lines.Scan() {
 		t.Errorf("and then: %s", s.lines.Text())
 	}
+}
+
+func TestPagesThatAreOpenAreBounded(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	b := n.signedIn(t, adminKey)
+	for i := range admin.MaxViews {
+		b.listen(ctx, home+"/live?q="+strconv.Itoa(i))
+	}
+	if got := b.get(home + "/live?q=more"); got.status != http.StatusServiceUnavailable || !strings.Contains(got.body, "close some") {
+		t.Errorf("one more: %d %s", got.status, got.body)
+	}
+	b.listen(ctx, home+"/live?q=0").next("fleet", "") // which is open already
+	other := n.signedIn(t, n.key(t, access.Key{Name: "k", Scopes: []access.Scope{access.IntegrationsRead}}))
+	other.listen(ctx, home+"/live?q=more").next("fleet", "")
 }
 
 func TestShutdownEndsWhatIsLive(t *testing.T) {
