@@ -203,7 +203,7 @@ func TestReceiptsOfADelivery(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("receipts\n%+v\nwant\n%+v", got, want)
 	}
-	if none, err := store.Receipts(t.Context(), "dlv_'2"); err != nil || len(none) != 0 {
+	if none, err := store.Receipts(t.Context(), "dlv_'\\\t2"); err != nil || len(none) != 0 {
 		t.Errorf("receipts of an unknown delivery: %v, %v", none, err)
 	}
 	var place string

@@ -91,7 +91,7 @@ type ReceiptRow struct {
 // Receipts returns what the vendor said of a delivery's messages, each status once, in order; none if
 // it said nothing, or that is not recorded yet.
 func (s *Store) Receipts(ctx context.Context, deliveryID string) ([]ReceiptRow, error) {
-	rows, err := s.conn.Query(with(ctx, clickhouse.Parameters{"delivery": deliveryID}), queries.Receipts)
+	rows, err := s.conn.Query(with(ctx, clickhouse.Parameters{"delivery": param(deliveryID)}), queries.Receipts)
 	if err != nil {
 		return nil, fmt.Errorf("receipts of %s: %w", deliveryID, err)
 	}
