@@ -129,6 +129,7 @@ func (a *API) listDead(ctx context.Context, in *deadListInput) (*body[buriedLett
 	for i, b := range found {
 		l := *b.Letter
 		l.Delivery.Body, l.Event.Payload = json.RawMessage("null"), json.RawMessage("null")
+		a.maskTexts(l.Delivery.Integration, wordsOf(&l)...)
 		out.Items[i] = buriedLetter{b.Seq, l}
 	}
 	if len(found) == in.Limit {
@@ -171,14 +172,15 @@ func (f *deadFilter) takes(l *event.DeadLetter) bool {
 		!l.DiedAt.Before(f.since) && (f.until.IsZero() || l.DiedAt.Before(f.until))
 }
 
-// selectDead returns the first limit dead letters behind a number that the filter takes.
+// selectDead returns the first limit dead letters behind a number that the filter takes. It looks at more at once the
+// fewer it takes: each comes with all that was sent.
 func (a *API) selectDead(ctx context.Context, f deadFilter, after uint64, limit int) ([]journal.Buried, error) {
-	const look = 1000
+	const most = 1000
 	var all []journal.Buried
-	for {
+	for look := limit; ; look = min(2*look, most) {
 		found, err := a.findDead(ctx, journal.DeadQuery{Integration: f.Integration, After: after, Limit: look})
-		if err != nil {
-			return nil, err
+		if err != nil || len(found) == 0 {
+			return all, err
 		}
 		for _, b := range found {
 			if after = b.Seq; f.takes(b.Letter) {
@@ -187,9 +189,6 @@ func (a *API) selectDead(ctx context.Context, f deadFilter, after uint64, limit 
 			if len(all) == limit {
 				return all, nil
 			}
-		}
-		if len(found) < look {
-			return all, nil
 		}
 	}
 }
@@ -254,18 +253,33 @@ func (a *API) maskLetter(l *event.DeadLetter) error {
 			*raw, _ = json.Marshal(text) // a secret that was a number; a text never fails
 		}
 	}
+	a.maskTexts(l.Delivery.Integration, wordsOf(l)...)
+	return nil
+}
+
+// wordsOf are what vendors answered.
+func wordsOf(l *event.DeadLetter) []*string {
 	texts := []*string{&l.Detail}
 	for i := range l.Attempts {
 		texts = append(texts, &l.Attempts[i].Detail)
 	}
+	return texts
+}
+
+// maskTexts takes an integration's secrets out of what was answered. Where they cannot be opened, nobody knows what the
+// texts have of them, and these go.
+func (a *API) maskTexts(integration string, texts ...*string) {
+	e, ok := a.cfg.Integrations.Lookup(integration)
+	if !ok {
+		return // its secrets are gone with it
+	}
 	for _, text := range texts {
 		masked, err := e.Mask(*text)
 		if err != nil {
-			return err
+			masked = ""
 		}
 		*text = masked
 	}
-	return nil
 }
 
 func (a *API) replayDead(ctx context.Context, in *deadInput) (_ *body[replayed], err error) {

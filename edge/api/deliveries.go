@@ -81,15 +81,11 @@ func (a *API) getDelivery(ctx context.Context, in *deliveryInput) (*body[traced]
 	if err != nil {
 		return nil, err
 	}
-	c := callerOf(ctx)
 	out := traced{ID: in.ID}
 	if out.Ends, _, err = s.Deliveries(ctx, analytics.DeliveryQuery{ID: in.ID, Page: analytics.Page{Limit: analytics.MaxFound}}); err != nil {
 		return nil, analyticsFailed(err)
 	}
 	if out.Attempts, err = s.Attempts(ctx, in.ID); err != nil {
-		return nil, analyticsFailed(err)
-	}
-	if out.Receipts, err = s.Receipts(ctx, in.ID); err != nil {
 		return nil, analyticsFailed(err)
 	}
 	var integration string // an id's hash is of one
@@ -99,10 +95,19 @@ func (a *API) getDelivery(ctx context.Context, in *deliveryInput) (*body[traced]
 	case len(out.Attempts) > 0:
 		integration = out.Attempts[0].Integration
 	}
-	if integration == "" || !a.reachable(c, integration) {
+	if integration == "" || !a.reachable(callerOf(ctx), integration) {
 		return nil, problem.New(problem.DeliveryUnknown, "nothing is recorded of a delivery %.80q; it may be under way, or a second old", in.ID)
+	}
+	if out.Receipts, err = s.Receipts(ctx, in.ID); err != nil {
+		return nil, analyticsFailed(err)
 	}
 	out.Attempts = append([]analytics.AttemptRow{}, out.Attempts...)
 	out.Receipts = append([]analytics.ReceiptRow{}, out.Receipts...)
+	for i := range out.Attempts {
+		a.maskTexts(integration, &out.Attempts[i].Detail)
+	}
+	for i := range out.Receipts {
+		a.maskTexts(integration, &out.Receipts[i].Detail)
+	}
 	return &body[traced]{out}, nil
 }

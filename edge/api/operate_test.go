@@ -14,6 +14,7 @@ import (
 	"github.com/wedsync/wedsync/actors"
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/api"
 	"github.com/wedsync/wedsync/edge/problem"
@@ -63,7 +64,7 @@ func TestDeadLetters(t *testing.T) {
 			V: event.Version, EventSeq: 7, Reason: "rejected", Detail: "no such client", DiedAt: time.Now().UTC(),
 			Delivery: event.Delivery{V: event.Version, ID: id, Integration: integration, Vendor: "slack", Body: json.RawMessage(`{"private":1}`)},
 			Event:    event.Event{V: event.Version, ID: "e-" + id, Channel: "a:b", Type: "a.b", Payload: json.RawMessage(`{"private":2}`)},
-			Attempts: []event.Attempt{{Number: 1, Status: 422, Verdict: "dead"}},
+			Attempts: []event.Attempt{{Number: 1, Status: 422, Verdict: "dead", Detail: "such a client"}},
 		}))
 	}
 	for i := range 3 {
@@ -92,6 +93,14 @@ func TestDeadLetters(t *testing.T) {
 		if a := n.do(t, "GET", "/api/dead-letters/1", ""); !strings.Contains(a.body, want) {
 			t.Errorf("with the secret %s: %s, want %s", secret, a.body, want)
 		}
+	}
+	if a := n.do(t, "GET", "/api/dead-letters?limit=1", ""); !strings.Contains(a.body, "no [secret] client") || !strings.Contains(a.body, "[secret] a client") {
+		t.Errorf("the list has the secret such: %s", a.body)
+	}
+	n.numbers.attempts = []analytics.AttemptRow{{Integration: "crm", Detail: "no such client"}}
+	n.numbers.receipts = []analytics.ReceiptRow{{Detail: "such a client"}}
+	if a := n.do(t, "GET", "/api/deliveries/dlv_1", ""); !strings.Contains(a.body, "no [secret] client") || !strings.Contains(a.body, "[secret] a client") {
+		t.Errorf("the delivery has the secret such: %s", a.body)
 	}
 	if a := n.do(t, "POST", "/api/dead-letters/1/replay", ""); a.status != 202 || strings.TrimSpace(a.body) != `{"seq":1,"delivery":"dlv_1","replay":2}` {
 		t.Errorf("replay: %d %s", a.status, a.body)
