@@ -83,16 +83,22 @@ func (a *API) behind(ctx context.Context, in *historyInput) (entries []journal.E
 	return entries, true, nil
 }
 
-// lastOf reads a channel's last events: as many as there are bytes for, by the size of the very last ones.
+// lastOf reads a channel's last events.
 func (a *API) lastOf(ctx context.Context, in *historyInput) (entries []journal.Entry, more bool, err error) {
-	entries, err = a.cfg.History.HistoryLast(ctx, in.Name, min(historyPage, in.Limit))
+	entries, err = newest(in.Limit, func(limit int) ([]journal.Entry, error) { return a.cfg.History.HistoryLast(ctx, in.Name, limit) })
+	return entries, false, err
+}
+
+// newest reads the last events: as many as there are bytes for, by the size of the very last ones.
+func newest(limit int, last func(limit int) ([]journal.Entry, error)) ([]journal.Entry, error) {
+	entries, err := last(min(historyPage, limit))
 	if size := bytesOf(entries); err == nil && len(entries) == historyPage && size < maxHistoryBytes {
-		entries, err = a.cfg.History.HistoryLast(ctx, in.Name, min(in.Limit, historyPage*maxHistoryBytes/size))
+		entries, err = last(min(limit, historyPage*maxHistoryBytes/size))
 	}
 	for size := bytesOf(entries); size > maxHistoryBytes && len(entries) > historyPage; entries = entries[1:] {
 		size -= len(entries[0].Data)
 	}
-	return entries, false, err
+	return entries, err
 }
 
 func bytesOf(entries []journal.Entry) (n int) {

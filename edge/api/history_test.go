@@ -47,6 +47,10 @@ func TestHistoryOfLargeEvents(t *testing.T) {
 	if last := len(h.Events); len(a.body) > most || last < 20 || last > large || h.Events[last-1].Seq != small+large || h.Events[0].Seq != uint64(small+large-last+1) {
 		t.Errorf("of the newest, %d came in %d bytes", last, len(a.body))
 	}
+	type found struct{ Items []struct{ Events int } }
+	if f := into[found](t, n.do(t, "GET", "/api/channels", "")); len(f.Items) != 1 || f.Items[0].Events > large/2 {
+		t.Errorf("channels were looked for among too much: %+v", f)
+	}
 	if h := into[history](t, n.do(t, "GET", "/api/channels/a/history?limit=2", "")); len(h.Events) != 2 {
 		t.Errorf("%d came, two were asked for", len(h.Events))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/problem"
 )
@@ -40,7 +41,7 @@ func (a *API) routeListeners(h huma.API) {
 	tags := []string{"channels"}
 	handle(h, huma.Operation{
 		OperationID: "recent-channels", Method: http.MethodGet, Path: "/api/channels", Tags: tags, Security: needs(access.ChannelsRead),
-		Summary: "Show the channels of the newest events", Description: "Those of the newest 500 events on channels that the pattern selects, the latest first.",
+		Summary: "Show the channels of the newest events", Description: "Those of the newest 500 events on channels that the pattern selects, or fewer where they have more than 4 MiB; the latest first.",
 	}, a.findChannels)
 	handle(h, huma.Operation{
 		OperationID: "presence", Method: http.MethodGet, Path: "/api/channels/{name}/presence", Tags: tags, Security: needs(access.ChannelsRead),
@@ -52,7 +53,7 @@ func (a *API) findChannels(ctx context.Context, in *channelsInput) (*body[page[f
 	if _, err := event.ParsePattern(in.Pattern); err != nil {
 		return nil, problem.New(problem.FieldInvalid, "pattern: %v", err)
 	}
-	entries, err := a.cfg.History.HistoryOf(ctx, in.Pattern, foundAmong)
+	entries, err := newest(foundAmong, func(limit int) ([]journal.Entry, error) { return a.cfg.History.HistoryOf(ctx, in.Pattern, limit) })
 	if err != nil {
 		return nil, err
 	}

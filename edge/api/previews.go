@@ -40,7 +40,7 @@ type previewedEvent struct {
 type previewMappingInput struct {
 	Body struct {
 		Mapping mapping `json:"mapping" doc:"As it would be put. In the place of the stored one of its id, if there is one."`
-		Last    int     `json:"last,omitempty" default:"100" minimum:"1" maximum:"1000" doc:"So many of the newest events that the stored and the changed pattern select."`
+		Last    int     `json:"last,omitempty" default:"100" minimum:"1" maximum:"1000" doc:"So many of the newest events that the stored and the changed pattern select; fewer where they have more than 4 MiB."`
 	}
 }
 
@@ -122,7 +122,7 @@ func (a *API) previewMapping(ctx context.Context, in *previewMappingInput) (*bod
 	if stored, err := a.mapping(ctx, m.ID); err == nil && stored.Pattern != m.Pattern {
 		patterns = append(patterns, stored.Pattern)
 	}
-	events, err := a.newest(ctx, patterns, in.Body.Last)
+	events, err := a.newestOf(ctx, patterns, in.Body.Last)
 	if err != nil {
 		return nil, err
 	}
@@ -143,11 +143,11 @@ func (a *API) previewMapping(ctx context.Context, in *previewMappingInput) (*bod
 	return &body[actors.Comparison]{c}, err
 }
 
-// newest returns the newest events of the channels that any of the patterns selects, the oldest first.
-func (a *API) newest(ctx context.Context, patterns []string, limit int) ([]*event.Event, error) {
+// newestOf returns the newest events of the channels that any of the patterns selects, the oldest first.
+func (a *API) newestOf(ctx context.Context, patterns []string, limit int) ([]*event.Event, error) {
 	var entries []journal.Entry
 	for _, p := range patterns {
-		more, err := a.cfg.History.HistoryOf(ctx, p, limit)
+		more, err := newest(limit, func(limit int) ([]journal.Entry, error) { return a.cfg.History.HistoryOf(ctx, p, limit) })
 		if err != nil {
 			return nil, err
 		}
