@@ -90,10 +90,8 @@ func checkBody(in any) error {
 	if wrong := huma.NewModelValidator().Validate(field.Type(), value); len(wrong) > 0 {
 		p := problem.New(problem.FieldInvalid, "some of what was entered is missing or wrong")
 		for _, err := range wrong {
-			var detail *huma.ErrorDetail
 			if d, ok := err.(*huma.ErrorDetail); ok { //nolint:errorlint // huma hands it out as it is
-				detail = d
-				p.Errors = append(p.Errors, problem.Field{Field: detail.Location, Reason: detail.Message})
+				p.Errors = append(p.Errors, problem.Field{Field: d.Location, Reason: d.Message})
 			}
 		}
 		return p
