@@ -58,15 +58,51 @@ func (c *client) entries(ctx context.Context, channel string, req *protocol.Hist
 		slices.Reverse(entries)
 		return fitting(entries, cfg.MaxRecoverBytes), err
 	}
-	entries, err := cfg.Log.History(ctx, channel, req.GetSince().GetOffset(), limit)
+	entries, err := c.server.hub.first(ctx, channel, req.GetSince().GetOffset(), limit)
 	return fitting(entries, cfg.MaxRecoverBytes), err
 }
 
-// last returns the newest limit entries, before a position if there is one, ascending. The log is read forwards
-// only: so a part before the position is read, and ever larger ones until it has enough.
+// few is how many entries are read at once of which nobody knows yet how large they are.
+const few = 32
+
+// more returns how many entries, like n that have size bytes, are read at once: as many as fit into a reply, but few.
+func (h *hub) more(n, size int) int {
+	return min(max(few, h.cfg.MaxRecoverBytes*n/max(size, 1)), pageSize)
+}
+
+func bytesOf(entries []journal.Entry) (n int) {
+	for _, e := range entries {
+		n += len(e.Data)
+	}
+	return n
+}
+
+// first returns the first limit entries after a position, or about as many as fit into a reply.
+func (h *hub) first(ctx context.Context, channel string, after uint64, limit int) ([]journal.Entry, error) {
+	var all []journal.Entry
+	for size, page := 0, few; ; page = h.more(len(all), size) {
+		page = min(page, limit-len(all))
+		got, err := h.journal.History(ctx, channel, after, page)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, got...)
+		if size += bytesOf(got); len(got) < page || len(all) == limit || size >= h.cfg.MaxRecoverBytes {
+			return all, nil
+		}
+		after = all[len(all)-1].Seq
+	}
+}
+
+// last returns the newest limit entries, before a position if there is one, ascending; or about as many as fit into a
+// reply. The log is read forwards only: so a part before the position is read, and ever larger ones until it has enough.
 func (h *hub) last(ctx context.Context, channel string, before *protocol.StreamPosition, limit int) ([]journal.Entry, error) {
 	if before == nil {
-		return h.journal.HistoryLast(ctx, channel, limit)
+		entries, err := h.journal.HistoryLast(ctx, channel, min(limit, few))
+		if fits := h.cfg.MaxRecoverBytes * few / max(bytesOf(entries), 1); err == nil && len(entries) == few && fits > few {
+			entries, err = h.journal.HistoryLast(ctx, channel, min(limit, fits))
+		}
+		return entries, err
 	}
 	first, end, err := h.journal.Bounds(ctx)
 	if err != nil {
@@ -75,34 +111,34 @@ func (h *hub) last(ctx context.Context, channel string, before *protocol.StreamP
 	end = min(before.Offset, end+1)
 	for back := uint64(2 * limit); ; back *= 4 {
 		after := end - min(back, end)
-		entries, err := h.between(ctx, channel, after, end)
-		if err != nil {
-			return nil, err
-		}
-		if n := len(entries); n >= limit || after < first {
-			return entries[max(0, n-limit):], nil
+		entries, enough, err := h.between(ctx, channel, after, end, limit)
+		if err != nil || enough || after < first {
+			return entries, err
 		}
 	}
 }
 
-// between returns the entries between two sequences.
-func (h *hub) between(ctx context.Context, channel string, after, before uint64) ([]journal.Entry, error) {
-	var all []journal.Entry
-	for {
-		page, err := h.journal.History(ctx, channel, after, pageSize)
+// between returns the last entries between two sequences. Enough are limit of them, or what fits into a reply.
+func (h *hub) between(ctx context.Context, channel string, after, before uint64, limit int) (last []journal.Entry, enough bool, err error) {
+	for n, read, size, page := 0, 0, 0, few; ; page = h.more(n, read) {
+		got, err := h.journal.History(ctx, channel, after, page)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		for _, e := range page {
+		for _, e := range got {
 			if e.Seq >= before {
-				return all, nil
+				return last, enough || len(last) == limit, nil
 			}
-			all = append(all, e)
+			last, size = append(last, e), size+len(e.Data)
+			for len(last) > limit || size > h.cfg.MaxRecoverBytes && len(last) > 1 {
+				size -= len(last[0].Data)
+				last[0], last, enough = journal.Entry{}, last[1:], true
+			}
 		}
-		if len(page) < pageSize {
-			return all, nil
+		if len(got) < page {
+			return last, enough || len(last) == limit, nil
 		}
-		after = page[len(page)-1].Seq
+		n, read, after = n+len(got), read+bytesOf(got), got[len(got)-1].Seq
 	}
 }
 

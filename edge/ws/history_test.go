@@ -1,9 +1,13 @@
 package ws_test
 
 import (
+	"context"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/wedsync/wedsync/cluster/journal"
 	"github.com/wedsync/wedsync/edge/ws"
 )
 
@@ -53,5 +57,57 @@ func TestHistoryPages(t *testing.T) {
 	}
 	if h := c.ok(fmt.Sprintf(`"history":{"channel":%q,"limit":5,"reverse":true,"since":{"offset":1}}`, channel)).History; len(h.Publications) != 0 {
 		t.Errorf("before the first one: %v", h)
+	}
+}
+
+// weighed notes how much of the log was read at once.
+type weighed struct {
+	ws.Log
+	most atomic.Int64
+}
+
+func (l *weighed) note(entries []journal.Entry) {
+	size := int64(0)
+	for _, e := range entries {
+		size += int64(len(e.Data))
+	}
+	l.most.Store(max(l.most.Load(), size)) // of one connection's commands, one after the other
+}
+
+func (l *weighed) History(ctx context.Context, channel string, after uint64, limit int) ([]journal.Entry, error) {
+	entries, err := l.Log.History(ctx, channel, after, limit)
+	l.note(entries)
+	return entries, err
+}
+
+func (l *weighed) HistoryLast(ctx context.Context, channel string, limit int) ([]journal.Entry, error) {
+	entries, err := l.Log.HistoryLast(ctx, channel, limit)
+	l.note(entries)
+	return entries, err
+}
+
+// However many are asked for, little more is read than fits into one answer.
+func TestHistoryReadsWhatItTells(t *testing.T) {
+	t.Parallel()
+	log := &weighed{}
+	const events, most = 300, 64 << 10
+	n := startNode(t, openJournal(t), func(c *ws.Config) {
+		log.Log, c.Log, c.MaxRecoverBytes = c.Log, log, most
+	})
+	payload := `{"text":"` + strings.Repeat("x", 4<<10) + `"}`
+	var last uint64
+	for range events {
+		last = n.publish(channel, payload)
+	}
+	c := dialConnected(t, n, all(t))
+	for _, how := range []string{`"since":{"offset":1}`, `"reverse":true`, fmt.Sprintf(`"reverse":true,"since":{"offset":%d}`, last)} {
+		log.most.Store(0)
+		h := c.ok(fmt.Sprintf(`"history":{"channel":%q,"limit":-1,%s}`, channel, how)).History
+		if n := len(h.Publications); n < 10 || n > 20 {
+			t.Errorf("%s: %d publications", how, n)
+		}
+		if got := log.most.Load(); got == 0 || got > 4*most {
+			t.Errorf("%s: %d bytes were read at once for an answer of %d", how, got, most)
+		}
 	}
 }
