@@ -1,7 +1,7 @@
 package ws
 
 import (
-	"strings"
+	"slices"
 
 	"github.com/wedsync/wedsync/actors/event"
 )
@@ -45,35 +45,5 @@ func (id *identity) mayPublish(channel string) bool {
 }
 
 func within(p event.Pattern, allowed []event.Pattern) bool {
-	for _, a := range allowed {
-		if covers(a.String(), p.String()) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(allowed, func(a event.Pattern) bool { return a.Covers(p) })
 }
-
-// covers reports whether every channel that the inner pattern selects is selected by the outer one.
-// Both are valid patterns.
-func covers(outer, inner string) bool {
-	for {
-		o, oRest, oMore := strings.Cut(outer, ":")
-		i, iRest, iMore := strings.Cut(inner, ":")
-		switch {
-		case o == "**":
-			return true
-		case i == "**":
-			return false
-		case !wild(o) && o != i:
-			return false
-		case oMore != iMore:
-			return false
-		case !oMore:
-			return true
-		}
-		outer, inner = oRest, iRest
-	}
-}
-
-// wild reports whether the segment stands for any one segment.
-func wild(segment string) bool { return segment == "*" || strings.HasPrefix(segment, "{") }
