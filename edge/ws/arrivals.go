@@ -162,3 +162,13 @@ func (f *feed) announce(info *protocol.ClientInfo, left bool) {
 		}
 	}
 }
+
+// unwatch has a subscriber told no more who comes and goes.
+func (f *feed) unwatch(s *subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s.watches && s.present {
+		f.watchers--
+	}
+	s.watches = false
+}

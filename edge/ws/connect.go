@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/centrifugal/protocol"
+
+	"github.com/wedsync/wedsync/actors/event"
 )
 
 // connect lets the client in and answers command id. After a token that has expired nothing more is listened
@@ -135,7 +137,8 @@ func (c *client) ttl(expires time.Time) (does bool, seconds uint32) {
 	return true, uint32(min(max(left, 1), 1<<31))
 }
 
-// refresh takes a new token of the same user. Subscriptions that it does not allow end.
+// refresh takes a new token of the same user. Subscriptions that it does not allow end, and those of which it does not
+// allow to know who comes and goes are told no more of that.
 func (c *client) refresh(ctx context.Context, req *protocol.RefreshRequest) (*protocol.RefreshResult, *protocol.Error) {
 	who, err := c.server.authority.identify(ctx, req.Token)
 	switch {
@@ -154,6 +157,8 @@ func (c *client) refresh(ctx context.Context, req *protocol.RefreshRequest) (*pr
 	for _, s := range c.subscriptions() {
 		if !c.stillAllows(who, s) {
 			c.lose(s, UnsubscribeRevoked, "the token no longer allows it")
+		} else if p, err := event.ParsePattern(s.name); err == nil && !who.mayWatch(p) {
+			s.feed.unwatch(s)
 		}
 	}
 	res := &protocol.RefreshResult{Client: c.id, Version: c.server.cfg.Version}

@@ -185,6 +185,23 @@ func TestPresenceIsGuarded(t *testing.T) {
 	}
 }
 
+// Whoever refreshes with a token that no longer allows to know who is there is told no more.
+func TestPresenceEndsWithTheClaim(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, openJournal(t))
+	watcher := dialConnected(t, n, watchToken(t, "watcher"))
+	watcher.joinLeave(channel)
+	watcher.wantArrival("watcher", false)
+	less := sign(t, jwt.MapClaims{"sub": "watcher", "channels": []string{"**"}}, key)
+	watcher.ok(fmt.Sprintf(`"refresh":{"token":%q}`, less))
+	other := dialConnected(t, n, watchToken(t, "other"))
+	other.subscribe(channel)
+	n.publish(channel, `{"n":1}`)
+	if r := watcher.mustNext(); number(t, r.Push.GetPub().GetData()) != 1 {
+		t.Errorf("got %v, want the publication only", r)
+	}
+}
+
 // Of very many there are the numbers, and no list.
 func TestPresenceOfMany(t *testing.T) {
 	t.Parallel()
