@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"net/url"
 	"slices"
 	"strings"
@@ -142,11 +141,11 @@ func (x *integrationView) limits() []string {
 	if l.MaxInFlight > 0 {
 		all = append(all, count(l.MaxInFlight)+" at once")
 	}
-	return append(all, "an attempt may take "+lasted(cmp.Or(time.Duration(l.Timeout), defaultTimeout)))
+	if l.Timeout == 0 {
+		return append(all, "an attempt may take as long as the nodes' delivery.timeout says")
+	}
+	return append(all, "an attempt may take "+lasted(time.Duration(l.Timeout)))
 }
-
-// defaultTimeout is the node's, see event.Limits.
-const defaultTimeout = 30 * time.Second
 
 // test sends the vendor a sample, and tells what it says.
 func (a *Admin) test(v *visit) (templ.Component, error) {

@@ -144,6 +144,7 @@ func TestThePageTellsHowAnIntegrationDoes(t *testing.T) {
 	}
 	publish("c:1")
 	b := n.signedIn(t, adminKey)
+	b.get("/admin/integration/a").shows(t, "an attempt may take as long as the nodes&#39; delivery.timeout says")
 	eventually(t, "the chart to have a minute", func() bool {
 		return strings.Contains(b.get("/admin/integration/a").body, `data-chart="{&#34;unit&#34;`)
 	})
