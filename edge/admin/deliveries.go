@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"net/url"
 	"strings"
 
 	"github.com/wedsync/wedsync/actors/event"
@@ -42,16 +41,11 @@ func (s *sought) filters() []filter {
 
 // url is where they are listed.
 func (s sought) url() string {
-	q := url.Values{}
+	q := map[string]string{"after": s.After}
 	for _, f := range s.filters() {
-		if *f.value != "" {
-			q.Set(f.name, *f.value)
-		}
+		q[f.name] = *f.value
 	}
-	if s.After != "" {
-		q.Set("after", s.After)
-	}
-	return deliveriesPath + "?" + q.Encode()
+	return address(deliveriesPath, q)
 }
 
 // with is url with something else for one filter.

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"cmp"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -232,11 +231,7 @@ func (o *objectives) add(at time.Time, delivered, inTime, total uint64) {
 
 // url is the page by something else, or of another key or time.
 func (o *objectives) url(by analytics.Dimension, key string, span time.Duration) string {
-	q := url.Values{"by": {string(by)}, "since": {span.String()}}
-	if key != "" {
-		q.Set("key", key)
-	}
-	return objectivesPath + "?" + q.Encode()
+	return address(objectivesPath, map[string]string{"by": string(by), "key": key, "since": span.String()})
 }
 
 // sought are the deliveries that failed of what is shown.

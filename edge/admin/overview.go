@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,19 +92,11 @@ func (o *overview) selects(m *member, words []string) bool {
 
 // url is the overview with another state or page.
 func (o *overview) url(state string, page int) string {
-	q := url.Values{}
-	for name, value := range map[string]string{"q": o.search, "state": state, "vendor": o.vendor} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
+	q := map[string]string{"q": o.search, "state": state, "vendor": o.vendor}
 	if page > 1 {
-		q.Set("page", strconv.Itoa(page))
+		q["page"] = strconv.Itoa(page)
 	}
-	if len(q) == 0 {
-		return home
-	}
-	return home + "?" + q.Encode()
+	return address(home, q)
 }
 
 // states are the filters, in the order of their urgency.
