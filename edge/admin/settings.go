@@ -138,12 +138,12 @@ func (a *Admin) saveSettings(v *visit) (templ.Component, error) {
 
 // rotateSecret shows a new secret, once.
 func (a *Admin) rotateSecret(v *visit) (templ.Component, error) {
-	id, name := v.PathValue("id"), v.PathValue("name")
-	made, err := v.RotateSecret(v.Context(), id, name)
+	name := v.PathValue("name")
+	made, err := v.RotateSecret(v.Context(), v.PathValue("id"), name)
 	if err != nil {
 		return nil, err
 	}
-	return newSecret(id, name, made.Reveal()), nil
+	return newSecret(name, made.Reveal()), nil
 }
 
 // reasonsBy orders what is wrong by the fields of a form.
