@@ -10,6 +10,7 @@ import (
 	"github.com/a-h/templ"
 
 	"github.com/wedsync/wedsync/actors"
+	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/api"
 	"github.com/wedsync/wedsync/edge/problem"
@@ -115,6 +116,18 @@ func (a *Admin) deadLetter(v *visit) (screen, error) {
 	return screen{title: d.EventType, body: deadLetterBody(v, &x)}, nil
 }
 
+// attempts are a letter's, as those of a delivery are shown.
+func (x *letterView) attempts() []analytics.AttemptRow {
+	var all []analytics.AttemptRow
+	for _, a := range x.Letter.Attempts {
+		all = append(all, analytics.AttemptRow{
+			Number: a.Number, StartedAt: a.StartedAt, Duration: a.Duration,
+			Status: a.Status, Verdict: a.Verdict, Reason: a.Reason, Detail: a.Detail, Probe: a.Probe,
+		})
+	}
+	return all
+}
+
 // seqOf reads which dead letter is meant.
 func seqOf(v *visit) (uint64, error) {
 	seq, err := strconv.ParseUint(v.PathValue("seq"), 10, 64)
@@ -130,16 +143,23 @@ type previewView struct {
 	why string
 }
 
+// notPreviewed is why a preview is not shown to who may not see one.
+const notPreviewed = "Your API key lacks channels:read or integrations:read, so what is sent is not shown."
+
+func (v *visit) mayPreview() bool {
+	return v.may(access.ChannelsRead) && v.may(access.IntegrationsRead)
+}
+
 func (v *visit) previewOf(integration, channel string, seq uint64) previewView {
-	if !v.may(access.ChannelsRead) || !v.may(access.IntegrationsRead) {
-		return previewView{why: "Your API key lacks channels:read or integrations:read, so what would be sent is not shown."}
+	if !v.mayPreview() {
+		return previewView{why: notPreviewed}
 	}
 	p, err := v.Preview(v.Context(), integration, channel, seq)
 	switch {
 	case err != nil:
 		return previewView{why: problem.Of(err).Detail}
 	case p.Request == nil && p.Mail == nil:
-		return previewView{why: p.Detail}
+		return previewView{why: "By the mappings and settings of now it would not be sent: " + p.Detail}
 	}
 	return previewView{Preview: &p}
 }

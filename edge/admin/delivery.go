@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/url"
 
-	"github.com/wedsync/wedsync/actors"
 	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/api"
@@ -21,9 +20,8 @@ func deliveryURL(id string) string { return "/admin/delivery/" + url.PathEscape(
 // deliveryView is a delivery with its calls, and what was sent.
 type deliveryView struct {
 	api.Delivered
-	first   analytics.AttemptRow // what all rows have in common
-	preview *actors.Preview
-	why     string // there is no preview
+	first analytics.AttemptRow // what all rows have in common
+	sent  previewView
 }
 
 func (a *Admin) delivery(v *visit) (screen, error) {
@@ -41,39 +39,27 @@ func (a *Admin) delivery(v *visit) (screen, error) {
 			EventID: end.EventID, EventType: end.EventType, Channel: end.Channel, Integration: end.Integration, Vendor: end.Vendor,
 		}
 	}
-	d.request(v)
+	d.sent = v.sent(&d.first)
 	return screen{title: d.first.EventType, body: deliveryBody(v, &d)}, nil
 }
 
 // lookBack is how many of a channel's newest events are looked through for the one that was delivered.
 const lookBack = 1000
 
-// request finds the event, and what it becomes for the integration now, without secrets.
-func (d *deliveryView) request(v *visit) {
-	if !v.may(access.ChannelsRead) || !v.may(access.IntegrationsRead) {
-		d.why = "Your API key lacks channels:read or integrations:read, so what was sent is not shown."
-		return
+// sent finds the event of a delivery, and what it becomes for the integration now.
+func (v *visit) sent(first *analytics.AttemptRow) previewView {
+	if !v.mayPreview() {
+		return previewView{why: notPreviewed}
 	}
-	events, err := v.History(v.Context(), d.first.Channel, lookBack)
+	events, err := v.History(v.Context(), first.Channel, lookBack)
 	if err != nil {
-		d.why = problem.Of(err).Detail
-		return
+		return previewView{why: problem.Of(err).Detail}
 	}
-	d.why = "The event is older than what the log keeps of its channel, so what was sent is not shown."
 	for _, e := range events {
 		var head struct{ ID string }
-		if json.Unmarshal(e.Event, &head) != nil || head.ID != d.first.EventID {
-			continue
+		if json.Unmarshal(e.Event, &head) == nil && head.ID == first.EventID {
+			return v.previewOf(first.Integration, first.Channel, e.Seq)
 		}
-		p, err := v.Preview(v.Context(), d.first.Integration, d.first.Channel, e.Seq)
-		if err != nil {
-			d.why = problem.Of(err).Detail
-			return
-		}
-		d.preview, d.why = &p, ""
-		if p.Request == nil && p.Mail == nil {
-			d.preview, d.why = nil, "By the mappings and settings of now it would not be sent: "+p.Detail
-		}
-		return
 	}
+	return previewView{why: "The event is older than what the log keeps of its channel, so what was sent is not shown."}
 }

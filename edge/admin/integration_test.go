@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/wedsync/wedsync/actors/event"
+	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/ingest"
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
@@ -164,5 +166,31 @@ func TestThePageTellsHowAnIntegrationDoes(t *testing.T) {
 		if got := b.get(path); got.status != want {
 			t.Errorf("%s: %d, want %d", path, got.status, want)
 		}
+	}
+}
+
+func TestADeliveryIsShownWithWhatIsSent(t *testing.T) {
+	t.Parallel()
+	s := numbers{asked: &analytics.DeliveryQuery{}, attempts: []analytics.AttemptRow{{
+		Number: 2, Replay: 1, EventID: "e1", EventType: "timeline.updated", Channel: "c:1", Integration: "a", Verdict: "dead", Status: 422, Reason: "http_422", Detail: "no such client",
+	}}}
+	n := start(t, withNumbers(s))
+	n.connect(t, "a", nil)
+	b := n.signedIn(t, adminKey)
+	b.get("/admin/delivery/dlv_1").shows(t, "422 · dead", "no such client", "replay 1", "1m10s", "The event is older than what the log keeps")
+	for _, id := range []string{"e0", "e1"} {
+		_, err := n.ingest.Publish(t.Context(), ingest.Draft{ID: id, Channel: "c:1", Type: "timeline.updated", Payload: json.RawMessage(`{"coupleId":"c-` + id + `"}`), Source: "test"})
+		must(t, err)
+	}
+	b.get("/admin/delivery/dlv_1").shows(t, "it would not be sent")
+	_, err := n.registry.PutMapping(t.Context(), event.Mapping{V: event.Version, ID: "m", Pattern: "c:*", Targets: []event.Target{{Integration: "a"}}})
+	must(t, err)
+	page := b.get("/admin/delivery/dlv_1")
+	page.shows(t, "Secrets, and what is made of them, are masked", "c-e1")
+	page.hides(t, "c-e0")
+	viewer := n.signedIn(t, n.key(t, access.Key{Name: "viewer", Scopes: []access.Scope{access.DeliveriesRead}}))
+	viewer.get("/admin/delivery/dlv_1").shows(t, "lacks channels:read or integrations:read")
+	if got := n.audited(); strings.Contains(got, "access.refuse") {
+		t.Errorf("a page asked for what its visitor may not see: %s", got)
 	}
 }

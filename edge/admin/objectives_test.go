@@ -22,7 +22,15 @@ type numbers struct {
 	report analytics.SLOReport
 	asked  *analytics.DeliveryQuery
 	err    error
+
+	attempts []analytics.AttemptRow
 }
+
+func (s numbers) Attempts(context.Context, string) ([]analytics.AttemptRow, error) {
+	return s.attempts, s.err
+}
+
+func (s numbers) Receipts(context.Context, string) ([]analytics.ReceiptRow, error) { return nil, s.err }
 
 func (s numbers) SLO(_ context.Context, q analytics.SLOQuery) (analytics.SLOReport, error) {
 	r := s.report
