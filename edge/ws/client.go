@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"context"
 	"errors"
 	"net/netip"
 	"strconv"
@@ -22,8 +21,6 @@ type client struct {
 	from   netip.Addr
 	out    *outbox
 	heart  *heartbeat
-	ctx    context.Context // of commands; ends with the connection
-	cancel context.CancelFunc
 
 	// Of the reading goroutine only.
 	who     *identity            // nil until connected
@@ -46,7 +43,6 @@ func newClient(s *Server, to transport, w wire, from netip.Addr) *client {
 		out:    newOutbox(to, s.cfg, s.metrics, s.starting),
 		subs:   make(map[string]*subscription),
 	}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.heart = newHeartbeat(s.cfg, w.twoWay(), func() { c.out.push(w.ping()) }, c.out.close)
 	return c
 }
@@ -96,7 +92,6 @@ func (c *client) lose(s *subscription, code uint32, reason string) {
 
 // closed gives back what the client held. It is called once, by the reading goroutine, at its end.
 func (c *client) closed(err error) {
-	c.cancel()
 	c.heart.stop()
 	code := c.out.closedBy()
 	c.out.kill()
@@ -134,10 +129,4 @@ func closeLabel(code CloseCode, err error) string {
 		return strconv.Itoa(int(sent.Uint16()))
 	}
 	return "lost"
-}
-
-// cut ends the connection at once.
-func (c *client) cut() {
-	c.cancel()
-	c.out.to.cut()
 }

@@ -67,7 +67,7 @@ func (c *client) run(cmd *protocol.Command) {
 	if kind == "pong" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.server.cfg.CommandTimeout)
+	ctx, cancel := context.WithTimeout(c.server.hub.ctx, c.server.cfg.CommandTimeout)
 	defer cancel()
 	c.heart.command(true)
 	defer c.heart.command(false)

@@ -19,7 +19,7 @@ type hub struct {
 	cfg      Config
 	log      zerolog.Logger
 	metrics  *metrics
-	ctx      context.Context // of tasks
+	ctx      context.Context // of tasks and commands
 	cancel   context.CancelFunc
 	arrivals *arrivals
 	tasks    sync.WaitGroup // the sweep, and repairs

@@ -272,7 +272,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.hub.cancel()
 	s.mu.Lock()
 	for c := range s.clients {
-		c.cut()
+		c.out.to.cut()
 	}
 	s.mu.Unlock()
 	<-gone

@@ -163,7 +163,7 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, sse bool) {
 		t.cut()
 		c.closed(r.Context().Err())
 	}()
-	ctx, cancel := context.WithTimeout(c.ctx, s.cfg.CommandTimeout)
+	ctx, cancel := context.WithTimeout(s.hub.ctx, s.cfg.CommandTimeout)
 	refused := c.letIn(ctx, who, 0, asked)
 	cancel()
 	s.metrics.command("connect", refused.GetCode())

@@ -127,7 +127,7 @@ func label(complete bool) string {
 }
 
 func (h *hub) failed(s *subscription, err error) *protocol.Error {
-	if s.client.ctx.Err() == nil { // else nobody waits for it
+	if h.ctx.Err() == nil { // else nobody waits for it
 		h.log.Warn().Err(err).Str("channel", s.name).Msg("subscribing failed")
 	}
 	return replyError(ErrInternal, "the event log does not answer; subscribe again")
