@@ -2,9 +2,11 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/wedsync/wedsync/edge/problem"
 )
@@ -49,12 +51,23 @@ type counted struct {
 	once   sync.Once
 }
 
+var _ syscall.Conn = (*counted)(nil)
+
 func (c *counted) Close() error {
 	c.once.Do(func() {
 		c.l.open.Add(-1)
 		c.l.metrics.conns.Dec()
 	})
 	return c.Conn.Close()
+}
+
+// SyscallConn implements syscall.Conn, for who takes the connection over.
+func (c *counted) SyscallConn() (syscall.RawConn, error) {
+	socket, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return socket.SyscallConn()
 }
 
 type excessKey struct{}

@@ -51,6 +51,7 @@ func (s *Server) vacate(from netip.Addr) {
 
 // giveBack is called with mu held.
 func (s *Server) giveBack(from netip.Addr) {
+	s.readers.Done()
 	s.places.taken--
 	if s.cfg.MaxPerAddress > 0 {
 		drop(s.places.byAddr, from)

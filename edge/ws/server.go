@@ -1,13 +1,9 @@
 package ws
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"io"
 	"maps"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -122,15 +118,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	conn := s.upgrade(upgrader, w, r)
 	if conn == nil {
 		s.vacate(from)
-		s.readers.Done()
 		return
 	}
 	c := s.admitted(socket{conn, speaks}, speaks, from)
 	sessionOf(conn).client = c
-	go func() {
-		defer s.readers.Done()
-		conn.ReadLoop()
-	}()
+	go conn.ReadLoop() // until closed
 }
 
 // refused answers a request for a connection that is not to be.
@@ -177,20 +169,6 @@ func (s *Server) upgrade(u *gws.Upgrader, w http.ResponseWriter, r *http.Request
 		return nil
 	}
 	return socket
-}
-
-// readBuffer is enough for the messages of most clients. Larger ones are not read through it.
-const readBuffer = 512
-
-// readerOf returns a reader for the connection, beginning with what the HTTP server's has read too much. That one
-// would keep all that belongs to the request for as long as the connection lasts, some 12 KiB.
-func readerOf(conn net.Conn, last *bufio.Reader) *bufio.Reader {
-	n := last.Buffered()
-	if n == 0 {
-		return bufio.NewReaderSize(conn, readBuffer)
-	}
-	ahead, _ := last.Peek(n) // which is there
-	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), conn), readBuffer)
 }
 
 // admitted gives the reserved place to a client.

@@ -144,7 +144,6 @@ func (s *Server) serveStream(w http.ResponseWriter, r *http.Request, sse bool) {
 		s.refused(w, r, p)
 		return
 	}
-	defer s.readers.Done()
 	t := &stream{w: w, rc: http.NewResponseController(w), sse: sse, wire: wirePush, done: make(chan struct{})}
 	_, only := single(who, asked)
 	if only && sse {
