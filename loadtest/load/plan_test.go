@@ -39,8 +39,13 @@ func TestTheSameSeedPlansTheSame(t *testing.T) {
 		t.Fatalf("%d events, and %d", len(a), len(other))
 	}
 	for i := range a {
-		if a[i].At != other[i].At || a[i].Kind != other[i].Kind || strings.ReplaceAll(a[i].Channel, ":r", ":q") != other[i].Channel || len(a[i].Payload) != len(other[i].Payload) {
+		if a[i].At != other[i].At || a[i].Kind != other[i].Kind || strings.ReplaceAll(a[i].Channel, ":r", ":q") != other[i].Channel || len(a[i].Payload) != len(other[i].Payload) || len(a[i].To) != len(other[i].To) {
 			t.Fatalf("event %d is %+v, and %+v", i, a[i], other[i])
+		}
+		for k, to := range a[i].To {
+			if to[1:] != other[i].To[k][1:] {
+				t.Fatalf("event %d goes to %s, and to %s", i, to, other[i].To[k])
+			}
 		}
 	}
 }
