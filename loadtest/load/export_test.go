@@ -96,6 +96,11 @@ func Victim(edges []bool, clients []int) int {
 // Fits reports whether so many open files are enough.
 func (p *Profile) Fits(files uint64) error { return p.fits(files) }
 
+// Evenly puts samples of some times into n steps of a second.
+func Evenly(seconds, samples []float64, n int) []float64 {
+	return (&sampler{step: time.Second, Seconds: seconds}).evenly(n)(samples)
+}
+
 // BusyIn reads how long processors were busy.
 var BusyIn = busyIn
 

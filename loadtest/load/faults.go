@@ -137,6 +137,7 @@ func (s *script) edge(ctx context.Context, e EdgeDeath) error {
 	at := s.victim()
 	n := s.nodes[at]
 	d := &Death{About: e.About, Node: n.name, Clients: s.crowd.with(at), Back: -1}
+	s.say("%s: %s, with %d clients", e.About, n.name, d.Clients)
 	w := checker.Window{Fault: e.About, Nodes: []string{n.name}, From: time.Now()}
 	dead := -1
 	if n.edge {
@@ -145,7 +146,6 @@ func (s *script) edge(ctx context.Context, e EdgeDeath) error {
 	} else {
 		d.Clients = s.crowd.cut(at)
 	}
-	s.say("%s: %s, with %d clients", e.About, n.name, d.Clients)
 	d.At = w.From.Sub(s.truth.begun).Seconds()
 	s.truth.mu.Lock()
 	s.truth.deaths = append(s.truth.deaths, d)

@@ -1,6 +1,7 @@
 package load_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +71,14 @@ func TestClientsNeedOpenFiles(t *testing.T) {
 	}
 	if err := profile(t, small).CheckFiles(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestSamplesThatComeLate(t *testing.T) {
+	t.Parallel()
+	got := load.Evenly([]float64{-0.1, 1.02, 1.98, 4.5, 5.01}, []float64{1, 2, 3, 4, 5}, 6)
+	if want := []float64{1, 3, 3, 3, 4, 5}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

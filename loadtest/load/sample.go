@@ -95,6 +95,25 @@ func (s *sampler) look(ctx context.Context) {
 	}
 }
 
+// evenly puts samples into n steps, each the last one until the step's end: on a busy machine they come late, and some
+// not at all.
+func (s *sampler) evenly(n int) func(samples []float64) []float64 {
+	of := make([]int, n)
+	for i, k := 0, 0; i < n; i++ {
+		for k+1 < len(s.Seconds) && s.Seconds[k+1] < float64(i+1)*s.step.Seconds() {
+			k++
+		}
+		of[i] = k
+	}
+	return func(samples []float64) []float64 {
+		even := make([]float64, n)
+		for i, k := range of {
+			even[i] = samples[k]
+		}
+		return even
+	}
+}
+
 func value(m map[string]float64, name string) float64 {
 	if v, ok := m[name]; ok {
 		return v

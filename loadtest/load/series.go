@@ -22,11 +22,17 @@ type chart struct {
 
 // series draws the charts of what was noted until now.
 func (t *truth) series(s *sampler) Series {
-	c := &chart{t: t, step: s.step, n: len(s.Seconds)}
+	c := &chart{t: t, step: s.step, n: int(s.Seconds[len(s.Seconds)-1]/s.step.Seconds()) + 1}
 	for i := range c.n {
 		c.Seconds = append(c.Seconds, float64(i)*c.step.Seconds())
 	}
-	c.Nodes, c.Clients, c.CPU, c.Machine = s.Nodes, s.Clients, s.CPU, s.Machine
+	evenly := s.evenly(c.n)
+	c.Clients, c.CPU, c.Machine, c.Nodes = evenly(s.Clients), evenly(s.CPU), evenly(s.Machine), map[string]*NodeSeries{}
+	for name, n := range s.Nodes {
+		c.Nodes[name] = &NodeSeries{
+			CPU: evenly(n.CPU), Memory: evenly(n.Memory), Connections: evenly(n.Connections), InFlight: evenly(n.InFlight), Queued: evenly(n.Queued),
+		}
+	}
 	c.Vendors = map[string]*VendorSeries{}
 	c.publishes()
 	c.deliveries()

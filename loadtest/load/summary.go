@@ -40,16 +40,16 @@ func (rep *Report) How() string {
 	for _, q := range rep.Vendors {
 		longest = max(longest, q.Max)
 	}
-	said := fmt.Sprintf("Vendors did not take %d of %d calls. Up to %.0f breakers were open at once and up to %.0f deliveries waited, the longest for %.1f s.",
-		rep.Deliveries.Refused, rep.Deliveries.Calls, open, waiting, longest/1000)
+	said := []string{fmt.Sprintf("Vendors did not take %d of %d calls. Up to %.0f breakers were open at once and up to %.0f deliveries waited, the longest for %.1f s.",
+		rep.Deliveries.Refused, rep.Deliveries.Calls, open, waiting, longest/1000)}
 	for _, death := range rep.Deaths {
+		back := fmt.Sprintf("back after %.1f s", death.Back)
 		if death.Back < 0 {
-			said += fmt.Sprintf(" %d clients were cut off at %s, and never all came back.", death.Clients, death.Node)
-		} else {
-			said += fmt.Sprintf(" %d clients were cut off at %s, and back after %.1f s.", death.Clients, death.Node, death.Back)
+			back = "never all came back"
 		}
+		said = append(said, fmt.Sprintf("%d clients were cut off at %s, and %s.", death.Clients, death.Node, back))
 	}
-	return said
+	return strings.Join(said, " ")
 }
 
 // Missed names the thresholds that were not met; "": all were.
