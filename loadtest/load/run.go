@@ -273,6 +273,7 @@ func (r *run) progress(ctx context.Context) {
 	every := 5 * time.Second
 	if r.cfg.Live {
 		every = time.Second
+		defer r.stand("") // what is written next is not longer, perhaps
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
