@@ -120,7 +120,7 @@ func deliveryBody(v *visit, d *deliveryView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "<p class=\"dim\">As the event is sent with the settings of now. Secrets, and what is made of them, are masked.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "<p class=\"dim\">Made anew from the event, by the mappings and settings of now: what was sent then is not kept, and may have been different. Secrets, and what is made of them, are masked.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
