@@ -87,7 +87,7 @@ func (b *Book) page() *page {
 		if minute <= last.minute {
 			return last
 		}
-		b.pages[n-1] = &page{last.minute, last.vendors.closed(), last.integrations.closed()} // who reads the other one may go on
+		b.pages[n-1] = &page{last.minute, last.vendors.closed(""), last.integrations.closed("")} // who reads the other one may go on
 		b.bytes += b.pages[n-1].bytes()
 	}
 	b.pages = append(b.pages, &page{minute: minute})
@@ -109,15 +109,21 @@ func (b *Book) Bytes() int {
 	return b.bytes
 }
 
-// read returns the pages of the last so many minutes, with what there is of this one, none of which changes any more,
-// and since when the Book has counted.
-func (b *Book) read(last int64) (pages []page, since time.Time) {
+// read returns the pages of the query's minutes, with what there is of this one, as far as it asks: whoever counts
+// waits for as long as this takes. They do not change any more. It tells since when the Book has counted, too.
+func (b *Book) read(q Query) (pages []page, since time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	first := b.now().Unix()/60 - last + 1
+	first := b.now().Unix()/60 - int64(q.Last) + 1
 	for _, p := range b.pages {
-		if p.minute >= first {
-			pages = append(pages, page{p.minute, p.vendors.closed(), p.integrations.closed()})
+		switch {
+		case p.minute < first:
+		case q.By == analytics.ByIntegration:
+			pages = append(pages, page{minute: p.minute, integrations: p.integrations.closed(q.Key)})
+		case q.By == analytics.ByVendor:
+			pages = append(pages, page{minute: p.minute, vendors: p.vendors.closed(q.Key)})
+		default:
+			pages = append(pages, page{minute: p.minute, vendors: p.vendors.closed("")})
 		}
 	}
 	return pages, b.since

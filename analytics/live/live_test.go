@@ -379,6 +379,24 @@ func BenchmarkBook(b *testing.B) {
 	}
 }
 
+// BenchmarkReport asks for the pace, and for one integration, while 10,000 are counted; whoever counts waits meanwhile.
+func BenchmarkReport(b *testing.B) {
+	for name, q := range map[string]live.Query{
+		"overall": {By: analytics.ByOverall, Last: live.PaceMinutes}, "one integration": {By: analytics.ByIntegration, Key: "integration-7", Last: 60, Series: true},
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := newClock()
+			book := live.NewBook(live.Config{Now: c.now})
+			for i := range 10_000 {
+				book.Ended(ended(c, "slack", fmt.Sprint("integration-", i), time.Second))
+			}
+			for b.Loop() {
+				book.Report(q)
+			}
+		})
+	}
+}
+
 // Windows end with the minute that goes on and cover no more than they say; what goes back further than the hour does
 // not burn.
 func TestBurnOfTheLastHour(t *testing.T) {

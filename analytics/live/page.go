@@ -86,13 +86,19 @@ func (e *entry) appendTo(bins []byte) []byte {
 	return bins
 }
 
-// closed returns what the sheet holds so far as one that does not change.
-func (s *sheet) closed() sheet {
+// closed returns what the sheet holds so far as one that does not change; of one that is open only a key, if it is given.
+func (s *sheet) closed(only string) sheet {
 	if s.open == nil {
 		return *s
 	}
-	c := sheet{rows: make([]row, 0, len(s.open))}
-	for _, key := range slices.Sorted(maps.Keys(s.open)) {
+	keys := []string{only}
+	if only == "" {
+		keys = slices.Sorted(maps.Keys(s.open))
+	} else if s.open[only] == nil {
+		return sheet{}
+	}
+	c := sheet{rows: make([]row, 0, len(keys))}
+	for _, key := range keys {
 		e := s.open[key]
 		c.bins = e.appendTo(c.bins)
 		c.rows = append(c.rows, row{key, e.delivered, e.dead, e.inTime, e.excluded, e.attempts, e.failed, uint32(len(c.bins))}) // #nosec G115 -- a minute's

@@ -67,7 +67,7 @@ func (r *Row) Sum() Figures {
 
 // Report answers a query, which is valid.
 func (b *Book) Report(q Query) Report {
-	pages, since := b.read(int64(q.Last))
+	pages, since := b.read(q)
 	r := Report{Rows: []Row{}, Since: since}
 	if first := time.Unix(60*(b.now().Unix()/60-int64(q.Last)+1), 0).UTC(); since.Before(first) {
 		r.Since = first
