@@ -55,10 +55,9 @@ func (a *Admin) mappings(v *visit) (screen, error) {
 		return screen{}, err
 	}
 	x := mappingList{search: v.trimmed("q"), all: len(all)}
-	words := strings.Fields(strings.ToLower(x.search))
+	words := wordsOf(x.search)
 	found := slices.DeleteFunc(all, func(m api.Mapping) bool {
-		text := strings.ToLower(m.ID + " " + m.Pattern + " " + strings.Join(m.Types, " ") + " " + targetsText(m.Targets))
-		return slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
+		return !hasAll(m.ID+" "+m.Pattern+" "+strings.Join(m.Types, " ")+" "+targetsText(m.Targets), words)
 	})
 	x.pages = max(1, (len(found)+shownAtOnce-1)/shownAtOnce)
 	x.page, _ = strconv.Atoi(v.query("page"))

@@ -55,7 +55,7 @@ func (a *Admin) overview(v *visit) (screen, error) {
 
 // find fills in what the search selects.
 func (o *overview) find(page string) {
-	words := strings.Fields(strings.ToLower(o.search))
+	words := wordsOf(o.search)
 	var found []member
 	for i := range o.fleet.members {
 		m := &o.fleet.members[i]
@@ -82,12 +82,7 @@ func (o *overview) selects(m *member, words []string) bool {
 	if o.state == failingState && !m.fails() || o.state != failingState && o.state != "" && string(m.health.State) != o.state {
 		return false
 	}
-	for _, w := range words {
-		if !strings.Contains(strings.ToLower(m.ID+" "+m.Name+" "+m.vendorName+" "+string(m.Category)+" "+ownerText(m.Owner)), w) {
-			return false
-		}
-	}
-	return true
+	return hasAll(m.ID+" "+m.Name+" "+m.vendorName+" "+string(m.Category)+" "+ownerText(m.Owner), words)
 }
 
 // url is the overview with another state or page.

@@ -23,6 +23,15 @@ func count[N int | uint64](n N) string {
 	return s
 }
 
+// wordsOf takes apart what is searched for.
+func wordsOf(search string) []string { return strings.Fields(strings.ToLower(search)) }
+
+// hasAll reports whether all words are in a text.
+func hasAll(text string, words []string) bool {
+	text = strings.ToLower(text)
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
+}
+
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return one
