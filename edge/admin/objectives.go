@@ -76,7 +76,7 @@ func findObjectives(v *visit) (*objectives, error) {
 	p := problem.Of(err)
 	switch {
 	case err == nil && o.report.Source == analytics.Live:
-		o.wrong = o.report.Why
+		o.wrong, o.report.Rows = o.report.Why, nil
 		return o, o.findLive(v)
 	case err != nil && (p.Code == problem.AnalyticsMissing || p.Code == problem.AnalyticsFailed): // by what the nodes do not count
 		o.wrong = p.Detail
@@ -131,18 +131,25 @@ func (o *objectives) findLive(v *visit) error {
 	if len(live.Rows) == 1 {
 		o.drawLive(&live.Rows[0])
 	}
+	words := wordsOf(o.words)
+	live.Rows = slices.DeleteFunc(live.Rows, func(r api.LiveRow) bool { return !hasAll(r.Key, words) })
+	slices.SortStableFunc(live.Rows, func(a, b api.LiveRow) int {
+		return cmp.Or(cmp.Compare(b.Total-b.InTime, a.Total-a.InTime), cmp.Compare(b.Total, a.Total))
+	})
+	o.found = len(live.Rows)
+	live.Rows = slices.Clone(live.Rows[:min(len(live.Rows), rowsAtOnce)])
 	return nil
 }
 
 // sort puts the groups that somebody should look at first.
 func (o *objectives) sort() {
-	words := strings.Fields(strings.ToLower(o.words))
+	words := wordsOf(o.words)
 	for i := range o.report.Rows {
 		r := &o.report.Rows[i]
 		if r.Key == o.key && (o.key != "" || o.by == analytics.ByOverall) {
 			o.row = r
 		}
-		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(strings.ToLower(r.Key), w) }) {
+		if hasAll(r.Key, words) {
 			o.rows = append(o.rows, *r)
 		}
 	}

@@ -195,9 +195,14 @@ func TestObjectivesLiveOnly(t *testing.T) {
 	overview.shows(t, "Last hour, live only", "the error budget is not known: this node has no ClickHouse")
 	overview.hides(t, "30 days", "Error budget left")
 	n.publish(t, "supplier:dashboard:42", `{"coupleId":"c1"}`)
+	tries := 0
 	eventually(t, "the delivery to be counted", func() bool {
-		return strings.Contains(b.get("/admin/slo?by=integration&q="+time.Now().String()[20:29]).body, "group-a")
+		tries++
+		return strings.Contains(b.get("/admin/slo?by=integration&q="+strings.Repeat("a+", tries)).body, "group-a") // which is not kept
 	})
+	list := b.get("/admin/slo?by=integration&q=nobody")
+	list.shows(t, "Live only", `value="nobody"`)
+	list.hides(t, "group-a")
 	page := b.get("/admin/slo?by=integration&key=a")
 	page.shows(t, "Live only", "group-a", "data-chart=", ">Vendor<")
 	page.hides(t, ">Wedding<", "Burn rates")
@@ -215,6 +220,28 @@ func TestObjectivesLiveOnly(t *testing.T) {
 	mine.hides(t, "group-a", ">Vendor<")
 	s := numbers{asked: &analytics.DeliveryQuery{}, err: errors.New("away")}
 	start(t, withNumbers(s)).signedIn(t, adminKey).get("/admin/slo").shows(t, "Live only", "did not answer")
+}
+
+// However many integrations there are, the page shows a few of them.
+func TestLiveNumbersOfMany(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	m := event.Mapping{V: event.Version, ID: "m", Pattern: "supplier:dashboard:*"}
+	for i := range 51 {
+		id := fmt.Sprintf("i%d", i)
+		n.connect(t, id, nil)
+		m.Targets = append(m.Targets, event.Target{Integration: id})
+	}
+	_, err := n.registry.PutMapping(t.Context(), m)
+	must(t, err)
+	n.publish(t, "supplier:dashboard:42", `{"coupleId":"c1"}`)
+	b := n.signedIn(t, adminKey)
+	tries := 0
+	eventually(t, "all deliveries to be counted, and 50 shown", func() bool {
+		tries++
+		body := b.get("/admin/slo?by=integration&q=" + strings.Repeat("i+", tries)).body // which is not kept
+		return strings.Contains(body, "The 50 that need it most of 51") && strings.Count(body, `<tr id="group-`) == 50
+	})
 }
 
 func TestDeliveriesAreFound(t *testing.T) {
