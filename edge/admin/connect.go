@@ -142,11 +142,7 @@ func readOwner(text string) (map[string]string, error) {
 
 // connecting is the page of one that is paused until it is switched on.
 func (a *Admin) connecting(v *visit) (screen, error) {
-	in, err := v.Integration(v.Context(), v.PathValue("id"))
-	if err != nil {
-		return screen{}, err
-	}
-	d, err := describe(in.Vendor)
+	in, d, err := v.described()
 	if err != nil {
 		return screen{}, err
 	}

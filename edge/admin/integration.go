@@ -67,17 +67,12 @@ type integrationView struct {
 }
 
 func (a *Admin) integration(v *visit) (screen, error) {
-	id := v.PathValue("id")
-	in, err := v.Integration(v.Context(), id)
+	in, d, err := v.described()
 	if err != nil {
 		return screen{}, err
 	}
-	vendor, err := adapter.Lookup(in.Vendor)
-	if err != nil {
-		return screen{}, problem.New(problem.IntegrationInvalid, "%v", err)
-	}
-	x := integrationView{vendor: vendor.Describe(), now: v.now()}
-	x.member = member{Integration: in, vendorName: x.vendor.Name}
+	id := in.ID
+	x := integrationView{member: member{Integration: in, vendorName: d.Name}, vendor: d, now: v.now()}
 	if x.health, err = v.Health(v.Context(), id); err != nil {
 		x.health = event.Health{State: event.Unknown, Reason: problem.Of(err).Detail}
 	}

@@ -85,13 +85,17 @@ func describe(vendor string) (adapter.Description, error) {
 	return a.Describe(), nil
 }
 
+// described returns the integration that the address names, and what must be entered for it.
+func (v *visit) described() (in api.Integration, d adapter.Description, err error) {
+	if in, err = v.Integration(v.Context(), v.PathValue("id")); err == nil {
+		d, err = describe(in.Vendor)
+	}
+	return in, d, err
+}
+
 // checkSettings says beside each field what is wrong with it.
 func (a *Admin) checkSettings(v *visit) (templ.Component, error) {
-	in, err := v.Integration(v.Context(), v.PathValue("id"))
-	if err != nil {
-		return nil, err
-	}
-	d, err := describe(in.Vendor)
+	in, d, err := v.described()
 	if err != nil {
 		return nil, err
 	}
@@ -104,11 +108,7 @@ func (a *Admin) checkSettings(v *visit) (templ.Component, error) {
 
 // saveSettings stores what was entered, unless somebody else did meanwhile.
 func (a *Admin) saveSettings(v *visit) (templ.Component, error) {
-	in, err := v.Integration(v.Context(), v.PathValue("id"))
-	if err != nil {
-		return nil, err
-	}
-	d, err := describe(in.Vendor)
+	in, d, err := v.described()
 	if err != nil {
 		return nil, err
 	}
