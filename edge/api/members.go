@@ -21,8 +21,8 @@ import (
 // logWait is how long the log is asked for its nodes. Who asks wants an answer most when the log has none.
 const logWait = 2 * time.Second
 
-// drainWait is how long a request waits for shards to be handed over.
-const drainWait = 20 * time.Second
+// drainWait is how long a request waits for shards to be handed over; then there is time left to say that it goes on.
+const drainWait = maxWork - 5*time.Second
 
 // stateFailed is a member whose part of the log does not work: it has no shards.
 const stateFailed = "failed"
