@@ -24,6 +24,15 @@ type numbers struct {
 	err    error
 
 	attempts []analytics.AttemptRow
+	audited  *analytics.AuditQuery
+}
+
+func (s numbers) Audit(_ context.Context, q analytics.AuditQuery) ([]analytics.AuditRow, analytics.Cursor, error) {
+	*s.audited = q
+	return []analytics.AuditRow{
+		{Actor: "admin:a", Action: "integration.pause", Target: "phone", Outcome: "ok"}, {Actor: "key:b", Action: "mapping.put", Target: "map_1", Outcome: "mapping_invalid"},
+		{Actor: "key:b", Action: "mapping.delete", Target: "map_2", Outcome: "ok"}, {Actor: "key:b", Action: "session.begin", Outcome: "ok"},
+	}, analytics.Cursor{At: 5, Seq: 6, Epoch: "e"}, s.err
 }
 
 func (s numbers) Attempts(context.Context, string) ([]analytics.AttemptRow, error) {
@@ -242,6 +251,38 @@ func TestLiveNumbersOfMany(t *testing.T) {
 		body := b.get("/admin/slo?by=integration&q=" + strings.Repeat("i+", tries)).body // which is not kept
 		return strings.Contains(body, "The 50 that need it most of 51") && strings.Count(body, `<tr id="group-`) == 50
 	})
+}
+
+func TestTheAuditIsRead(t *testing.T) {
+	t.Parallel()
+	asked := &analytics.AuditQuery{}
+	b := start(t, withNumbers(numbers{audited: asked})).signedIn(t, adminKey)
+	page := b.get("/admin/audit?actor=key:b&action=mapping&target=map_1&outcome=ok&since=1h&until=1m&after=5.0.6.e")
+	page.shows(t, `href="/admin/integration/phone"`, `href="/admin/mapping/map_1"`, "mapping_invalid", "map_2", "To the newest",
+		"/admin/audit?action=mapping&amp;actor=key%3Ab&amp;after=5.0.6.e&amp;outcome=ok&amp;since=1h&amp;target=map_1&amp;until=1m")
+	page.hides(t, `href="/admin/mapping/map_2"`)
+	if asked.Actor != "key:b" || asked.Action != "mapping" || asked.Target != "map_1" || asked.Outcome != "ok" || asked.After.Seq != 6 || time.Since(asked.Since) < 55*time.Minute || asked.Until.IsZero() {
+		t.Errorf("asked for %+v", asked)
+	}
+	b.get("/admin/audit?since=soon").shows(t, "Since &#34;soon&#34; is neither")
+	start(t).signedIn(t, adminKey).get("/admin/audit").shows(t, "This node has no ClickHouse")
+}
+
+func TestAnIntegrationsDeliveriesAreListed(t *testing.T) {
+	t.Parallel()
+	asked := &analytics.DeliveryQuery{}
+	n := start(t, withNumbers(numbers{asked: asked}))
+	n.connect(t, "a", nil)
+	b := n.signedIn(t, adminKey)
+	list := b.get("/admin/integration/a/deliveries?outcome=dead&after=5.0.6.e", htmx()...)
+	list.shows(t, "dlv_1", "1m10s", "/admin/integration/a/deliveries?after=5.0.6.e&amp;outcome=dead")
+	if asked.Integration != "a" || asked.Outcome != event.Dead || asked.After.Seq != 6 {
+		t.Errorf("asked for %+v", asked)
+	}
+	b.get("/admin/integration/a/deliveries?outcome=odd", htmx()...).shows(t, "dlv_1")
+	if asked.Outcome != "" {
+		t.Errorf("asked for %+v", asked)
+	}
 }
 
 func TestDeliveriesAreFound(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/admin"
@@ -58,6 +59,17 @@ func TestOnlyWhoHasAKeyIsLetIn(t *testing.T) {
 	if got := n.audited(); !strings.Contains(got, "session.begin ok") || !strings.Contains(got, "session.end ok") {
 		t.Errorf("audited: %s", got)
 	}
+}
+
+func TestWhoHasAnOldKeyIsToldSo(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	key := n.key(t, access.Key{Name: "k", Scopes: []access.Scope{access.StatusRead}, ExpiresAt: time.Now().Add(200 * time.Millisecond)})
+	b := n.browser(t)
+	eventually(t, "the key to have expired", func() bool {
+		got := b.post("/admin/sign-in", url.Values{"key": {key}})
+		return got.status == http.StatusUnauthorized && strings.Contains(got.body, "has expired") && len(got.header.Values("Set-Cookie")) == 0
+	})
 }
 
 func TestSessionsOutsideAreForTLSAlone(t *testing.T) {
