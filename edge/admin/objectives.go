@@ -77,10 +77,12 @@ func findObjectives(v *visit) (*objectives, error) {
 	switch {
 	case err == nil && o.report.Source == analytics.Live:
 		o.wrong, o.report.Rows = o.report.Why, nil
-		return o, o.findLive(v)
+		err = o.findLive(v)
+		return o, err
 	case err != nil && (p.Code == problem.AnalyticsMissing || p.Code == problem.AnalyticsFailed): // by what the nodes do not count
 		o.wrong = p.Detail
-		return o, o.findLive(v)
+		err = o.findLive(v)
+		return o, err
 	case err != nil:
 		return nil, err
 	}

@@ -30,8 +30,10 @@ type numbers struct {
 func (s numbers) Audit(_ context.Context, q analytics.AuditQuery) ([]analytics.AuditRow, analytics.Cursor, error) {
 	*s.audited = q
 	return []analytics.AuditRow{
-		{Actor: "admin:a", Action: "integration.pause", Target: "phone", Outcome: "ok"}, {Actor: "key:b", Action: "mapping.put", Target: "map_1", Outcome: "mapping_invalid"},
-		{Actor: "key:b", Action: "mapping.delete", Target: "map_2", Outcome: "ok"}, {Actor: "key:b", Action: "session.begin", Outcome: "ok"},
+		{Actor: "admin:a", Action: "integration.pause", Target: "phone", Outcome: "ok"},
+		{Actor: "key:b", Action: "mapping.put", Target: "map_1", Outcome: "mapping_invalid"},
+		{Actor: "key:b", Action: "mapping.delete", Target: "map_2", Outcome: "ok"},
+		{Actor: "key:b", Action: "session.begin", Outcome: "ok"},
 	}, analytics.Cursor{At: 5, Seq: 6, Epoch: "e"}, s.err
 }
 
