@@ -55,28 +55,28 @@ func (l Latency) Delays(p *Profile, seed uint64, run string, deliveries, tries i
 	return all
 }
 
-// Missing is what is missing of a plan that was accepted, where end says what became of each delivery: "" that it
+// Missing is what is missing of a plan that was accepted, where became says what came of each delivery: "" that it
 // waits, "taken", or else why it died.
-func (p *Profile) Missing(seed uint64, end func(n int) string) ([]Missing, map[string][]string) {
+func (p *Profile) Missing(seed uint64, became func(n int) string) ([]Missing, map[string][]string) {
 	t := newTruth(newPlan(p, seed, "r"))
 	var dead []checker.Receipt
-	reasons, n := map[string]string{}, 0
+	ends, n := map[string]end{}, 0
 	for i, a := range t.plan.arrivals {
 		t.published(i, checker.Op{Channel: a.channel, ID: a.id, Outcome: checker.Accepted})
 		for _, to := range a.to {
 			id := event.DeliveryID(a.channel, a.id, to)
-			switch how := end(n); how {
+			switch how := became(n); how {
 			case "":
 				t.received(vendors.Receipt{ID: id}) // in vain
 			case "taken":
 				t.received(vendors.Receipt{ID: id, Taken: true})
 			default:
-				dead, reasons[id] = append(dead, checker.Receipt{DeliveryID: id}), how
+				dead, ends[id] = append(dead, checker.Receipt{DeliveryID: id}), end{why: how}
 			}
 			n++
 		}
 	}
-	t.died(dead, reasons)
+	t.died(dead, ends)
 	return t.missing()
 }
 

@@ -3,7 +3,6 @@ package load
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -39,7 +38,11 @@ func (r *run) missing(ctx context.Context) []Missing {
 			m.Why = err.Error()
 			continue
 		}
-		m.Why = fmt.Sprintf("it is %s; last error: %s", h.State, cmp.Or(h.LastError, "none"))
+		is := "it is " + string(h.State)
+		if h.State == event.Open {
+			is = "its breaker is open"
+		}
+		m.Why = is + "; last error: " + cmp.Or(h.LastError, "none")
 	}
 	return found
 }
@@ -65,14 +68,14 @@ func (t *truth) missing() (found []Missing, reasons map[string][]string) {
 			if all[to] == nil {
 				all[to] = &Missing{Integration: to, Vendor: t.byDelivery[id].vendor}
 			}
-			reason, dead := t.reasons[id]
+			died, dead := t.ends[id]
 			if !dead {
 				all[to].Waiting++
 				continue
 			}
 			all[to].Dead++
-			if !slices.Contains(reasons[to], reason) {
-				reasons[to] = append(reasons[to], reason)
+			if !slices.Contains(reasons[to], died.why) {
+				reasons[to] = append(reasons[to], died.why)
 			}
 		}
 	}

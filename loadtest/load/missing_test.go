@@ -1,6 +1,7 @@
 package load_test
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ func TestMissing(t *testing.T) {
 		}
 		return "taken"
 	})
-	last := int(^uint(0) >> 1)
+	last := math.MaxInt
 	for _, m := range found {
 		waiting, dead = waiting-m.Waiting, dead-m.Dead
 		if !strings.HasSuffix(m.Integration, "-"+m.Vendor) || m.Waiting+m.Dead > last || m.Waiting+m.Dead == 0 {

@@ -165,7 +165,8 @@ func (r *run) books(ctx context.Context, d *Deliveries) (*Compared, []checker.Ro
 	var rows []checker.Row
 	for _, of := range all {
 		for _, row := range of {
-			if _, ours := r.truth.byDelivery[row.DeliveryID]; ours {
+			// What has not ended has no row that says how: it is lost, and that is told already.
+			if _, ours := r.truth.byDelivery[row.DeliveryID]; ours && (row.Deliveries > 0 || r.truth.got[row.DeliveryID]) {
 				rows = append(rows, row)
 			}
 		}

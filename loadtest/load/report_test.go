@@ -77,7 +77,7 @@ func TestSummary(t *testing.T) {
 	if want := "The 99.5 % held: 99.900 % of 1000 deliveries arrived, 99.0 % within 5 s of the intended time."; r.Summary() != want || !r.Held() {
 		t.Errorf("%s", r.Summary())
 	}
-	if want := "Vendors did not take 11 of 1010 calls. Up to 2 breakers were open at once and up to 5 deliveries waited, the longest for 4.2 s. " +
+	if want := "Vendors did not take 11 of 1010 calls. Up to 2 breakers were open at once and up to 5 deliveries waited; of those that arrived the longest took 4.2 s. " +
 		"20 clients were cut off at node-1, and back after 2.0 s."; r.How() != want {
 		t.Errorf("%s", r.How())
 	}

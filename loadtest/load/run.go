@@ -200,6 +200,7 @@ func (r *run) play(ctx context.Context) error {
 		err = failed
 	}
 	stop()
+	r.truth.close()
 	return err
 }
 
@@ -240,13 +241,14 @@ func (r *run) settle(ctx context.Context) (err error) {
 // bury notes the deliveries of the run that lie among the dead letters.
 func (r *run) bury(ctx context.Context) error {
 	var dead []checker.Receipt
-	reasons := map[string]string{}
+	ends := map[string]end{}
 	for after, more := uint64(0), true; more; {
 		var page struct {
 			Items []struct {
 				Letter struct {
 					Delivery event.Delivery
 					Reason   string
+					DiedAt   time.Time
 				}
 			}
 			Next uint64
@@ -259,12 +261,12 @@ func (r *run) bury(ctx context.Context) error {
 			d := item.Letter.Delivery
 			if _, ours := r.truth.byDelivery[d.ID]; ours {
 				dead = append(dead, checker.Receipt{Integration: d.Integration, Channel: d.Channel, EventID: d.EventID, DeliveryID: d.ID})
-				reasons[d.ID] = item.Letter.Reason
+				ends[d.ID] = end{item.Letter.DiedAt, item.Letter.Reason}
 			}
 		}
 		after, more = page.Next, page.Next != 0
 	}
-	r.truth.died(dead, reasons)
+	r.truth.died(dead, ends)
 	return nil
 }
 

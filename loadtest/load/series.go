@@ -128,6 +128,11 @@ func (c *chart) deliveries() {
 		}
 		note(took[one.vendor], c.at(one.ended), late)
 	}
+	for id, died := range c.t.ends {
+		if d := c.t.byDelivery[id]; accepted[d.arrival] {
+			c.vendor(d.vendor).Waiting[c.at(died.at)]--
+		}
+	}
 	for name, steps := range took {
 		c.Vendors[name].P50, c.Vendors[name].P99 = both(steps)
 	}

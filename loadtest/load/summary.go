@@ -40,7 +40,7 @@ func (rep *Report) How() string {
 	for _, q := range rep.Vendors {
 		longest = max(longest, q.Max)
 	}
-	said := []string{fmt.Sprintf("Vendors did not take %d of %d calls. Up to %.0f breakers were open at once and up to %.0f deliveries waited, the longest for %.1f s.",
+	said := []string{fmt.Sprintf("Vendors did not take %d of %d calls. Up to %.0f breakers were open at once and up to %.0f deliveries waited; of those that arrived the longest took %.1f s.",
 		rep.Deliveries.Refused, rep.Deliveries.Calls, open, waiting, longest/1000)}
 	for _, death := range rep.Deaths {
 		back := fmt.Sprintf("back after %.1f s", death.Back)

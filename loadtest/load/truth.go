@@ -25,7 +25,7 @@ type truth struct {
 	sightings []checker.Sighting
 	seen      []int // the arrival of each sighting; -1: of none
 	dead      []checker.Receipt
-	reasons   map[string]string // of the dead ones, by delivery
+	ends      map[string]end // of the dead ones, by delivery
 	strange   []string
 	accepted  map[int]bool    // arrivals
 	got       map[string]bool // deliveries that vendors took, or that were given up
@@ -35,6 +35,7 @@ type truth struct {
 	windows   []checker.Window
 	breakers  []change
 	deaths    []*Death
+	over      bool // the run is: nothing more is noted, and all may be read
 }
 
 // due is a delivery that follows from an arrival.
@@ -58,6 +59,12 @@ type change struct {
 	integration string
 	vendor      string
 	state       event.State
+}
+
+// end is when and why a delivery died.
+type end struct {
+	at  time.Time
+	why string
 }
 
 func newTruth(pl *plan) *truth {
@@ -111,6 +118,7 @@ func (t *truth) received(r vendors.Receipt) {
 	defer t.mu.Unlock()
 	d, ok := t.byDelivery[r.ID]
 	switch {
+	case t.over:
 	case !ok && r.Taken:
 		t.strange = append(t.strange, r.Vendor+" took "+r.ID+", which nobody is owed")
 	case !ok:
@@ -135,6 +143,9 @@ func (t *truth) saw(client, channel, id string, seq uint64) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.over {
+		return
+	}
 	i, ok := t.byEvent[channel+" "+id]
 	if !ok {
 		i = -1
@@ -151,6 +162,9 @@ func (t *truth) saw(client, channel, id string, seq uint64) {
 func (t *truth) turned(h event.Health) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.over {
+		return
+	}
 	t.breakers = append(t.breakers, change{time.Now(), h.Integration, h.Vendor, h.State})
 }
 
@@ -163,11 +177,13 @@ func (t *truth) broken(w checker.Window) {
 func (t *truth) note(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.strange = append(t.strange, text)
+	if !t.over {
+		t.strange = append(t.strange, text)
+	}
 }
 
-// died notes deliveries that were given up, and why.
-func (t *truth) died(dead []checker.Receipt, reasons map[string]string) {
+// died notes deliveries that were given up.
+func (t *truth) died(dead []checker.Receipt, ends map[string]end) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, d := range dead {
@@ -179,7 +195,14 @@ func (t *truth) died(dead []checker.Receipt, reasons map[string]string) {
 			t.owed--
 		}
 	}
-	t.dead, t.reasons = dead, reasons
+	t.dead, t.ends = dead, ends
+}
+
+// close has nothing more noted.
+func (t *truth) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
 }
 
 // standing is where a run stands.
