@@ -16,8 +16,8 @@ type Record struct {
 	Health   *HealthChange   `json:"health,omitempty"`
 }
 
-// RecordEntry is a record as the record log holds it. Record is nil where the log leaves the decoding
-// to its reader; Data is the record's JSON and is the reader's to keep.
+// RecordEntry is a record as the record log holds it. Record is nil where Data, its JSON, is not decoded or cannot be.
+// Data is the reader's to keep.
 type RecordEntry struct {
 	Seq    uint64
 	Record *Record

@@ -53,14 +53,3 @@ func decodeLetter(data []byte) (*event.DeadLetter, error) {
 	}
 	return l, nil
 }
-
-func decodeRecord(data []byte) (*event.Record, error) {
-	r := new(event.Record)
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, err
-	}
-	if r.Empty() {
-		return nil, errors.New("a record of nothing")
-	}
-	return r, nil
-}

@@ -65,7 +65,7 @@ func (j *Journal) Erase(ctx context.Context, s Selection, only bool) (Erased, er
 		{streamOf(bucketClients), keysOf(bucketClients), &e.Clients, s.client},
 		{streamOf(bucketSyncs), keysOf(bucketSyncs), &e.Clients, s.client},
 		{streamRecords, recordSubject, &e.Records, func(data []byte) bool {
-			r, err := decodeRecord(data)
+			r, err := event.DecodeRecord(data)
 			return err == nil && s.Record(r)
 		}},
 	} {

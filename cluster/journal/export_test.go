@@ -93,7 +93,6 @@ func RunDecoders(data []byte) {
 	_, _ = decodeEvent(data)
 	_, _ = decodeDelivery(data)
 	_, _ = decodeLetter(data)
-	_, _ = decodeRecord(data)
 	_, _ = decodeMark(data)
 	_, _ = parseMarker("", data)
 	_ = removed(data)

@@ -13,7 +13,7 @@ import (
 // recordPoll is how often Records looks for records that another process may have put.
 const recordPoll = 500 * time.Millisecond
 
-// RecordEntry is a record in the log. Data is its JSON.
+// RecordEntry is a record in the log, nil where Data, its JSON, cannot be decoded.
 type RecordEntry struct {
 	Seq    uint64
 	Record *event.Record
@@ -84,11 +84,7 @@ func (j *Journal) recordsNow(ctx context.Context, after uint64, limit int) (entr
 	// One that is behind tells the rest the next time.
 	_, _, err = j.scanHere(ctx, streamRecords, recordSubject, after, limit, func(m *jetstream.RawStreamMsg) {
 		last = m.Sequence
-		r, err := decodeRecord(m.Data)
-		if err != nil {
-			j.bad(streamRecords, m.Sequence, m.Subject, err)
-			return
-		}
+		r, _ := event.DecodeRecord(m.Data) // the reader tells what is wrong with it
 		entries = append(entries, RecordEntry{m.Sequence, r, m.Data})
 	})
 	return entries, last, err

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/cluster/journal"
 )
 
@@ -76,7 +77,13 @@ func TestRecordsWaits(t *testing.T) {
 	if rs := receive(t, got); len(rs) != 1 || rs[0].Record.Audit.Target != "late" {
 		t.Errorf("got %v, want the late record", rs)
 	}
-	if rs, err := j.Records(ctx, 1, 10, time.Millisecond); err != nil || len(rs) != 0 {
+	if err := j.Record(t.Context(), "", &event.Record{V: event.Version, Node: "n"}); err != nil {
+		t.Fatal(err)
+	}
+	if rs, err := j.Records(ctx, 1, 10, time.Minute); err != nil || len(rs) != 1 || rs[0].Record != nil || !strings.Contains(string(rs[0].Data), `"node":"n"`) {
+		t.Errorf("one that cannot be decoded is %v, %v; its reader is to say so", rs, err)
+	}
+	if rs, err := j.Records(ctx, 2, 10, time.Millisecond); err != nil || len(rs) != 0 {
 		t.Errorf("when the wait is over: %v, %v; want neither", rs, err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())

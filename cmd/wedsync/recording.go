@@ -206,7 +206,7 @@ type recordLog struct{ *journal.Journal }
 
 var _ analytics.Source = recordLog{}
 
-// Records leaves the decoding to the recorder.
+// Records implements analytics.Source.
 func (l recordLog) Records(ctx context.Context, after uint64, limit int, wait time.Duration) ([]event.RecordEntry, error) {
 	entries, err := l.Journal.Records(ctx, after, limit, wait)
 	out := make([]event.RecordEntry, len(entries))
