@@ -60,21 +60,25 @@ func (r *Recorder) CaughtUp(ctx context.Context, seq uint64) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		status := r.Status()
-		if !status.Connected {
-			last, _, err := r.ledger.last(ctx, r.source.Epoch())
-			if err != nil {
-				return err
-			}
-			status.Position = max(status.Position, last.to)
-		}
-		if status.Position >= seq {
-			return nil
+		reached, err := r.Reached(ctx)
+		if err != nil || reached >= seq {
+			return err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%d records wait to be brought to ClickHouse (%s): %w", seq-status.Position, status.LastError, ctx.Err())
+			return fmt.Errorf("%d records wait to be brought to ClickHouse (%s): %w", seq-reached, r.Status().LastError, ctx.Err())
 		}
 	}
+}
+
+// Reached returns the sequence of the record log up to which records are in ClickHouse, or on their way, whoever brings
+// them.
+func (r *Recorder) Reached(ctx context.Context) (uint64, error) {
+	status := r.Status()
+	if status.Connected {
+		return status.Position, nil
+	}
+	last, _, err := r.ledger.last(ctx, r.source.Epoch())
+	return max(status.Position, last.to), err
 }

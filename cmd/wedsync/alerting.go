@@ -28,7 +28,7 @@ func (n *node) openAlerts(ctx context.Context) error {
 	}
 	c := n.cfg.Alerts
 	n.alerts, err = alerts.New(alerts.Config{
-		Source: burning{n.records, n.system}, Ledger: alertLedger{config}, Publisher: alertPublisher{n.ingest},
+		Source: &burning{records: n.records, system: n.system}, Ledger: alertLedger{config}, Publisher: alertPublisher{n.ingest},
 		Every: c.Every, ResolveAfter: c.ResolveAfter, MinFailures: uint64(c.MinFailures), // #nosec G115 -- at least 1, by Validate
 		Metrics: n.metrics, Logger: n.part("alerts"),
 	})
@@ -54,22 +54,57 @@ func (n *node) addAlerts() {
 type burning struct {
 	records *recording
 	system  *actors.System
+	headway headway
 }
 
-var _ alerts.Source = burning{}
+var _ alerts.Source = (*burning)(nil)
 
 // Burn implements alerts.Source.
-func (b burning) Burn(ctx context.Context) (rows []analytics.BurnRow, since time.Time, err error) {
+func (b *burning) Burn(ctx context.Context) (rows []analytics.BurnRow, since time.Time, err error) {
 	now := time.Now().UTC()
 	numbers, _ := b.system.Live(ctx, live.Query{By: analytics.ByVendor, Last: 60, Series: true})
-	if store := b.records.current(); store != nil && b.records.trouble() == "" {
-		rows, err := store.Burn(ctx, analytics.SLOQuery{By: analytics.ByVendor, Now: now})
+	if books := b.records.books(); books != nil && b.records.trouble() == "" {
+		rows, err := b.recorded(ctx, books, now)
 		if err == nil {
 			return append(rows, numbers.Burn(now, live.SuddenPair())...), time.Time{}, nil
 		}
-		b.records.log.Warn().Err(err).Msg("how budgets burn was not asked of ClickHouse; the last hour's live numbers stand in")
+		b.records.log.Warn().Err(err).Msg("how budgets burn is not known of ClickHouse; the last hour's live numbers stand in")
 	}
 	return numbers.Burn(now, append(analytics.BurnPairs(), live.SuddenPair())...), numbers.Young(now), nil
+}
+
+// recorded asks ClickHouse, if it is not behind: the recorder may be on another node, and stuck.
+func (b *burning) recorded(ctx context.Context, books *books, now time.Time) ([]analytics.BurnRow, error) {
+	_, last, err := books.log.RecordBounds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	reached, err := books.recorder.Reached(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if late := b.headway.late(reached, last, now); late > staleAfter {
+		return nil, fmt.Errorf("%d records wait in the log, the first of them for %v", last-reached, late.Round(time.Second))
+	}
+	return books.Burn(ctx, analytics.SLOQuery{By: analytics.ByVendor, Now: now})
+}
+
+// staleAfter is how late ClickHouse may be where alerts are to go by it. It is 5 s at most when all is well.
+const staleAfter = 30 * time.Second
+
+// headway tells how late the records are that ClickHouse waits for, from one look to the next.
+type headway struct {
+	seq uint64 // the log's last record
+	at  time.Time
+}
+
+// late is for how long at least a record waits, of those up to last; 0 where all that were there at a look are recorded.
+func (h *headway) late(reached, last uint64, now time.Time) time.Duration {
+	if reached >= h.seq || h.at.IsZero() {
+		*h = headway{last, now}
+		return 0
+	}
+	return now.Sub(h.at)
 }
 
 // alertLedger keeps the alerts' state in a bucket of the log.
