@@ -21,7 +21,7 @@ type values[T any] struct {
 	rows []T
 }
 
-var _ column = (*values[string])(nil)
+var _, _ column = (*values[string])(nil), (*labels)(nil)
 
 func newValues[T any](name string) *values[T] { return &values[T]{name: name} }
 
@@ -46,6 +46,32 @@ func (v *values[T]) reset() {
 	v.rows = v.rows[:0]
 }
 
+// labels is a column of few different texts, for a LowCardinality: clickhouse-go finds pointers in its dictionary for
+// half of what texts take.
+type labels struct {
+	values[*string]
+	known map[string]*string
+}
+
+func newLabels(name string) *labels {
+	return &labels{values[*string]{name: name}, map[string]*string{}}
+}
+
+func (l *labels) add(x string) {
+	p := l.known[x]
+	if p == nil {
+		kept := x
+		p = &kept
+		l.known[x] = p
+	}
+	l.values.add(p)
+}
+
+func (l *labels) reset() {
+	l.values.reset()
+	clear(l.known)
+}
+
 // place is where in the log a row comes from; no two rows of a table have the same.
 type place struct {
 	seq uint64
@@ -56,7 +82,7 @@ type place struct {
 type block struct {
 	table      string
 	columns    []column
-	epoch      *values[string]
+	epoch      *labels
 	generation *values[uint16]
 	seq        *values[uint64]
 	pos        *values[uint16]
@@ -64,7 +90,7 @@ type block struct {
 
 func newBlock(table string, columns ...column) block {
 	b := block{
-		table: table, epoch: newValues[string]("log_epoch"), generation: newValues[uint16]("log_generation"),
+		table: table, epoch: newLabels("log_epoch"), generation: newValues[uint16]("log_generation"),
 		seq: newValues[uint64]("log_seq"), pos: newValues[uint16]("log_pos"),
 	}
 	b.columns = slices.Concat(columns, []column{b.epoch, b.generation, b.seq, b.pos})

@@ -37,5 +37,6 @@
 //
 // # Goroutines
 //
-// The package starts none: Recorder.Run works in its caller's.
+// Recorder.Run works in its caller's, but for the inserts of a batch, one a table, and the reading of the next
+// batch meanwhile; it waits for these before it goes on.
 package analytics

@@ -65,10 +65,8 @@ func (b TestBatch) Settle(ctx context.Context) (int, error) {
 	return sum + n, err
 }
 
-var (
-	Decode         = decode
-	RollUpSettings = rollUpSettings()
-)
+// Decode decodes a record.
+var Decode = decode
 
 // StaleAfter makes the store take a lock on the schema that is so old for one that was left behind.
 func (s *Store) StaleAfter(age time.Duration) { s.stale = age }

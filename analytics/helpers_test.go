@@ -165,6 +165,8 @@ func (l *memoryLog) purges() []uint64 {
 type season struct {
 	base    time.Time // when it ends, about
 	days    int       // over how many it is spread, so that batches have several partitions
+	rate    int       // records a second, each later than the one before; 0: each is at any time
+	calm    bool      // nine of ten deliveries are made at the first call
 	vendors []string
 }
 
@@ -186,6 +188,9 @@ func (s season) record(n int) *event.Record {
 	r := mathrand.New(mathrand.NewPCG(uint64(n), 7))
 	record := &event.Record{V: event.Version, Node: fmt.Sprintf("node-%d", r.IntN(3))}
 	at := s.base.Add(-time.Duration(r.Int64N(int64(s.days)*24*int64(time.Hour)/1000)) * 1000)
+	if s.rate > 0 {
+		at = s.base.Add(time.Duration(n) * time.Second / time.Duration(s.rate))
+	}
 	if n%17 == 3 {
 		record.Audit = &event.Audit{
 			At: at, Actor: "admin:key", Action: "integration.put", Target: fmt.Sprintf("i%d", n), Outcome: "ok",
@@ -236,7 +241,11 @@ func (s season) record(n int) *event.Record {
 	}
 	t := d.RoutedAt
 	if outcome != event.Skipped {
-		for i := range 1 + r.IntN(4) {
+		calls := 1 + r.IntN(4)
+		if s.calm && n%10 > 0 {
+			calls = 1
+		}
+		for i := range calls {
 			a := event.Attempt{
 				Number: replay*10 + i + 1, StartedAt: t, Duration: event.Duration(r.Int64N(int64(2 * time.Second))),
 				Status: 503, Verdict: "retry", Reason: "unavailable", Detail: "try again", Probe: i == 2,

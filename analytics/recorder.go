@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/actors/tracing"
@@ -40,7 +41,7 @@ const (
 	maxBatchRecords = 50_000
 	maxBatchWait    = 10 * time.Second
 	minPurgeAfter   = 10 * time.Minute
-	// maxBatchBytes bounds the memory that a batch takes, about three times as much.
+	// maxBatchBytes bounds the memory that a batch takes, about three times as much; there are two in a backlog.
 	maxBatchBytes = 32 << 20
 	purgeEvery    = time.Minute
 	// idleWait is how long the log is asked to wait for a record before the recorder looks up.
@@ -100,8 +101,8 @@ type Recorder struct {
 	log     zerolog.Logger
 	metrics *metrics
 	status  *status
-	rows    *rows    // reused from batch to batch
-	traces  []string // traceparents of the batch's records, those whose traces are recorded
+	filled  [2]filled // reused in turn: while one is inserted, the next one is made
+	turn    int
 
 	// Where the session stands.
 	at        logID
@@ -124,8 +125,15 @@ func NewRecorder(store *Store, source Source, cfg RecorderConfig) (*Recorder, er
 	}
 	return &Recorder{
 		store: store, ledger: ledger{store.conn}, source: source, cfg: cfg, log: cfg.Logger,
-		metrics: m, status: newStatus(cfg.Now()), rows: newRows(),
+		metrics: m, status: newStatus(cfg.Now()), filled: [2]filled{{rows: newRows()}, {rows: newRows()}},
 	}, nil
+}
+
+// filled are records as rows.
+type filled struct {
+	entries []event.RecordEntry
+	rows    *rows
+	traces  []string // traceparents of those whose traces are recorded
 }
 
 // Run brings the tables up to date and records until ctx ends, then returns nil. While ClickHouse or
@@ -176,17 +184,23 @@ func (r *Recorder) session(ctx context.Context) error {
 		r.log.Info().Str("log_epoch", r.at.epoch).Uint64("position", r.position).Dur("away", away).
 			Msg("recording to ClickHouse works")
 	}
+	var next *filled // read ahead
 	for {
-		entries, err := r.collect(ctx)
-		if err != nil {
-			return err
+		batch := next
+		if next = nil; batch == nil {
+			entries, err := r.collect(ctx)
+			if err != nil {
+				return err
+			}
+			batch = r.fill(entries)
 		}
-		if len(entries) > 0 {
-			if err := r.record(ctx, entries); err != nil {
+		if len(batch.entries) > 0 {
+			var err error
+			if next, err = r.record(ctx, batch); err != nil {
 				return err
 			}
 		}
-		r.observe(ctx, len(entries) == 0)
+		r.observe(ctx, len(batch.entries) == 0)
 		if err := r.purge(ctx); err != nil {
 			return err
 		}
@@ -209,9 +223,13 @@ func (r *Recorder) collect(ctx context.Context) ([]event.RecordEntry, error) {
 			return nil, ctx.Err()
 		}
 	}
-	bytes := size(entries)
-	for len(entries) < r.cfg.BatchRecords && bytes < maxBatchBytes {
-		more, err := r.read(ctx, entries[len(entries)-1].Seq, r.cfg.BatchRecords-len(entries), topUpWait)
+	return r.topUp(ctx, entries, entries[len(entries)-1].Seq)
+}
+
+// topUp adds to a batch what the log has after a sequence.
+func (r *Recorder) topUp(ctx context.Context, entries []event.RecordEntry, after uint64) ([]event.RecordEntry, error) {
+	for !r.full(entries) {
+		more, err := r.read(ctx, after, r.cfg.BatchRecords-len(entries), topUpWait)
 		if err != nil {
 			return nil, err
 		}
@@ -219,16 +237,18 @@ func (r *Recorder) collect(ctx context.Context) ([]event.RecordEntry, error) {
 			break
 		}
 		entries = append(entries, more...)
-		bytes += size(more)
+		after = more[len(more)-1].Seq
 	}
 	return entries, nil
 }
 
-func size(entries []event.RecordEntry) (n int) {
+// full reports whether a batch takes no more, so that there is more probably.
+func (r *Recorder) full(entries []event.RecordEntry) bool {
+	bytes := 0
 	for _, e := range entries {
-		n += len(e.Data)
+		bytes += len(e.Data)
 	}
-	return n
+	return len(entries) >= r.cfg.BatchRecords || bytes >= maxBatchBytes
 }
 
 // readLimit is how many records are asked of the log at once.
@@ -242,57 +262,71 @@ func (r *Recorder) read(ctx context.Context, after uint64, limit int, wait time.
 	return entries, nil
 }
 
-// record commits the entries as one batch.
-func (r *Recorder) record(ctx context.Context, entries []event.RecordEntry) error {
+// record commits the entries as one batch. If there are more, it has them read meanwhile and returns the next batch.
+func (r *Recorder) record(ctx context.Context, f *filled) (next *filled, err error) {
 	begun := r.cfg.Now()
-	b := newBatch(r.at, r.position+1, entries, r.cfg.Name)
-	r.fill(b, entries)
+	b := newBatch(r.at, r.position+1, f.entries, r.cfg.Name)
 	propose, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
-	err := r.ledger.propose(propose, b, r.cfg.Now())
+	err = r.ledger.propose(propose, b, r.cfg.Now())
 	cancel()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, block := range append(r.rows.blocks(), &r.rows.rollups.block) {
+	all, inserting := errgroup.WithContext(ctx)
+	for _, block := range append(f.rows.blocks(), &f.rows.rollups.block) {
 		if block.len() == 0 {
 			continue
 		}
-		if err := r.timed(ctx, block.table, func(ctx context.Context) error {
-			return insert(ctx, r.store.conn, block, b.name(), b.name())
-		}); err != nil {
-			return err
-		}
+		all.Go(func() error {
+			return r.timed(inserting, block.table, func(ctx context.Context) error {
+				return insert(ctx, r.store.conn, block, b.name(), b.name())
+			})
+		})
+	}
+	if r.full(f.entries) {
+		all.Go(func() error {
+			if entries, err := r.topUp(inserting, nil, b.to); err == nil && len(entries) > 0 {
+				next = r.fill(entries)
+			}
+			return nil // what fails is tried again, and told then
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
 	}
 	r.commit(b)
-	r.trace(b, begun)
-	return nil
+	r.trace(f, begun)
+	return next, nil
 }
 
 // trace tells of each record that it has been inserted.
-func (r *Recorder) trace(b batch, begun time.Time) {
+func (r *Recorder) trace(f *filled, begun time.Time) {
 	now := r.cfg.Now()
-	for _, t := range r.traces {
-		r.cfg.Tracer.Past(t, "record", tracing.Consumer, begun, now, tracing.Records.Int64(int64(b.records)))
+	for _, t := range f.traces {
+		r.cfg.Tracer.Past(t, "record", tracing.Consumer, begun, now, tracing.Records.Int64(int64(len(f.entries))))
 	}
 }
 
-// fill makes the rows of a batch.
-func (r *Recorder) fill(b batch, entries []event.RecordEntry) {
-	r.rows.reset()
-	r.traces = r.traces[:0]
+// fill makes the rows of a batch. They last until the next but one.
+func (r *Recorder) fill(entries []event.RecordEntry) *filled {
+	r.turn = 1 - r.turn
+	f := &r.filled[r.turn]
+	f.rows.reset()
+	f.entries, f.traces = entries, f.traces[:0]
 	for _, e := range entries {
 		record, err := decode(e)
 		if err != nil {
 			r.metrics.unreadable.Inc()
 			r.log.Error().Err(err).Uint64("seq", e.Seq).Msg("a record cannot be read; the audit table says so in its place")
-			r.rows.addUnreadable(b.log, e.Seq, r.cfg.Now(), err)
+			f.rows.addUnreadable(r.at, e.Seq, r.cfg.Now(), err)
 			continue
 		}
-		r.rows.add(b.log, e.Seq, record)
+		f.rows.add(r.at, e.Seq, record)
 		if d := record.Delivery; d != nil && r.cfg.Tracer != nil && tracing.Sampled(d.TraceParent) {
-			r.traces = append(r.traces, d.TraceParent)
+			f.traces = append(f.traces, d.TraceParent)
 		}
 	}
+	return f
 }
 
 func (r *Recorder) timed(ctx context.Context, table string, do func(context.Context) error) error {

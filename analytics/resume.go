@@ -69,9 +69,9 @@ func (r *Recorder) finish(ctx context.Context, b batch, first, last uint64) (boo
 	if !b.fits(entries) {
 		return false, nil
 	}
-	r.fill(b, entries)
+	f := r.fill(entries)
 	repaired := 0
-	for _, block := range r.rows.blocks() {
+	for _, block := range f.rows.blocks() {
 		if block.len() == 0 {
 			continue
 		}
@@ -83,9 +83,9 @@ func (r *Recorder) finish(ctx context.Context, b batch, first, last uint64) (boo
 			return false, err
 		}
 	}
-	if r.rows.rollups.len() > 0 {
-		if err := r.timed(ctx, r.rows.rollups.table, func(ctx context.Context) error {
-			n, err := settleRollups(ctx, r.store.conn, &r.rows.rollups, b)
+	if f.rows.rollups.len() > 0 {
+		if err := r.timed(ctx, f.rows.rollups.table, func(ctx context.Context) error {
+			n, err := settleRollups(ctx, r.store.conn, &f.rows.rollups, b)
 			repaired += n
 			return err
 		}); err != nil {
@@ -96,7 +96,7 @@ func (r *Recorder) finish(ctx context.Context, b batch, first, last uint64) (boo
 		r.metrics.repaired.Add(float64(repaired))
 		r.log.Info().Int("rows", repaired).Uint64("from", b.from).Uint64("to", b.to).
 			Msg("finished a batch that was interrupted")
-		r.trace(b, begun)
+		r.trace(f, begun)
 	}
 	return true, nil
 }

@@ -15,11 +15,12 @@ import (
 // rollupRows are the ends of deliveries on their way into the rollups, by the table slo_feed.
 type rollupRows struct {
 	block
-	finished                                          *values[time.Time]
-	latency                                           *values[int64]
-	delivered, dead, inTime, recovered, excluded      *values[bool]
-	vendor, category, integration, eventType, wedding *values[string]
-	minutes, hours                                    *values[bool] // whether it is to go into each of the rollups
+	finished                                     *values[time.Time]
+	latency                                      *values[int64]
+	delivered, dead, inTime, recovered, excluded *values[bool]
+	wedding                                      *values[string]
+	vendor, category, integration, eventType     *labels
+	minutes, hours                               *values[bool] // whether it is to go into each of the rollups
 }
 
 func newRollupRows() rollupRows {
@@ -27,8 +28,8 @@ func newRollupRows() rollupRows {
 		finished: newValues[time.Time]("finished_at"), latency: newValues[int64]("latency_us"),
 		delivered: newValues[bool]("is_delivered"), dead: newValues[bool]("is_dead"),
 		inTime: newValues[bool]("is_in_time"), recovered: newValues[bool]("is_recovered"), excluded: newValues[bool]("is_excluded"),
-		vendor: newValues[string]("vendor"), category: newValues[string]("category"),
-		integration: newValues[string]("integration"), eventType: newValues[string]("event_type"), wedding: newValues[string]("wedding_id"),
+		vendor: newLabels("vendor"), category: newLabels("category"),
+		integration: newLabels("integration"), eventType: newLabels("event_type"), wedding: newValues[string]("wedding_id"),
 		minutes: newValues[bool]("minutes"), hours: newValues[bool]("hours"),
 	}
 	r.block = newBlock("slo_feed", r.finished, r.latency, r.delivered, r.dead, r.inTime, r.recovered, r.excluded,

@@ -77,8 +77,9 @@ type attemptRows struct {
 	duration                                                   *values[uint64]
 	replay, number, status                                     *values[uint16]
 	delivery, eventID, channel, wedding, detail                *values[string]
-	eventType, integration, vendor, category, verdict, reasons *values[string]
-	node, trace                                                *values[string]
+	trace                                                      *values[string]
+	eventType, integration, vendor, category, verdict, reasons *labels
+	node                                                       *labels
 	probe                                                      *values[bool]
 }
 
@@ -89,9 +90,9 @@ func newAttemptRows() attemptRows {
 		replay: newValues[uint16]("replay"), number: newValues[uint16]("number"), status: newValues[uint16]("status"),
 		delivery: newValues[string]("delivery_id"), eventID: newValues[string]("event_id"),
 		channel: newValues[string]("channel"), wedding: newValues[string]("wedding_id"), detail: newValues[string]("detail"),
-		eventType: newValues[string]("event_type"), integration: newValues[string]("integration"),
-		vendor: newValues[string]("vendor"), category: newValues[string]("category"),
-		verdict: newValues[string]("verdict"), reasons: newValues[string]("reason"), node: newValues[string]("node"),
+		eventType: newLabels("event_type"), integration: newLabels("integration"),
+		vendor: newLabels("vendor"), category: newLabels("category"),
+		verdict: newLabels("verdict"), reasons: newLabels("reason"), node: newLabels("node"),
 		trace: newValues[string]("trace_id"), probe: newValues[bool]("probe"),
 	}
 	a.block = newBlock("attempts", a.started, a.accepted, a.routed, a.duration, a.replay, a.number, a.status,
@@ -130,8 +131,8 @@ type deliveryRows struct {
 	finished, accepted, routed, died         *values[time.Time]
 	replay, attempts                         *values[uint16]
 	delivery, eventID, channel, wedding      *values[string]
-	eventType, integration, vendor, category *values[string]
-	outcome, reasons, excluded, node         *values[string]
+	eventType, integration, vendor, category *labels
+	outcome, reasons, excluded, node         *labels
 }
 
 func newDeliveryRows() deliveryRows {
@@ -140,10 +141,10 @@ func newDeliveryRows() deliveryRows {
 		routed: newValues[time.Time]("routed_at"), replay: newValues[uint16]("replay"), attempts: newValues[uint16]("attempts"),
 		delivery: newValues[string]("delivery_id"), eventID: newValues[string]("event_id"),
 		channel: newValues[string]("channel"), wedding: newValues[string]("wedding_id"),
-		eventType: newValues[string]("event_type"), integration: newValues[string]("integration"),
-		vendor: newValues[string]("vendor"), category: newValues[string]("category"),
-		outcome: newValues[string]("outcome"), reasons: newValues[string]("reason"), node: newValues[string]("node"),
-		excluded: newValues[string]("excluded"), died: newValues[time.Time]("died_at"),
+		eventType: newLabels("event_type"), integration: newLabels("integration"),
+		vendor: newLabels("vendor"), category: newLabels("category"),
+		outcome: newLabels("outcome"), reasons: newLabels("reason"), node: newLabels("node"),
+		excluded: newLabels("excluded"), died: newValues[time.Time]("died_at"),
 	}
 	d.block = newBlock("deliveries", d.finished, d.accepted, d.routed, d.replay, d.attempts, d.delivery, d.eventID,
 		d.channel, d.wedding, d.eventType, d.integration, d.vendor, d.category, d.outcome, d.reasons, d.excluded, d.died, d.node)
@@ -174,16 +175,16 @@ func (r *deliveryRows) add(log logID, at place, node string, d *event.DeliveryRe
 
 type receiptRows struct {
 	block
-	at                                             *values[time.Time]
-	delivery, integration, vendor, eventID, status *values[string]
-	reasons, detail, node                          *values[string]
+	at                                         *values[time.Time]
+	delivery, eventID, detail                  *values[string]
+	integration, vendor, status, reasons, node *labels
 }
 
 func newReceiptRows() receiptRows {
 	r := receiptRows{
-		at: newValues[time.Time]("at"), delivery: newValues[string]("delivery_id"), integration: newValues[string]("integration"),
-		vendor: newValues[string]("vendor"), eventID: newValues[string]("event_id"), status: newValues[string]("status"),
-		reasons: newValues[string]("reason"), detail: newValues[string]("detail"), node: newValues[string]("node"),
+		at: newValues[time.Time]("at"), delivery: newValues[string]("delivery_id"), integration: newLabels("integration"),
+		vendor: newLabels("vendor"), eventID: newValues[string]("event_id"), status: newLabels("status"),
+		reasons: newLabels("reason"), detail: newValues[string]("detail"), node: newLabels("node"),
 	}
 	r.block = newBlock("receipts", r.at, r.delivery, r.integration, r.vendor, r.eventID, r.status, r.reasons, r.detail, r.node)
 	return r
@@ -204,17 +205,17 @@ func (r *receiptRows) add(log logID, at place, node string, said *event.Receipt)
 
 type auditRows struct {
 	block
-	at                                              *values[time.Time]
-	actor, action, target, outcome, detail, remotes *values[string]
-	node                                            *values[string]
-	owner                                           *values[map[string]string]
+	at                             *values[time.Time]
+	actor, target, detail, remotes *values[string]
+	action, outcome, node          *labels
+	owner                          *values[map[string]string]
 }
 
 func newAuditRows() auditRows {
 	a := auditRows{
-		at: newValues[time.Time]("at"), actor: newValues[string]("actor"), action: newValues[string]("action"),
-		target: newValues[string]("target"), outcome: newValues[string]("outcome"), detail: newValues[string]("detail"),
-		remotes: newValues[string]("remote"), node: newValues[string]("node"), owner: newValues[map[string]string]("owner"),
+		at: newValues[time.Time]("at"), actor: newValues[string]("actor"), action: newLabels("action"),
+		target: newValues[string]("target"), outcome: newLabels("outcome"), detail: newValues[string]("detail"),
+		remotes: newValues[string]("remote"), node: newLabels("node"), owner: newValues[map[string]string]("owner"),
 	}
 	a.block = newBlock("audit", a.at, a.actor, a.action, a.target, a.outcome, a.detail, a.remotes, a.node, a.owner)
 	return a
@@ -236,13 +237,13 @@ func (r *auditRows) add(log logID, at place, node string, a *event.Audit) {
 type healthRows struct {
 	block
 	at                                                *values[time.Time]
-	integration, vendor, before, state, reasons, node *values[string]
+	integration, vendor, before, state, reasons, node *labels
 }
 
 func newHealthRows() healthRows {
 	h := healthRows{
-		at: newValues[time.Time]("at"), integration: newValues[string]("integration"), vendor: newValues[string]("vendor"),
-		before: newValues[string]("before"), state: newValues[string]("state"), reasons: newValues[string]("reason"), node: newValues[string]("node"),
+		at: newValues[time.Time]("at"), integration: newLabels("integration"), vendor: newLabels("vendor"),
+		before: newLabels("before"), state: newLabels("state"), reasons: newLabels("reason"), node: newLabels("node"),
 	}
 	h.block = newBlock("health_changes", h.at, h.integration, h.vendor, h.before, h.state, h.reasons, h.node)
 	return h

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,8 +53,7 @@ func TestStrangersAreKeptOut(t *testing.T) {
 }
 
 func portOf(dsn string) string {
-	_, port, _ := strings.Cut(strings.TrimSuffix(dsn, "/wedsync"), "@127.0.0.1:")
-	return port
+	return must(url.Parse(dsn)).Port()
 }
 
 // What ends clickhouse-local when it comes from a client does not reach it.
@@ -118,7 +118,9 @@ func TestGate(t *testing.T) {
 
 func openAt(t *testing.T, dsn, database string) driver.Conn {
 	t.Helper()
-	conn, err := clickhouse.Open(must(clickhouse.ParseDSN(strings.TrimSuffix(dsn, "wedsync") + database)))
+	options := must(clickhouse.ParseDSN(dsn))
+	options.Auth.Database = database
+	conn, err := clickhouse.Open(options)
 	if err != nil {
 		t.Fatal(err)
 	}
