@@ -1,29 +1,24 @@
 package journal
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/wedsync/wedsync/actors/event"
 )
 
-// encode writes v as JSON without the escapes for HTML, which would make a payload larger than what
-// was accepted.
+// encode writes what the log keeps.
 func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	data, err := event.Encode(v)
+	if err != nil {
 		return nil, fmt.Errorf("%T cannot be written as JSON: %w", v, err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return data, nil
 }
 
 func decodeEvent(data []byte) (*event.Event, error) {
 	ev := new(event.Event)
-	if err := json.Unmarshal(data, ev); err != nil {
+	if err := event.Decode(data, ev); err != nil {
 		return nil, err
 	}
 	if ev.ID == "" || ev.Channel == "" {
@@ -34,7 +29,7 @@ func decodeEvent(data []byte) (*event.Event, error) {
 
 func decodeDelivery(data []byte) (*event.Delivery, error) {
 	d := new(event.Delivery)
-	if err := json.Unmarshal(data, d); err != nil {
+	if err := event.Decode(data, d); err != nil {
 		return nil, err
 	}
 	if d.ID == "" || d.Integration == "" {
@@ -45,7 +40,7 @@ func decodeDelivery(data []byte) (*event.Delivery, error) {
 
 func decodeLetter(data []byte) (*event.DeadLetter, error) {
 	l := new(event.DeadLetter)
-	if err := json.Unmarshal(data, l); err != nil {
+	if err := event.Decode(data, l); err != nil {
 		return nil, err
 	}
 	if l.Delivery.ID == "" || l.Delivery.Integration == "" {
