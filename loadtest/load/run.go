@@ -25,7 +25,6 @@ type Config struct {
 	Seed    uint64
 	Target  *Target
 	SimHost string    // where the simulators listen and nodes reach them; default 127.0.0.1
-	SimPort int       // of the first simulator; default: free ones
 	Out     io.Writer // for the progress
 	Live    bool      // Out is a terminal: one line, written anew
 }
@@ -33,7 +32,7 @@ type Config struct {
 // Run plays a profile and reports. What it made on the nodes is removed again.
 func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	t := newTruth(newPlan(cfg.Profile, cfg.Seed, "l"+strconv.FormatInt(time.Now().UnixMilli(), 36)))
-	sims, err := vendors.StartAll(ctx, vendors.Config{Host: cfg.SimHost, Port: cfg.SimPort, Keep: 1, Notify: t.received})
+	sims, err := vendors.StartAll(ctx, vendors.Config{Host: cfg.SimHost, Keep: 1, Notify: t.received})
 	if err != nil {
 		return nil, err
 	}

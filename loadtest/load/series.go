@@ -46,9 +46,10 @@ func (c *chart) at(when time.Time) int { return c.after(when.Sub(c.t.begun)) }
 
 func (c *chart) after(d time.Duration) int { return min(max(0, int(d/c.step)), c.n-1) }
 
-// counted makes a row of counts a second; each is added where a time lies.
+// row makes one of counts; each is added where a time lies.
 func (c *chart) row() []float64 { return make([]float64, c.n) }
 
+// perSecond makes counts of a step those of a second.
 func (c *chart) perSecond(rows ...[]float64) {
 	for _, row := range rows {
 		for i := range row {
