@@ -161,6 +161,9 @@ func (l *live) frames(ctx context.Context, made func(context.Context) ([]part, e
 	for _, p := range parts {
 		var b bytes.Buffer
 		if err := p.body.Render(ctx, &b); err != nil {
+			if ctx.Err() != nil { // nobody looks any more
+				return nil, err
+			}
 			l.log.Error().Err(err).Str("part", p.id).Msg("a live part could not be rendered")
 			return nil, err
 		}
