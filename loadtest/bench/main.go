@@ -49,7 +49,6 @@ func run() error {
 		{"idle", idle},
 		{"throughput", throughput},
 		{"latency", latency},
-		{"fanout", fanout},
 		{"edge-few", fewLarge},
 		{"edge-many", manySmall},
 		{"edge-crowd", crowd},
