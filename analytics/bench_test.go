@@ -26,6 +26,7 @@ func BenchmarkRecorder(b *testing.B) {
 }
 
 func benchmarkRecorder(b *testing.B, s season) {
+	b.Helper()
 	store, conn := newStore(b)
 	const size = 400_000
 	records := s.records(0, size)
