@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/loadtest/vendors"
 )
 
@@ -135,9 +136,12 @@ func TestWithoutClickHouse(t *testing.T) {
 	if c := r.Components["clickhouse"]; err != nil || r.Status != "degraded" || !strings.Contains(c.Detail, "records wait in the log") {
 		t.Errorf("/readyz says %+v, %v", r, err)
 	}
-	var report map[string]any
-	if err := st.api.Call(ctx, http.MethodGet, "/api/slo", nil, &report); err == nil {
-		t.Errorf("an SLO without ClickHouse: %v", report)
+	var report analytics.SLOReport
+	if err := st.api.Call(ctx, http.MethodGet, "/api/slo", nil, &report); err != nil || report.Source != analytics.Live || report.Why == "" {
+		t.Errorf("an SLO without ClickHouse: %+v, %v", report, err)
+	}
+	if err := st.api.Call(ctx, http.MethodGet, "/api/slo?by=wedding", nil, nil); err == nil {
+		t.Error("an SLO by wedding without ClickHouse")
 	}
 	st.stop(ctx)
 	db := newDatabase(t)
