@@ -26,8 +26,9 @@ type world struct {
 	book    *live.Book
 	bucket  *journal.Bucket
 	pairs   []analytics.BurnPair
-	broken  error // what asking for the burn fails with
-	refused error // what publishing fails with
+	broken  error  // what asking for the burn fails with
+	refused error  // what publishing fails with
+	closed  string // a channel on which nothing can be published
 	told    []alerts.Notice
 	metrics *prometheus.Registry
 }
@@ -72,6 +73,9 @@ func (w *world) Save(ctx context.Context, data []byte, revision uint64) (uint64,
 
 // Publish takes a notice, as the log does: one of an id that was there already changes nothing.
 func (w *world) Publish(_ context.Context, n alerts.Notice) error {
+	if n.Channel == w.closed {
+		return errors.New("refused for good")
+	}
 	for _, told := range w.told {
 		if told.ID == n.ID {
 			return w.refused
@@ -193,6 +197,29 @@ func TestATenthFails(t *testing.T) {
 	}
 	if w.pass(e, time.Hour, map[string]int{"slack": 0, "email": 0}); len(w.told) != 2 {
 		t.Errorf("later: %s", w.last())
+	}
+}
+
+// What cannot be told of one vendor does not keep others from being told of, and is told in order when it can be.
+func TestOneNoticeIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := w.evaluator()
+	w.pass(e, time.Hour, map[string]int{"email": 0, "slack": 0})
+	w.closed = "slo:burn:email"
+	for _, vendor := range []string{"email", "slack"} {
+		w.deliver(vendor, 0, 100, 0)
+	}
+	if err := e.Evaluate(t.Context()); err == nil || !strings.Contains(err.Error(), "on slo:burn:email: refused for good") {
+		t.Fatalf("evaluating: %v", err)
+	}
+	if len(w.told) == 0 || !strings.HasPrefix(w.last(), "slo:burn:slack slo.burn_started {") {
+		t.Fatalf("told: %+v", w.told)
+	}
+	w.told, w.closed = nil, ""
+	w.evaluate(e)
+	if len(w.told) == 0 || !strings.HasPrefix(w.last(), "slo:burn:email slo.burn_started {") {
+		t.Errorf("later: %+v", w.told)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -136,15 +137,33 @@ func (e *Evaluator) Evaluate(ctx context.Context) error {
 	if len(s.Untold) == 0 {
 		return nil
 	}
-	for _, n := range s.Untold {
-		if err := e.cfg.Publisher.Publish(ctx, n); err != nil {
-			return fmt.Errorf("publishing %s: %w", n.ID, err)
-		}
-		e.cfg.Logger.Warn().Str("event_id", n.ID).Str("channel", n.Channel).RawJSON("alert", n.Payload).Msg(n.Type)
+	untold := len(s.Untold)
+	err = e.tell(ctx, &s)
+	if len(s.Untold) < untold {
+		_, failed := e.save(ctx, &s, revision)
+		err = errors.Join(err, failed)
 	}
-	s.Untold = nil
-	_, err = e.save(ctx, &s, revision)
 	return err
+}
+
+// tell publishes what is untold. What fails stays so, and what is of the same channel behind it; other channels do not
+// wait for it.
+func (e *Evaluator) tell(ctx context.Context, s *state) error {
+	var left []Notice
+	var errs []error
+	for _, n := range s.Untold {
+		if !slices.ContainsFunc(left, func(before Notice) bool { return before.Channel == n.Channel }) {
+			err := e.cfg.Publisher.Publish(ctx, n)
+			if err == nil {
+				e.cfg.Logger.Warn().Str("event_id", n.ID).Str("channel", n.Channel).RawJSON("alert", n.Payload).Msg(n.Type)
+				continue
+			}
+			errs = append(errs, fmt.Errorf("publishing %s on %s: %w", n.ID, n.Channel, err))
+		}
+		left = append(left, n)
+	}
+	s.Untold = left
+	return errors.Join(errs...)
 }
 
 func (e *Evaluator) save(ctx context.Context, s *state, revision uint64) (uint64, error) {
