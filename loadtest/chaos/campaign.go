@@ -29,11 +29,20 @@ type campaign struct {
 // run does the rounds on a cluster that it starts, and takes that away again. With an error come the rounds
 // until then, the last one maybe without a report.
 func (c *campaign) run(ctx context.Context) ([]*result, error) {
+	built := ""
+	if slices.ContainsFunc(c.faults, func(f fault) bool { return f.name == jumpClock }) {
+		fmt.Fprintln(c.progress, "building a node whose clock can jump; the first time takes minutes ...")
+		var err error
+		if built, err = jumpy(ctx, c.dir); err != nil {
+			return nil, err
+		}
+	}
 	s, err := newStage(ctx, c.before, c.binary, c.dir, c.rng)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
+	s.jumpy = built
 	results, err := c.play(ctx, s)
 	return results, errors.Join(err, c.judge(ctx, s, results, err == nil))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -121,5 +122,18 @@ func TestTable(t *testing.T) {
 	var none strings.Builder
 	if err := writeTable(&none, nil); err != nil || none.Len() > 0 {
 		t.Errorf("%q, %v without a round", none.String(), err)
+	}
+}
+
+// The Go that builds this is one whose clock can be made wrong.
+func TestTheClockIsKnown(t *testing.T) {
+	t.Parallel()
+	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "src", "time", "time.go"))
+	if err != nil || strings.Count(string(source), rightNow) != 1 {
+		t.Errorf("time.Now is not as the fault %q knows it, %v", jumpClock, err)
 	}
 }

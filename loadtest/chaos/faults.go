@@ -43,6 +43,7 @@ var faults = []fault{
 	{name: "full disk", run: filling},
 	{name: "empty disk", run: emptying},
 	{name: "ClickHouse away", run: databaseAway},
+	{name: jumpClock, run: jumping},
 	{name: "upgrade", run: upgrade, inOrder: true},
 	{name: "join", run: joining},
 	{name: "drain one", run: draining, inOrder: true},

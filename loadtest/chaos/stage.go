@@ -22,6 +22,7 @@ import (
 type stage struct {
 	net    *network
 	binary string        // of nodes that are started from now on
+	jumpy  string        // one whose clock can be wrong
 	runs   [nodes]string // the binary of each
 	dir    string
 	key    string // of the cluster
@@ -139,6 +140,7 @@ func (s *stage) launch(place int, name, binary string) (*nodeproc.Node, error) {
 	return nodeproc.Start(nodeproc.Config{
 		Prefix: []string{"ip", "netns", "exec", s.net.namespace(place)}, Binary: binary,
 		Dir: filepath.Join(s.dir, name), Addr: s.net.addr(place) + ":8080", Stderr: log,
+		Env: []string{clockEnv + "=" + s.clock(name)},
 		Flags: []string{
 			"--name", name, "--bind", s.net.addr(place) + ":7946", "--join", strings.Join(seeds, ","), "--cluster-key", s.key,
 			"--allow-public", "--insecure", "--clickhouse", s.database.dsn, "--log-format", "json",
