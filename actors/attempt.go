@@ -2,6 +2,8 @@ package actors
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -127,7 +129,32 @@ func (s *System) call(ctx context.Context, conn adapter.Connection, d *event.Del
 	if answer.Err != nil && verdict.Kind != adapter.KindDelivered {
 		verdict = unanswered(verdict, answer.Err)
 	}
-	return status, verdict
+	return status, timely(verdict, answer, now)
+}
+
+// maxSkew is how far a vendor's clock may be from this node's before a refusal is put down to that. Whoever verifies
+// signatures takes those of the last 5 minutes (Standard Webhooks 1.0), which leaves room for a slow call.
+const maxSkew = 2 * time.Minute
+
+// timely has a delivery tried again that a vendor refused as not signed by us while this node's clock is wrong: no
+// admin need mend the integration for it. It goes by the answer's Date, which is the vendor's clock.
+func timely(v adapter.Verdict, a *event.Answer, now time.Time) adapter.Verdict {
+	if v.Kind != adapter.KindPause || a.Status != http.StatusUnauthorized && a.Status != http.StatusForbidden {
+		return v
+	}
+	theirs, err := http.ParseTime(a.Header.Get("Date"))
+	skew := now.Sub(theirs).Round(time.Second)
+	if err != nil || skew.Abs() < maxSkew {
+		return v
+	}
+	said := "ahead of"
+	if skew < 0 {
+		said = "behind"
+	}
+	return adapter.Verdict{
+		Kind: adapter.KindRetry, Fault: true, Reason: event.ReasonClock,
+		Detail: fmt.Sprintf("set this node's clock right, it is %v %s the vendor's; %s: %s", skew.Abs(), said, v.Reason, v.Detail),
+	}
 }
 
 // unanswered completes the verdict on a call that no answer came to. One that was never made, since

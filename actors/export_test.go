@@ -14,6 +14,7 @@ import (
 var (
 	NewCrew   = newCrew
 	NewCredit = newCredit
+	Timely    = timely
 )
 
 func (c *crew) Finish(ctx context.Context)                    { c.finish(ctx) }

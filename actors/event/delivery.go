@@ -98,6 +98,7 @@ const (
 	ReasonDisabled      = "integration_disabled"
 	ReasonDeleted       = "integration_deleted"
 	ReasonMisconfigured = "integration_misconfigured"
+	ReasonClock         = "clock_wrong" // the vendor refused what was signed at a time that is not the vendor's
 	ReasonTimeout       = "timeout"
 	ReasonConnection    = "connection_failed"
 	ReasonBlocked       = "address_blocked" // the SSRF guard refused the address

@@ -68,6 +68,7 @@ func reasonWords(reason string) string {
 	return map[string]string{
 		event.ReasonTimeout:       "The vendor took too long. Is the address right, and does its system answer?",
 		event.ReasonConnection:    "The connection was refused or broke. Is the address right, and does its system run?",
+		event.ReasonClock:         "The vendor takes nothing that is signed at another time than its own. Is the clock of the wedsync node right?",
 		event.ReasonBlocked:       "The address is a private one, which is not called. Enter a public one, or allow it in delivery.allowPrivate.",
 		event.ReasonMisconfigured: "The settings are not complete; the fields below say what is missing.",
 		delivery.ReasonDNS:        "The name in the address is not known. Is it written right?",
