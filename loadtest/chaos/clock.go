@@ -95,7 +95,7 @@ func jumpy(ctx context.Context, dir string) (binary string, err error) {
 	}
 	replace := map[string]string{}
 	for path, text := range map[string]string{
-		filepath.Join(clock, "time.go"): wrong, filepath.Join(clock, "wrong.go"): wrongTime, filepath.Join(module, "cmd/wedsync/wrong.go"): wrongMain,
+		filepath.Join(clock, "time.go"): wrong, filepath.Join(clock, "wrong.go"): wrongTime, filepath.Join(module, "cmd", "wedsync", "wrong.go"): wrongMain,
 	} {
 		replace[path] = filepath.Join(dir, fmt.Sprintf("jumpy-%d.go", len(replace)))
 		if err := os.WriteFile(replace[path], []byte(text), 0o600); err != nil {

@@ -97,7 +97,8 @@ type History struct {
 	// Grace is how long after a fault what was under way may still be repeated; default 15 s. Under is how long
 	// before a fault it may have arrived at first; default 5 s.
 	Grace, Under time.Duration
-	// Back is how long after a fault a client may take to connect again; default 2 s.
+	// Back is how long after a fault a client may take to connect again, and a node that led the log to hear that
+	// another one does: until then it may answer what others read; default 2 s.
 	Back time.Duration
 	// Patience is how long a publish may take; default 15 s, which is how long a node waits for its log.
 	Patience time.Duration

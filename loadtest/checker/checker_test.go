@@ -363,6 +363,22 @@ func TestArrivals(t *testing.T) {
 			change: func(h *checker.History) { h.Reads[0].Node, h.Reads[0].Seqs = "n1", []uint64{11} },
 			stale:  1,
 		},
+		"a read that misses something just when a broken node is back": {
+			change: func(h *checker.History) {
+				h.Back = 200 * time.Millisecond
+				h.Faults[0].From, h.Faults[0].To = at(100), at(150)
+				h.Reads[0].Seqs = []uint64{11}
+			},
+			stale: 1,
+		},
+		"a read that misses something when a broken node has been back for a while": {
+			change: func(h *checker.History) {
+				h.Back = 50 * time.Millisecond
+				h.Faults[0].From, h.Faults[0].To = at(100), at(150)
+				h.Reads[0].Seqs = []uint64{11}
+			},
+			wrong: 1, says: "cannot have happened one after the other",
+		},
 		"a read at a node that is stopped in order, which misses something": {
 			change: func(h *checker.History) {
 				h.Faults[0].InOrder = true

@@ -62,10 +62,15 @@ func (c *checking) linear() {
 	}
 }
 
-// mayBeStale reports whether a fault had a grip on the node that was read from, or had until a moment ago.
+// mayBeStale reports whether a fault had a grip on the node that was read from, or had until a moment ago; or whether
+// one that it had a grip on has just come back, and answers the others' reads as if it still led the log.
 func (c *checking) mayBeStale(r *Read) bool {
 	return slices.ContainsFunc(c.h.Faults, func(w Window) bool {
-		return !w.InOrder && r.Start.Before(w.To.Add(c.h.Grace)) && r.End.After(w.From) && slices.Contains(w.Nodes, r.Node)
+		from, until := w.To, w.To.Add(c.h.Back)
+		if slices.Contains(w.Nodes, r.Node) {
+			from, until = w.From, w.To.Add(c.h.Grace)
+		}
+		return !w.InOrder && len(w.Nodes) > 0 && r.Start.Before(until) && r.End.After(from)
 	})
 }
 
