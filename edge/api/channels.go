@@ -92,7 +92,7 @@ func (a *API) lastOf(ctx context.Context, in *historyInput) (entries []journal.E
 // newest reads the last events: as many as there are bytes for, by the size of the very last ones.
 func newest(limit int, last func(limit int) ([]journal.Entry, error)) ([]journal.Entry, error) {
 	entries, err := last(min(historyPage, limit))
-	if size := bytesOf(entries); err == nil && len(entries) == historyPage && size < maxHistoryBytes {
+	if size := bytesOf(entries); err == nil && limit > historyPage && len(entries) == historyPage && size < maxHistoryBytes {
 		entries, err = last(min(limit, historyPage*maxHistoryBytes/size))
 	}
 	for size := bytesOf(entries); size > maxHistoryBytes && len(entries) > historyPage; entries = entries[1:] {

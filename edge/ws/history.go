@@ -99,7 +99,7 @@ func (h *hub) first(ctx context.Context, channel string, after uint64, limit int
 func (h *hub) last(ctx context.Context, channel string, before *protocol.StreamPosition, limit int) ([]journal.Entry, error) {
 	if before == nil {
 		entries, err := h.journal.HistoryLast(ctx, channel, min(limit, few))
-		if fits := h.cfg.MaxRecoverBytes * few / max(bytesOf(entries), 1); err == nil && len(entries) == few && fits > few {
+		if fits := h.cfg.MaxRecoverBytes * few / max(bytesOf(entries), 1); err == nil && limit > few && len(entries) == few && fits > few {
 			entries, err = h.journal.HistoryLast(ctx, channel, min(limit, fits))
 		}
 		return entries, err
