@@ -11,7 +11,7 @@ const (
 	// removeEvery is how long deliveries that are done are gathered before they are taken out of the log: in a
 	// replicated log one request costs about as much for one as for many. What a node that is killed has not taken
 	// out is made again.
-	removeEvery = 10 * time.Millisecond
+	removeEvery = 50 * time.Millisecond
 	// removeAfter is how long one that is done waits for those before it, to leave with them in one request; then
 	// it is taken out by itself, of these so many at once.
 	removeAfter  = 100 * time.Millisecond

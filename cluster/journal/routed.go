@@ -18,7 +18,7 @@ import (
 const (
 	// routedEvery is how long what was routed is gathered before it is noted: what is not noted when a node is
 	// killed is routed again, to no effect.
-	routedEvery = 100 * time.Millisecond
+	routedEvery = 250 * time.Millisecond
 	// routedAnswer bounds one try to note it.
 	routedAnswer = 2 * time.Second
 )
