@@ -98,7 +98,7 @@ func (j *Journal) watchServer() {
 	}
 }
 
-const serverLook = 100 * time.Millisecond
+const serverLook = 200 * time.Millisecond
 
 const (
 	// gatherWait bounds how long a node that opens the log waits until one node leads all of it, and gatherPause is

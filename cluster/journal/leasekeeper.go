@@ -12,7 +12,7 @@ import (
 // never is long enough to wait for what happens otherwise.
 const never = time.Duration(math.MaxInt64)
 
-// keep renews this node's session while it holds or claims anything: every quarter of the TTL, so that one
+// keep renews this node's session while it holds or claims anything: every third of the TTL, so that one
 // renewal may be lost and the next one be late.
 func (l *Leases) keep(ctx context.Context) {
 	timer := time.NewTimer(0)
@@ -84,7 +84,7 @@ func (l *Leases) renew(ctx context.Context) (again time.Duration) {
 			return never
 		}
 		l.tidy(ctx)
-		return sent + l.ttl/4 - l.now()
+		return sent + l.ttl/3 - l.now()
 	case errors.Is(err, ErrConflict):
 		l.look(ctx, key) // it may be a renewal whose answer was lost; saw tells
 	case l.left() > 0 && l.j.alive() == nil:

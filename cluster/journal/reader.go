@@ -18,9 +18,9 @@ const (
 	// beatEvery is how often a feed that has nothing to send says so, and up to where it has sent, where there may be
 	// other nodes, and beatAlone where there is nobody whose messages could get lost. One that is not heard of for
 	// beatsLost of them is left for another one.
-	beatEvery = 500 * time.Millisecond
+	beatEvery = time.Second
 	beatAlone = 5 * time.Second
-	beatsLost = 3
+	beatsLost = 2
 	// feedRoom is for more messages than a feed sends ahead, which is 2 MiB (a sixteenth of JsFlowControlMaxPending in
 	// nats-server's consumer.go) of at least some hundred bytes each.
 	feedRoom = 8192
