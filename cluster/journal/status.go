@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 )
 
 // Status is how the log stands.
@@ -37,6 +38,9 @@ type ShardStatus struct {
 	DeliveryLag uint64 `json:"deliveryLag"` // deliveries, parked ones apart
 }
 
+// statusAtOnce is of how many shards the log is asked at once.
+const statusAtOnce = 16
+
 // Status asks the log how it stands. It takes some milliseconds; once a second is fine.
 func (j *Journal) Status(ctx context.Context) (Status, error) {
 	s := Status{
@@ -57,17 +61,21 @@ func (j *Journal) Status(ctx context.Context) (Status, error) {
 		return Status{}, j.fail("reading the log's status", err)
 	}
 	slices.SortFunc(s.Streams, func(a, b StreamStatus) int { return strings.Compare(a.Name, b.Name) })
+	g, asking := errgroup.WithContext(ctx)
+	g.SetLimit(statusAtOnce)
 	for i := range s.Shards {
-		s.Shards[i].Shard = i
+		g.Go(func() error {
+			shard := &s.Shards[i]
+			shard.Shard = i
+			var err error
+			if shard.RouteLag, err = j.routeLag(asking, i); err == nil {
+				shard.DeliveryLag, err = j.countFrom(asking, streamWork, workOf(i), 1)
+			}
+			return err
+		})
 	}
-	for i := range s.Shards {
-		var err error
-		if s.Shards[i].RouteLag, err = j.routeLag(ctx, i); err == nil {
-			s.Shards[i].DeliveryLag, err = j.countFrom(ctx, streamWork, workOf(i), 1)
-		}
-		if err != nil {
-			return Status{}, j.fail("reading the log's status", err)
-		}
+	if err := g.Wait(); err != nil {
+		return Status{}, j.fail("reading the log's status", err)
 	}
 	return s, nil
 }
