@@ -60,6 +60,10 @@ func clustered(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	safe, err := b.alone(ctx, events/3, "--set", "log.syncAlways=true")
+	if err != nil {
+		return nil, err
+	}
 	t, err := b.startTrio(ctx)
 	if err != nil {
 		return nil, err
@@ -83,14 +87,15 @@ func clustered(ctx context.Context, b *bench) ([]row, error) {
 	}
 	return append(idle,
 		row{"one node: accepted by HTTP and delivered, sustained", alone.String(), ""},
+		row{"one node that syncs before it answers, as a cluster does: likewise", safe.String(), ""},
 		row{"three nodes, three copies: likewise", together.String(), ""},
 		row{"three nodes' rate, as a part of one node's", fmt.Sprintf("%.2f", together.rate/alone.rate), ">= 0.5"},
 		row{"processor time per 1,000: one node, three nodes", fmt.Sprintf("%.2f s, %.2f s", alone.nodes, together.nodes), ""},
 	), nil
 }
 
-func (b *bench) alone(ctx context.Context, events int64) (sustained, error) {
-	n, v, err := b.connected(ctx, false)
+func (b *bench) alone(ctx context.Context, events int64, more ...string) (sustained, error) {
+	n, v, err := b.connected(ctx, false, more...)
 	if err != nil {
 		return sustained{}, err
 	}

@@ -14,12 +14,12 @@ import (
 
 const suppliers = 100
 
-func (b *bench) connected(ctx context.Context, note bool) (*node, *vendor, error) {
+func (b *bench) connected(ctx context.Context, note bool, more ...string) (*node, *vendor, error) {
 	v, err := startVendor(ctx, note)
 	if err != nil {
 		return nil, nil, err
 	}
-	n, err := b.start(ctx)
+	n, err := b.start(ctx, more...)
 	if err != nil {
 		return nil, nil, err
 	}

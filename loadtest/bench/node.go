@@ -32,8 +32,8 @@ type node struct {
 }
 
 // start starts a node with an empty store and without ClickHouse, and waits until it is ready.
-func (b *bench) start(ctx context.Context) (*node, error) {
-	n, err := b.launch()
+func (b *bench) start(ctx context.Context, more ...string) (*node, error) {
+	n, err := b.launch(more...)
 	if err != nil {
 		return nil, err
 	}
