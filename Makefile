@@ -6,10 +6,11 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-GOLANGCI := v2.15.0
-GOFUMPT  := v0.12.0
-GOVULN   := v1.9.0
-TEMPL     = $(shell go list -m -f '{{.Version}}' github.com/a-h/templ)
+GOLANGCI  := v2.15.0
+GOFUMPT   := v0.12.0
+GOVULN    := v1.9.0
+KUSTOMIZE := v5.7.1
+TEMPL      = $(shell go list -m -f '{{.Version}}' github.com/a-h/templ)
 
 TOOLS := $(CURDIR)/.tools
 JS    := loadtest/js
@@ -148,9 +149,10 @@ fuzz: deps-go ## Run every fuzz target for FUZZTIME
 # ---- lint -------------------------------------------------------------------------------------
 
 .PHONY: lint fmt generate
-lint: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/govulncheck-$(GOVULN) generate ## Check style, import direction, generated code, known defects and vulnerabilities
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI) $(TOOLS)/govulncheck-$(GOVULN) $(TOOLS)/kustomize-$(KUSTOMIZE) generate ## Check style, import direction, generated code, manifests, known defects and vulnerabilities
 	@git diff --exit-code --stat -- '*_templ.go' || { echo 'make: the admin page is not as its templates say; commit what "make generate" wrote' >&2; exit 1; }
 	$(TOOLS)/golangci-lint-$(GOLANGCI) run $(PKG)
+	$(TOOLS)/kustomize-$(KUSTOMIZE) build deploy/kubernetes >/dev/null
 	status=0
 	$(TOOLS)/govulncheck-$(GOVULN) $(PKG) >$(TOOLS)/govulncheck.out 2>&1 || status=$$?
 	if [ $$status = 0 ]; then
@@ -177,12 +179,17 @@ $(TOOLS)/gofumpt-$(GOFUMPT):
 	@$(call install,mvdan.cc/gofumpt@$(GOFUMPT))
 $(TOOLS)/govulncheck-$(GOVULN):
 	@$(call install,golang.org/x/vuln/cmd/govulncheck@$(GOVULN))
+$(TOOLS)/kustomize-$(KUSTOMIZE):
+	@$(call install,sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE))
+
+# The command's name: the last part of its path that is not a major version.
+tool = $(notdir $(patsubst %/v5,%,$(firstword $(subst @, ,$(1)))))
 
 define install
 mkdir -p $(TOOLS)
 echo 'installing $(1)'
 GOBIN=$(TOOLS) GOFLAGS= go install $(1) || { echo 'make: $(1) could not be installed; is the module proxy reachable?' >&2; exit 1; }
-mv $(TOOLS)/$(notdir $(firstword $(subst @, ,$(1)))) $(TOOLS)/$(notdir $(firstword $(subst @, ,$(1))))-$(lastword $(subst @, ,$(1)))
+mv $(TOOLS)/$(call tool,$(1)) $(TOOLS)/$(call tool,$(1))-$(lastword $(subst @, ,$(1)))
 endef
 
 # ---- clean ------------------------------------------------------------------------------------
