@@ -33,15 +33,24 @@ func NewBurnt() Burnt {
 	return Burnt{Vendors: []BurntBy{}, Reasons: []BurntBy{}, Weddings: []BurntBy{}}
 }
 
-// burnt looks among the deliveries of a report for what its dead ones have in common.
-func (s *Store) burnt(ctx context.Context, q SLOQuery, dead uint64) (Burnt, error) {
-	b := NewBurnt()
+// share says of each how much it is of all that failed. What was recorded only since that was counted is left out.
+func (b *Burnt) share(dead uint64) {
 	if dead == 0 {
-		return b, nil
+		*b = NewBurnt()
 	}
+	for _, all := range [][]BurntBy{b.Vendors, b.Reasons, b.Weddings} {
+		for i := range all {
+			all[i].Share = float64(all[i].Dead) / float64(dead)
+		}
+	}
+}
+
+// burnt looks for what the deliveries of a report that failed have in common. Their shares are not known yet.
+func (s *Store) burnt(ctx context.Context, q SLOQuery) (Burnt, error) {
+	b := NewBurnt()
 	period := q.Now.Sub(q.Since)
 	rows, err := s.conn.Query(with(ctx, clickhouse.Parameters{
-		"from": micros(WindowStart(q.Now, period)), "until": micros(windowEnd(q.Now, period)), "top": strconv.Itoa(burntTop),
+		"from": seconds(WindowStart(q.Now, period)), "until": seconds(windowEnd(q.Now, period)), "top": strconv.Itoa(burntTop),
 		"all": strconv.FormatBool(q.Among == nil), "among": list(q.Among),
 	}), queries.Burnt)
 	if err != nil {
@@ -55,7 +64,6 @@ func (s *Store) burnt(ctx context.Context, q SLOQuery, dead uint64) (Burnt, erro
 		if err := rows.Scan(&what, &by.Key, &by.Dead); err != nil {
 			return b, fmt.Errorf("what burnt the budget: %w", err)
 		}
-		by.Share = float64(by.Dead) / float64(dead)
 		*into[what] = append(*into[what], by)
 	}
 	if err := rows.Err(); err != nil {

@@ -121,23 +121,29 @@ func TestErasedFromClickHouseFiles(t *testing.T) {
 	said := func(id string) *event.Record {
 		return &event.Record{Receipt: &event.Receipt{DeliveryID: id, EventID: "whk_" + id, Status: event.ReceiptFailed, At: now, Detail: words}}
 	}
+	dead := of("dlv_0", wedding)
+	dead.Delivery.Result = &event.Result{Outcome: event.Dead, FinishedAt: now, Reason: "rejected"}
 	other := of("dlv_2", "other")
 	other.Delivery.Attempts[0].Detail = ""
-	log.append(of("dlv_1", wedding), other, said("dlv_1"), &event.Record{Receipt: &event.Receipt{
+	log.append(of("dlv_1", wedding), other, said("dlv_1"), dead, &event.Record{Receipt: &event.Receipt{
 		DeliveryID: "dlv_2", EventID: "whk_2", Status: event.ReceiptFailed, At: now, Detail: "theirs",
 	}})
 	r := run(t, store, log, analytics.RecorderConfig{BatchWait: time.Millisecond})
-	r.reaches(t, 4, time.Minute)
+	r.reaches(t, 5, time.Minute)
 	for _, text := range []string{wedding, words} {
 		if holds(t, engine.dir, text) == "" {
 			t.Fatalf("%q cannot be found: the test looks in the wrong place", text)
 		}
 	}
-	if n, left, err := store.Erase(t.Context(), wedding); n != 2 || left != 0 || err != nil {
-		t.Fatalf("erased %d, left %d, %v; want the call and the receipt", n, left, err)
+	if n, left, err := store.Erase(t.Context(), wedding); n != 6 || left != 0 || err != nil {
+		t.Fatalf("erased %d, left %d, %v; want two calls, an end and its numbers, and the receipt", n, left, err)
 	}
 	log.append(said("dlv_1")) // it comes late: the delivery is nobody's already
-	r.reaches(t, 5, time.Minute)
+	r.reaches(t, 6, time.Minute)
+	report, err := store.SLO(t.Context(), analytics.SLOQuery{Now: now})
+	if b := report.Burnt; err != nil || len(b.Weddings) != 1 || b.Weddings[0].Key != event.Erased || b.Weddings[0].Dead != 1 {
+		t.Errorf("what burnt the budget: %+v, %v", b, err)
+	}
 	if n, left, err := store.Erase(t.Context(), wedding); n != 1 || left != 0 || err != nil {
 		t.Fatalf("once more: erased %d, left %d, %v; want the late receipt", n, left, err)
 	}

@@ -56,7 +56,7 @@ func (s *Store) Series(ctx context.Context, q SLOQuery, key string) (SLOSeries, 
 	}
 	rows, err := s.conn.Query(with(ctx, clickhouse.Parameters{
 		"by": string(q.By), "key": param(key), "step": strconv.Itoa(int(time.Duration(out.Step) / time.Second)),
-		"start": strconv.FormatInt(max(out.Since.Unix(), 0), 10), "now": strconv.FormatInt(q.Now.Unix(), 10),
+		"start": seconds(out.Since), "now": seconds(q.Now),
 	}), query)
 	if err != nil {
 		return SLOSeries{}, fmt.Errorf("SLO over time: %w", err)

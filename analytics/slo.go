@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/wedsync/wedsync/actors/event"
 )
 
@@ -131,27 +133,35 @@ func (s *Store) SLO(ctx context.Context, q SLOQuery) (SLOReport, error) {
 		return SLOReport{}, err
 	}
 	period := q.Now.Sub(q.Since)
-	windows := append(burnWindows(), append(SLOWindows(), period)...)
-	groups, err := s.tallies(ctx, q, windows)
-	if err != nil {
+	report := SLOReport{Source: Recorded, By: q.By, Since: WindowStart(q.Now, period), Now: q.Now, Rows: []SLORow{}}
+	var g *groups
+	all, asking := errgroup.WithContext(ctx)
+	all.Go(func() (err error) {
+		g, err = s.count(asking, q, append(burnWindows(), append(SLOWindows(), period)...))
+		return err
+	})
+	all.Go(func() (err error) {
+		report.Burnt, err = s.burnt(asking, q)
+		return err
+	})
+	if err := all.Wait(); err != nil {
 		return SLOReport{}, fmt.Errorf("SLO: %w", err)
 	}
-	report := SLOReport{Source: Recorded, By: q.By, Since: WindowStart(q.Now, period), Now: q.Now, Rows: []SLORow{}}
 	dead := uint64(0)
-	for _, key := range slices.Sorted(maps.Keys(groups)) {
-		in := groups[key]
-		if in[period] == (Tally{}) {
+	for _, key := range slices.Sorted(maps.Keys(g.tallies)) {
+		in := g.of(key)
+		if in(period) == (Tally{}) {
 			continue
 		}
-		row := SLORow{Key: key, Standing: NewStanding(in[period]), Burn: NewBurns(in.of)}
+		row := SLORow{Key: key, Standing: NewStanding(in(period)), Burn: NewBurns(in)}
 		for _, w := range SLOWindows() {
-			row.Windows = append(row.Windows, SLOWindow{event.Duration(w), NewStanding(in[w])})
+			row.Windows = append(row.Windows, SLOWindow{event.Duration(w), NewStanding(in(w))})
 		}
 		report.Rows = append(report.Rows, row)
 		dead += row.Dead
 	}
-	report.Burnt, err = s.burnt(ctx, q, dead)
-	return report, err
+	report.Burnt.share(dead)
+	return report, nil
 }
 
 // BurnRow is how fast one group spends its budgets.
@@ -167,13 +177,13 @@ func (s *Store) Burn(ctx context.Context, q SLOQuery) ([]BurnRow, error) {
 	if err := q.Validate(); err != nil {
 		return nil, err
 	}
-	groups, err := s.tallies(ctx, q, burnWindows())
+	g, err := s.count(ctx, q, burnWindows())
 	if err != nil {
 		return nil, fmt.Errorf("burn: %w", err)
 	}
 	var rows []BurnRow
-	for _, key := range slices.Sorted(maps.Keys(groups)) {
-		rows = append(rows, BurnRow{key, NewBurns(groups[key].of)})
+	for _, key := range slices.Sorted(maps.Keys(g.tallies)) {
+		rows = append(rows, BurnRow{key, NewBurns(g.of(key))})
 	}
 	return rows, nil
 }

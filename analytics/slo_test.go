@@ -11,10 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/analytics"
+	"github.com/wedsync/wedsync/analytics/queries"
 )
 
 // What the tables say is computed here a second time, from the records and with nothing of the package.
@@ -350,6 +352,35 @@ func TestSLOByHand(t *testing.T) {
 	near("latency burn in 6h", row.Burn[4].Long.Rate, 6.0/8/0.01)
 	if row.Success.Met || row.Latency.Met || !row.Burn[0].Burning {
 		t.Error("the objectives are met, or nothing burns")
+	}
+}
+
+// Windows of days, and what burnt the budget, are told from projections: ClickHouse refuses to if it cannot.
+func TestProjectionsAnswer(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	log := newLog()
+	log.append(newSeason().records(0, 100)...)
+	r := run(t, openStore(t, dsn), log, quick())
+	r.reaches(t, 100, time.Minute)
+	conn := connect(t, dsn)
+	for query, settings := range map[string]clickhouse.Settings{
+		queries.Burnt: {"force_optimize_projection": 1}, queries.ByDays: {"force_optimize_projection_name": "days"},
+	} {
+		rows, err := conn.Query(clickhouse.Context(t.Context(), clickhouse.WithSettings(settings), clickhouse.WithParameters(clickhouse.Parameters{
+			"from": "0", "until": "4294967295", "top": "10", "all": "true", "among": "[]", "by": "vendor", "now": fmt.Sprint(time.Now().Unix()),
+			"days": "['1970-01-01','2100-01-01','2100-01-01','2100-01-01','2100-01-01']", "edges": "['1970-01-01','2100-01-01']",
+		})), query)
+		if err != nil {
+			t.Fatalf("%s\n%v", query, err)
+		}
+		n := 0
+		for rows.Next() {
+			n++
+		}
+		if err := rows.Err(); err != nil || n == 0 {
+			t.Errorf("%s\n%d rows, %v", query, n, err)
+		}
 	}
 }
 

@@ -56,6 +56,9 @@ func (s *Store) Summary(ctx context.Context, since time.Time) ([]IntegrationSumm
 // micros writes a time for a query; what is before 1970, such as the zero time, is 1970.
 func micros(t time.Time) string { return strconv.FormatInt(max(t.UnixMicro(), 0), 10) }
 
+// seconds does so, too.
+func seconds(t time.Time) string { return strconv.FormatInt(max(t.Unix(), 0), 10) }
+
 // AttemptRow is one call to a vendor as the attempts table has it.
 type AttemptRow struct {
 	DeliveryID  string         `json:"deliveryId"`

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/wedsync/wedsync/analytics/queries"
 )
@@ -35,48 +37,72 @@ func windowStep(window time.Duration) time.Duration {
 	return time.Hour
 }
 
-// windowed is what ended of a group, by window.
-type windowed map[time.Duration]Tally
+// groups is what ended of each group, by window. A group of which nothing ended in any of them is not there.
+type groups struct {
+	windows []time.Duration // ascending
+	mu      sync.Mutex
+	tallies map[string][]Tally // each has as many as there are windows
+}
 
-func (w windowed) of(window time.Duration) Tally { return w[window] }
+// of returns what ended of a group in a window.
+func (g *groups) of(key string) func(window time.Duration) Tally {
+	return func(window time.Duration) Tally { return g.tallies[key][slices.Index(g.windows, window)] }
+}
 
-// tallies counts each group's deliveries over windows that end at the query's Now. A group of which nothing ended in any of
-// them is not among the groups.
-func (s *Store) tallies(ctx context.Context, q SLOQuery, windows []time.Duration) (map[string]windowed, error) {
-	short := slices.Clone(windows)
-	slices.Sort(short)
-	short = slices.Compact(short)
-	n, found := slices.BinarySearch(short, minuteWindow)
-	if found {
-		n++
+// add counts what ended in some of the windows.
+func (g *groups) add(key string, from, to int, t Tally) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	in := g.tallies[key]
+	if in == nil {
+		in = make([]Tally, len(g.windows))
+		g.tallies[key] = in
 	}
-	groups := map[string]windowed{}
-	if err := s.count(ctx, q, queries.ByMinutes, short[:n], groups); err != nil {
-		return nil, err
+	for i := from; i < to; i++ {
+		in[i].Add(t)
 	}
-	if err := s.count(ctx, q, queries.ByHours, short[n:], groups); err != nil {
-		return nil, err
+}
+
+// count tells each group's deliveries over windows that end at the query's Now.
+func (s *Store) count(ctx context.Context, q SLOQuery, windows []time.Duration) (*groups, error) {
+	g := &groups{windows: slices.Clone(windows), tallies: map[string][]Tally{}}
+	slices.Sort(g.windows)
+	g.windows = slices.Compact(g.windows)
+	byHours := len(g.windows)
+	for i, w := range g.windows {
+		if windowStep(w) == time.Hour {
+			byHours = i
+			break
+		}
 	}
-	return groups, nil
+	all, asking := errgroup.WithContext(ctx)
+	for _, part := range []struct {
+		query    string
+		from, to int
+	}{{queries.ByMinutes, 0, byHours}, {queries.ByHours, byHours, len(g.windows)}, {queries.ByDays, byHours, len(g.windows)}} {
+		if part.from < part.to {
+			all.Go(func() error { return s.countPart(asking, q, part.query, g, part.from, part.to) })
+		}
+	}
+	return g, all.Wait()
 }
 
 // bands is how many windows the queries tell apart.
 const bands = 5
 
-// count adds the tallies of at most so many windows, the shortest first, that one rollup knows.
-func (s *Store) count(ctx context.Context, q SLOQuery, query string, windows []time.Duration, groups map[string]windowed) error {
-	if len(windows) == 0 {
-		return nil
-	}
-	starts := make([]string, bands)
-	for i := range starts {
-		starts[i] = strconv.Itoa(math.MaxUint32) // nothing is in it
-	}
-	for i, w := range windows { // the longest begins first
-		starts[len(windows)-1-i] = strconv.FormatInt(max(WindowStart(q.Now, w).Unix(), 0), 10)
+// countPart adds to at most so many windows what one query knows.
+func (s *Store) countPart(ctx context.Context, q SLOQuery, query string, g *groups, from, to int) error {
+	starts, days := make([]string, bands), make([]string, bands)
+	for i := range bands { // the longest begins first
+		start := time.Unix(math.MaxUint32, 0) // nothing is in it
+		if i < to-from {
+			start = instant(WindowStart(q.Now, g.windows[to-1-i]))
+		}
+		starts[i], days[i] = seconds(start), start.UTC().Format(time.DateOnly)
 	}
 	rows, err := s.conn.Query(with(ctx, clickhouse.Parameters{
-		"by": string(q.By), "starts": "[" + strings.Join(starts, ",") + "]", "now": strconv.FormatInt(q.Now.Unix(), 10),
+		"by": string(q.By), "starts": "[" + strings.Join(starts, ",") + "]", "now": seconds(q.Now),
+		"days": list(days), "edges": list(append(days, q.Now.UTC().Format(time.DateOnly))),
 		"all": strconv.FormatBool(q.Among == nil), "among": list(q.Among),
 	}), query)
 	if err != nil {
@@ -91,14 +117,7 @@ func (s *Store) count(ctx context.Context, q SLOQuery, query string, windows []t
 			return err
 		}
 		t.settle()
-		if groups[key] == nil {
-			groups[key] = windowed{}
-		}
-		for _, w := range windows[len(windows)-int(band):] { // band 1 is in the longest only
-			sum := groups[key][w]
-			sum.Add(t)
-			groups[key][w] = sum
-		}
+		g.add(key, to-int(band), to, t) // band 1 is in the longest only
 	}
 	return rows.Err()
 }

@@ -67,11 +67,13 @@ const configXML = `<clickhouse>
 
 // usersXML has two users. The engine's own session is always "default" without a password, and
 // whoever reaches the port could be that, too: so it may do nothing but what that session does.
+// A query uses all processors: by default one takes a thread for each free GiB, of which there is one here.
 const usersXML = `<clickhouse>
   <profiles><default>
     <max_memory_usage>%d</max_memory_usage>
     <max_bytes_before_external_group_by>%d</max_bytes_before_external_group_by>
     <max_bytes_before_external_sort>%[2]d</max_bytes_before_external_sort>
+    <max_threads_min_free_memory_per_thread>0</max_threads_min_free_memory_per_thread>
   </default></profiles>
   <quotas><default></default></quotas>
   <users>

@@ -1,34 +1,27 @@
--- What the deliveries have in common that died in [{from}, {until}), in microseconds, count, and no replay has
--- delivered since: the vendors, reasons and weddings with the most of them, {top} of each. Unless {all}, only
--- those to {among} these integrations. Those that a replay has delivered are few, so they are found by their ids and
--- taken off, and the ids of all others are not read.
-WITH died AS
-(
-    SELECT delivery_id, vendor, reason, wedding_id
-    FROM deliveries
-    WHERE finished_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC')
-      AND finished_at < fromUnixTimestamp64Micro({until:Int64}, 'UTC')
-      AND outcome = 'dead' AND excluded = ''
-      AND ({all:Bool} OR has({among:Array(String)}, integration))
-)
-SELECT of.1 AS what, of.2 AS key, toUInt64(sum(one)) AS dead
-FROM
-(
-    SELECT vendor, reason, wedding_id, toInt64(1) AS one
-    FROM died
-    UNION ALL
-    SELECT vendor, reason, wedding_id, toInt64(-1) AS one
-    FROM died
-    WHERE delivery_id IN
+-- What the deliveries have in common that died in [{from}, {until}), in seconds and full minutes, count, and no replay
+-- has delivered since: the vendors, reasons and weddings with the most of them, {top} of each. Unless {all}, only
+-- those to {among} these integrations. The projection failures answers both inner questions.
+WITH
+    died AS
     (
-        SELECT delivery_id
+        SELECT failure, count() AS ends
         FROM deliveries
-        WHERE finished_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC')
-          AND died_at >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND outcome = 'delivered' AND replay > 0
+        WHERE failed = 'died' AND toStartOfMinute(finished_at) >= toDateTime({from:UInt32}, 'UTC')
+          AND toStartOfMinute(finished_at) < toDateTime({until:UInt32}, 'UTC')
+        GROUP BY failure
+    ),
+    recovered AS
+    (
+        SELECT failure
+        FROM deliveries
+        WHERE failed = 'recovered' AND toStartOfMinute(finished_at) >= toDateTime({from:UInt32}, 'UTC')
+        GROUP BY failure
     )
-)
-ARRAY JOIN [('vendor', toString(vendor)), ('reason', toString(reason)), ('wedding', wedding_id)] AS of
+SELECT of.1 AS what, of.2 AS key, sum(ends) AS dead
+FROM died
+ARRAY JOIN [('vendor', failure.vendor), ('reason', failure.reason), ('wedding', failure.wedding)] AS of
+WHERE ({all:Bool} OR has({among:Array(String)}, failure.integration))
+  AND failure.delivery NOT IN (SELECT failure.delivery FROM recovered)
 GROUP BY what, key
-HAVING dead > 0
 ORDER BY what, dead DESC, key
 LIMIT {top:UInt32} BY what

@@ -12,6 +12,8 @@ var (
 	ByMinutes string
 	//go:embed by_hours.sql
 	ByHours string
+	//go:embed by_days.sql
+	ByDays string
 	//go:embed series_minutes.sql
 	SeriesMinutes string
 	//go:embed series_hours.sql
