@@ -98,24 +98,34 @@ func cpuOf(b *testing.B, pid int) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// deliveriesEnv says how many deliveries BenchmarkQuestions asks about; default a million.
+// deliveriesEnv says among how many deliveries BenchmarkQuestions asks, such as 5000000,20000000; default a million.
 const deliveriesEnv = "WEDSYNC_BENCH_DELIVERIES"
 
-// manyDeliveries fills the tables with deliveries of 30 days, of 1,000 integrations, 5,000 channels and 20,000 weddings,
-// any of which is at any time: a day after the other, each with its rollups. Those are without latencies, which no
-// question reads, and by the minute for as long as these are kept.
-func manyDeliveries(b *testing.B, conn driver.Conn) {
+func deliveryNumbers(b *testing.B) []int {
 	b.Helper()
-	n := 1_000_000
-	if text := os.Getenv(deliveriesEnv); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil {
+	text := os.Getenv(deliveriesEnv)
+	if text == "" {
+		return []int{1_000_000}
+	}
+	var all []int
+	for part := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(part)
+		if err != nil {
 			b.Fatal(err)
 		}
+		all = append(all, n)
 	}
+	return all
+}
+
+// moreDeliveries has the tables hold n deliveries, where there are m already: of 30 days, of 1,000 integrations, 5,000
+// channels and 20,000 weddings, any of which is at any time. They are made a day after the other, each with its rollups;
+// those are without latencies, which no question reads, and by the minute for as long as these are kept.
+func moreDeliveries(b *testing.B, conn driver.Conn, m, n int) {
+	b.Helper()
 	const days, keptMinutes = 30, 8
 	ctx := clickhouse.Context(b.Context(), clickhouse.WithSettings(clickhouse.Settings{
-		"max_partitions_per_insert_block": 0, "max_insert_threads": 2,
+		"max_partitions_per_insert_block": 0, "min_insert_block_size_bytes": 64 << 20, // what is sorted takes memory
 	}))
 	took := map[string]time.Duration{}
 	do := func(what, statement string, args ...any) {
@@ -126,7 +136,7 @@ func manyDeliveries(b *testing.B, conn driver.Conn) {
 		took[what] += time.Since(began).Round(time.Second / 10)
 	}
 	for day := range days {
-		from, to := n*day/days, n*(day+1)/days
+		from, to := m+(n-m)*day/days, m+(n-m)*(day+1)/days
 		do("raw", `INSERT INTO deliveries (finished_at, accepted_at, routed_at, delivery_id, event_id, event_type, outcome, reason,
 				channel, vendor, category, integration, wedding_id, node, log_epoch, log_seq)
 			SELECT now64(6) - toIntervalMicrosecond(toInt64(30 * 86400 * 1e6 / %d * (%d - number))) AS f, f - toIntervalMillisecond(rand(2) %% 100 = 0 ? 6000 : rand(3) %% 900) AS a, a,
@@ -134,7 +144,7 @@ func manyDeliveries(b *testing.B, conn driver.Conn) {
 				if(rand(5) %% 300 = 0, 'dead', 'delivered') AS o, if(o = 'dead', concat('reason', toString(rand(6) %% 8)), ''),
 				concat('supplier:dashboard:', toString(rand(7) %% 5000)), concat('vendor', toString(rand(8) %% 1000 %% 13)), concat('category', toString(rand(8) %% 1000 %% 9)),
 				concat('i', toString(rand(8) %% 1000)), concat('couple-', toString(rand(9) %% 20000)), 'node', 'bench', number + 1
-			FROM numbers_mt(%d, %d)`, n, n, from, to-from)
+			FROM numbers_mt(%d, %d)`, n-m, n, from, to-from)
 		for table, of := range map[string]string{"hour": "toStartOfHour", "minute": "toStartOfMinute"} {
 			if table == "minute" && day < days-keptMinutes {
 				continue
@@ -144,11 +154,11 @@ func manyDeliveries(b *testing.B, conn driver.Conn) {
 				FROM deliveries
 				ARRAY JOIN [('overall', ''), ('vendor', toString(vendor)), ('category', toString(category)),
 					('integration', toString(integration)), ('event_type', toString(event_type)), ('wedding', wedding_id)] AS of
-				WHERE log_seq > %[3]d AND log_seq <= %[4]d AND finished_at > now() - INTERVAL %[5]d DAY
-				GROUP BY at, of, log_epoch`, table, of, from, to, days-day+1)
+				WHERE log_seq > %[3]d AND log_seq <= %[4]d AND finished_at > now() - INTERVAL %[5]d DAY AND finished_at < now() - INTERVAL %[6]d DAY
+				GROUP BY at, of, log_epoch`, table, of, from, to, days-day+1, days-day-2)
 		}
 	}
-	b.Logf("%d deliveries made: %v", n, took)
+	b.Logf("%d deliveries made: %v", n-m, took)
 	rows, err := conn.Query(b.Context(), "SELECT name, coalesce(total_rows, 0), coalesce(total_bytes, 0) FROM system.tables "+
 		"WHERE database = currentDatabase() AND name IN ('deliveries', 'slo_minutes', 'slo_hours') ORDER BY name")
 	if err != nil {
@@ -169,7 +179,16 @@ func manyDeliveries(b *testing.B, conn driver.Conn) {
 // channel or to one integration within a day is to be found within 1 s.
 func BenchmarkQuestions(b *testing.B) {
 	store, conn := newStore(b)
-	manyDeliveries(b, conn)
+	made := 0
+	for _, n := range deliveryNumbers(b) {
+		moreDeliveries(b, conn, made, n)
+		made = n
+		b.Run(strconv.Itoa(n), func(b *testing.B) { benchmarkQuestions(b, store) })
+	}
+}
+
+func benchmarkQuestions(b *testing.B, store *analytics.Store) {
+	b.Helper()
 	now := time.Now()
 	day := analytics.Page{Since: now.Add(-24 * time.Hour), Limit: 100}
 	ask := func(name string, question func() (int, error)) {

@@ -46,7 +46,8 @@ type groups struct {
 
 // of returns what ended of a group in a window.
 func (g *groups) of(key string) func(window time.Duration) Tally {
-	return func(window time.Duration) Tally { return g.tallies[key][slices.Index(g.windows, window)] }
+	in := g.tallies[key]
+	return func(window time.Duration) Tally { return in[slices.Index(g.windows, window)] }
 }
 
 // add counts what ended in some of the windows.
