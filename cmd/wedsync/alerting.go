@@ -55,6 +55,7 @@ type burning struct {
 	records *recording
 	system  *actors.System
 	headway headway
+	away    bool // ClickHouse did not say last; it has been logged
 }
 
 var _ alerts.Source = (*burning)(nil)
@@ -66,9 +67,16 @@ func (b *burning) Burn(ctx context.Context) (rows []analytics.BurnRow, since tim
 	if books := b.records.books(); books != nil && b.records.trouble() == "" {
 		rows, err := b.recorded(ctx, books, now)
 		if err == nil {
+			if b.away {
+				b.away = false
+				b.records.log.Info().Msg("ClickHouse says how budgets burn again")
+			}
 			return append(rows, numbers.Burn(now, live.SuddenPair())...), time.Time{}, nil
 		}
-		b.records.log.Warn().Err(err).Msg("how budgets burn is not known of ClickHouse; the last hour's live numbers stand in")
+		if ctx.Err() == nil && !b.away {
+			b.away = true
+			b.records.log.Warn().Err(err).Msg("ClickHouse does not say how budgets burn; the last hour's live numbers stand in until it does")
+		}
 	}
 	return numbers.Burn(now, append(analytics.BurnPairs(), live.SuddenPair())...), numbers.Young(now), nil
 }

@@ -25,17 +25,20 @@ mappings:
     targets: [{integration: sim-slack}, {integration: sim-email}]
 `
 
+// soon is how long nothing burns until people are told that it is over.
+const soon = 100 * time.Millisecond
+
 // alarm is a desk whose CRM refuses what has a bad id.
 type alarm struct {
 	*desk
 	ctx context.Context
 }
 
-func newAlarm(t *testing.T, dsn string) *alarm {
+func newAlarm(t *testing.T, dsn string, resolveAfter time.Duration) *alarm {
 	t.Helper()
 	d := newDesk(t, func(c *Config) {
 		c.ClickHouse.DSN = dsn
-		c.Alerts = AlertsConfig{Every: 100 * time.Millisecond, ResolveAfter: 100 * time.Millisecond, MinFailures: 2}
+		c.Alerts = AlertsConfig{Every: 100 * time.Millisecond, ResolveAfter: resolveAfter, MinFailures: 2}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
@@ -128,7 +131,7 @@ func (a *alarm) ends() {
 // once, and once that it is over. Meanwhile the API says it too.
 func TestBurnIsToldWithoutClickHouse(t *testing.T) {
 	t.Parallel()
-	a := newAlarm(t, clickhouseOff)
+	a := newAlarm(t, clickhouseOff, soon)
 	a.burns()
 	node, err := nodeFlags{Addr: a.node.URL(), Data: a.node.cfg.Data}.client()
 	if err != nil {
@@ -150,17 +153,19 @@ func TestBurnIsToldWithoutClickHouse(t *testing.T) {
 // With ClickHouse its numbers say so. A node that was started again knows what has been told.
 func TestBurnIsToldOverARestart(t *testing.T) {
 	t.Parallel()
-	a := newAlarm(t, clickhouseEmbedded)
+	a := newAlarm(t, clickhouseEmbedded, time.Hour) // nothing is over before ClickHouse knows of the failures: a live minute may
 	waitComponent(t, a.node.URL(), "clickhouse", "")
 	a.burns()
-	a.eventually("all to be in the rollups", func() bool { // else they know for a moment of those that went well alone
+	a.eventually("all to be in the rollups", func() bool {
 		report, err := a.node.records.current().SLO(a.ctx, analytics.SLOQuery{By: analytics.ByIntegration, Now: time.Now(), Among: []string{"sim-studiocloud"}})
 		return err == nil && len(report.Rows) == 1 && report.Rows[0].Total == 20
 	})
 	if err := a.node.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	a.node = startNode(t, a.node.cfg)
+	cfg := a.node.cfg
+	cfg.Alerts.ResolveAfter = soon
+	a.node = startNode(t, cfg)
 	waitReady(t, a.node.URL())
 	waitComponent(t, a.node.URL(), "clickhouse", "")
 	a.look()

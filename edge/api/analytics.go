@@ -68,8 +68,13 @@ func (a *API) slo(ctx context.Context, in *sloInput) (*body[analytics.SLOReport]
 	}
 	report, err := s.SLO(ctx, q)
 	if err != nil {
-		a.cfg.Logger.Warn().Err(err).Msg("how the objectives are met was not asked of ClickHouse; the last hour's live numbers stand in")
+		if ctx.Err() == nil && !a.numbersAway.Swap(true) {
+			a.cfg.Logger.Warn().Err(err).Msg("ClickHouse does not say how the objectives are met; the last hour's live numbers stand in until it does")
+		}
 		return a.sloLive(ctx, q, problem.AnalyticsFailed, "ClickHouse did not answer")
+	}
+	if a.numbersAway.Swap(false) {
+		a.cfg.Logger.Info().Msg("ClickHouse says how the objectives are met again")
 	}
 	return &body[analytics.SLOReport]{report}, nil
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -19,6 +20,8 @@ type API struct {
 	insecure *access.Caller // who everybody is where Insecure says so
 
 	operations map[string]*huma.Operation // by id; written by Mount
+
+	numbersAway atomic.Bool // ClickHouse did not answer last; it has been logged
 }
 
 // New returns the API, or an error that names what is wrong with the configuration.
