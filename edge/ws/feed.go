@@ -204,7 +204,7 @@ func (f *feed) readGap(ctx context.Context) error {
 		if err != nil || at >= upTo {
 			return err
 		}
-		page, err := f.hub.journal.History(ctx, f.name, at, pageSize)
+		page, err := f.hub.journal.History(ctx, f.name, at, few)
 		away := errors.Is(err, journal.ErrUnavailable) && ctx.Err() == nil
 		if err != nil && !away {
 			return err
@@ -212,7 +212,7 @@ func (f *feed) readGap(ctx context.Context) error {
 		if f.fill(page) >= upTo {
 			return nil
 		}
-		if len(page) == pageSize {
+		if len(page) == few {
 			continue
 		}
 		if try++; try > repairTries && !away {

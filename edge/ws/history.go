@@ -62,8 +62,12 @@ func (c *client) entries(ctx context.Context, channel string, req *protocol.Hist
 	return fitting(entries, cfg.MaxRecoverBytes), err
 }
 
-// few is how many entries are read at once of which nobody knows yet how large they are.
-const few = 32
+const (
+	// few is how many entries are read at once of which nobody knows yet how large they are.
+	few = 32
+	// pageSize is how many are read at once that are small.
+	pageSize = 256
+)
 
 // more returns how many entries, like n that have size bytes, are read at once: as many as fit into a reply, but few.
 func (h *hub) more(n, size int) int {
@@ -77,7 +81,7 @@ func bytesOf(entries []journal.Entry) (n int) {
 	return n
 }
 
-// first returns the first limit entries after a position, or about as many as fit into a reply.
+// first returns the first limit entries after a position, or a few more than fit into a reply.
 func (h *hub) first(ctx context.Context, channel string, after uint64, limit int) ([]journal.Entry, error) {
 	var all []journal.Entry
 	for size, page := 0, few; ; page = h.more(len(all), size) {
@@ -87,7 +91,7 @@ func (h *hub) first(ctx context.Context, channel string, after uint64, limit int
 			return nil, err
 		}
 		all = append(all, got...)
-		if size += bytesOf(got); len(got) < page || len(all) == limit || size >= h.cfg.MaxRecoverBytes {
+		if size += bytesOf(got); len(got) < page || len(all) == limit || size > h.cfg.MaxRecoverBytes {
 			return all, nil
 		}
 		after = all[len(all)-1].Seq

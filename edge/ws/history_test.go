@@ -63,7 +63,7 @@ func TestHistoryPages(t *testing.T) {
 // weighed notes how much of the log was read at once.
 type weighed struct {
 	ws.Log
-	most atomic.Int64
+	most, sum atomic.Int64
 }
 
 func (l *weighed) note(entries []journal.Entry) {
@@ -71,6 +71,7 @@ func (l *weighed) note(entries []journal.Entry) {
 	for _, e := range entries {
 		size += int64(len(e.Data))
 	}
+	l.sum.Add(size)
 	l.most.Store(max(l.most.Load(), size)) // of one connection's commands, one after the other
 }
 
@@ -109,5 +110,12 @@ func TestHistoryReadsWhatItTells(t *testing.T) {
 		if got := log.most.Load(); got == 0 || got > 4*most {
 			t.Errorf("%s: %d bytes were read at once for an answer of %d", how, got, most)
 		}
+	}
+	log.sum.Store(0)
+	if r := dialConnected(t, n, all(t)).recover(channel, 1, n.journal.Epoch()); r.Recovered {
+		t.Errorf("recovered %d publications", len(r.Publications))
+	}
+	if got := log.sum.Load(); got == 0 || got > 4*most {
+		t.Errorf("%d bytes were read to find that more than %d were missed", got, most)
 	}
 }

@@ -139,28 +139,11 @@ func (h *hub) giveUp(f *feed, why error) {
 // errTooMuch means that more lies after a position than may be recovered.
 var errTooMuch = errors.New("more was missed than is recovered")
 
-// pageSize is how many entries are read from the log at once.
-const pageSize = 256
-
-// after returns all entries of a channel above a sequence, or errTooMuch.
+// after returns all entries of a channel above a sequence, or errTooMuch as soon as it has read too much.
 func (h *hub) after(ctx context.Context, channel string, seq uint64) ([]journal.Entry, error) {
-	var all []journal.Entry
-	size := 0
-	for {
-		page, err := h.journal.History(ctx, channel, seq, pageSize)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page...)
-		for _, e := range page {
-			size += len(e.Data)
-		}
-		if len(all) > h.cfg.MaxRecover || size > h.cfg.MaxRecoverBytes {
-			return nil, errTooMuch
-		}
-		if len(page) < pageSize {
-			return all, nil
-		}
-		seq = page[len(page)-1].Seq
+	all, err := h.first(ctx, channel, seq, h.cfg.MaxRecover+1)
+	if err == nil && (len(all) > h.cfg.MaxRecover || bytesOf(all) > h.cfg.MaxRecoverBytes) {
+		return nil, errTooMuch
 	}
+	return all, err
 }

@@ -120,7 +120,7 @@ func (f *feed) catchUp(ctx context.Context, upTo uint64) error {
 		if busy || at >= upTo {
 			return nil
 		}
-		entries, err := f.hub.journal.History(ctx, f.name, at, pageSize)
+		entries, err := f.hub.journal.History(ctx, f.name, at, few)
 		if err != nil {
 			return err
 		}
