@@ -86,8 +86,8 @@ func (s *System) publishHealth(ctx context.Context, h event.Health) error {
 		return err
 	}
 	_, err = s.cfg.Journal.Append(ctx, &event.Event{
-		V: event.Version, ID: id.String(), Channel: "integration:health:" + h.Integration, Type: "integration.health_changed",
-		Payload: payload, OccurredAt: h.Since, AcceptedAt: h.Since, Source: "system", CorrelationID: id.String(),
+		V: event.Version, ID: id.String(), Channel: event.HealthChannel + h.Integration, Type: "integration.health_changed",
+		Payload: payload, OccurredAt: h.Since, AcceptedAt: h.Since, Source: event.SystemSource, CorrelationID: id.String(),
 	})
 	return err
 }

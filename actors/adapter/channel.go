@@ -128,6 +128,9 @@ func (c *channelConn) Call(d *event.Delivery, now time.Time) (*event.Call, error
 		}
 		return scalar(p[name])
 	})
+	if err == nil {
+		err = event.CheckNotSystem(channel)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -72,6 +72,18 @@ func TestChannelTemplate(t *testing.T) {
 	}
 }
 
+// No payload leads to where only the system publishes.
+func TestChannelOfTheSystem(t *testing.T) {
+	t.Parallel()
+	in := event.Integration{ID: "dash", Settings: json.RawMessage(`{"channel":"{a}:{b}:slack"}`)}
+	for payload, want := range map[string]bool{`{"a":"slo","b":"burn"}`: false, `{"a":"integration","b":"health"}`: false, `{"a":"slo","b":"burnt"}`: true} {
+		_, err := appended(t, in, nil, &event.Event{Type: "x", Payload: json.RawMessage(payload)})
+		if (err == nil) != want {
+			t.Errorf("%s: %v", payload, err)
+		}
+	}
+}
+
 // TestChannelEvent: the type may be another, and the way is told.
 func TestChannelEvent(t *testing.T) {
 	t.Parallel()
@@ -92,6 +104,7 @@ func TestChannelSettings(t *testing.T) {
 	t.Parallel()
 	for settings, want := range map[string]string{
 		`{"channel":"a:*"}`:                         "settings.channel",
+		`{"channel":"slo:burn:{vendor}"}`:           "settings.channel",
 		`{"channel":"a::b"}`:                        "settings.channel",
 		`{"channel":"a:{b}:{b}"}`:                   "settings.channel",
 		`{"channel":"a","type":"Timeline Updated"}`: "settings.type",

@@ -141,7 +141,7 @@ func (p Pattern) Covers(other Pattern) bool {
 // Template is a channel name with {name} holes, such as "couple:updates:{coupleId}".
 type Template struct{ pattern Pattern }
 
-// ParseTemplate returns the template, or a *ChannelError; wildcards are not allowed in it.
+// ParseTemplate returns the template, or a *ChannelError; wildcards are not allowed in it, nor are the system's channels.
 func ParseTemplate(text string) (Template, error) {
 	p, err := ParsePattern(text)
 	if err != nil {
@@ -151,6 +151,9 @@ func ParseTemplate(text string) (Template, error) {
 		if s.kind == anyOne || s.kind == anyRest {
 			return Template{}, &ChannelError{Name: text, Reason: "a template takes {name}, not * or **"}
 		}
+	}
+	if err := CheckNotSystem(text); err != nil {
+		return Template{}, err
 	}
 	return Template{p}, nil
 }

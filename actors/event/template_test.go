@@ -48,6 +48,9 @@ func TestParseTemplateRefuses(t *testing.T) {
 		"a:**": "a template takes {name}, not * or **",
 		"a b":  "is not allowed",
 		"":     "the name is empty",
+
+		"slo:burn:{vendor}":       "nobody else publishes there",
+		"integration:health:mine": "nobody else publishes there",
 	} {
 		_, err := event.ParseTemplate(text)
 		var bad *event.ChannelError

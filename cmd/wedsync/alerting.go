@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wedsync/wedsync/actors"
+	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/analytics"
 	"github.com/wedsync/wedsync/analytics/alerts"
 	"github.com/wedsync/wedsync/analytics/live"
@@ -145,7 +146,7 @@ var _ alerts.Publisher = alertPublisher{}
 // Publish implements alerts.Publisher.
 func (p alertPublisher) Publish(ctx context.Context, n alerts.Notice) error {
 	_, err := p.ingest.Publish(ctx, ingest.Draft{
-		ID: n.ID, Channel: n.Channel, Type: n.Type, OccurredAt: n.At, Payload: n.Payload, Source: "system",
+		ID: n.ID, Channel: n.Channel, Type: n.Type, OccurredAt: n.At, Payload: n.Payload, Source: event.SystemSource,
 	})
 	return err
 }

@@ -151,7 +151,7 @@ func start(t *testing.T, change ...func(*api.Config)) *node {
 // publish publishes an event.
 func (n *node) publish(t *testing.T, channel, payload string) {
 	t.Helper()
-	_, err := n.ingest.Publish(t.Context(), ingest.Draft{Channel: channel, Type: "timeline.updated", Payload: json.RawMessage(payload), Source: "test"})
+	_, err := n.ingest.Publish(t.Context(), ingest.Draft{Channel: channel, Type: "timeline.updated", Payload: json.RawMessage(payload), Source: event.SystemSource})
 	must(t, err)
 }
 

@@ -80,7 +80,7 @@ func (a *Admin) integration(v *visit) (screen, error) {
 		title: x.title(), body: integrationBody(v, &x), charts: true,
 		live: []part{{"health", healthPart(&x)}, {"actions", actionsPart(v, &x)}},
 	}
-	if channel := healthChannel + id; v.may(access.ChannelsRead) && v.Caller().Reaches(channel) {
+	if channel := event.HealthChannel + id; v.may(access.ChannelsRead) && v.Caller().Reaches(channel) {
 		if x.periods, err = v.periods(channel, x.health, x.now); err != nil {
 			return screen{}, err
 		}
@@ -95,8 +95,6 @@ func (a *Admin) integration(v *visit) (screen, error) {
 	}
 	return s, nil
 }
-
-const healthChannel = "integration:health:"
 
 // latencies is the chart of the last hour, from the nodes' memory.
 func (v *visit) latencies(id string) (chart, error) {

@@ -201,8 +201,8 @@ func TestAPageThatPanicsIsNotTheEnd(t *testing.T) {
 	b.get(home).shows(t, "There is no integration yet")
 }
 
-// Whoever may publish on the channel of an integration's states may write what they like there.
-func TestTheTimelineBearsWhatOthersPublish(t *testing.T) {
+// The log may have what others published on the channel of an integration's states, when they still could.
+func TestTheTimelineBearsWhatOthersPublished(t *testing.T) {
 	t.Parallel()
 	n := start(t)
 	n.connect(t, "a", nil)

@@ -17,7 +17,8 @@ type Draft struct {
 	ID string
 	// OccurredAt is when it happened; zero is now.
 	OccurredAt time.Time
-	// Source says who sent it: "client:<user>", "api", "webhook:<integration>", "system".
+	// Source says who sent it: "client:<user>", "api", "webhook:<integration>", or event.SystemSource, which
+	// alone may publish on system channels.
 	Source string
 	// Sender is on whose rate the event counts; "" is on nobody's.
 	Sender string

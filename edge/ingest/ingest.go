@@ -107,6 +107,9 @@ func (in *Ingest) publish(ctx context.Context, d Draft) (Receipt, *Reject) {
 	if rej != nil {
 		return Receipt{}, rej
 	}
+	if err := event.CheckNotSystem(d.Channel); err != nil && d.Source != event.SystemSource {
+		return Receipt{}, reject(problem.ChannelReserved, "%v", err)
+	}
 	start := time.Now()
 	done, err := in.log.Append(ctx, ev)
 	if err != nil {

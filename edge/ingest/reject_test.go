@@ -93,6 +93,8 @@ func TestDraftsRefused(t *testing.T) {
 		{"wildcard", func(d *ingest.Draft) { d.Channel = "supplier:*" }, problem.ChannelWildcard, "wildcards"},
 		{"rest wildcard", func(d *ingest.Draft) { d.Channel = "supplier:**" }, problem.ChannelWildcard, "wildcards"},
 		{"capture", func(d *ingest.Draft) { d.Channel = "supplier:{id}" }, problem.ChannelWildcard, "wildcards"},
+		{"health of an integration", func(d *ingest.Draft) { d.Channel = "integration:health:a" }, problem.ChannelReserved, "integration:health:a"},
+		{"burn of a vendor", func(d *ingest.Draft) { d.Channel, d.Source = "slo:burn:slack", "api" }, problem.ChannelReserved, "slo:burn:slack"},
 		{"no type", func(d *ingest.Draft) { d.Type = "" }, problem.TypeInvalid, "1 to 64"},
 		{"bad type", func(d *ingest.Draft) { d.Type = "Timeline Updated" }, problem.TypeInvalid, "timeline.updated"},
 		{"bad id", func(d *ingest.Draft) { d.ID = "a b" }, problem.IDInvalid, `"a b"`},

@@ -41,6 +41,7 @@ const (
 	// Events.
 	ChannelInvalid    = "channel_invalid"
 	ChannelWildcard   = "channel_wildcard"
+	ChannelReserved   = "channel_reserved"
 	TypeInvalid       = "type_invalid"
 	IDInvalid         = "id_invalid"
 	OccurredAtInvalid = "occurred_at_invalid"
@@ -191,6 +192,7 @@ var table = map[string]Kind{
 
 	ChannelInvalid:    {Status: 422, Title: "The channel name is not valid"},
 	ChannelWildcard:   {Status: 422, Title: "A pattern is not a channel"},
+	ChannelReserved:   {Status: 403, Title: "Only the system itself publishes on this channel"},
 	TypeInvalid:       {Status: 422, Title: "The event type is not valid"},
 	IDInvalid:         {Status: 422, Title: "The event id is not valid"},
 	OccurredAtInvalid: {Status: 422, Title: "The time of the event cannot be right"},

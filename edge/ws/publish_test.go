@@ -43,7 +43,7 @@ func TestPublish(t *testing.T) {
 func TestPublishRefusals(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, openJournal(t))
-	c := dialConnected(t, n, grant(t, "u", 0, []string{"**"}, []string{"a:*"}))
+	c := dialConnected(t, n, grant(t, "u", 0, []string{"**"}, []string{"a:*", "slo:**"}))
 	data := `{"type":"timeline.updated","payload":{}}`
 	for _, tt := range []struct {
 		channel, data string
@@ -54,6 +54,7 @@ func TestPublishRefusals(t *testing.T) {
 		{"a:1:2", data, ws.ErrPermissionDenied, "a:1:2"},
 		{"a:*", data, ws.ErrUnknownChannel, "a:*"},
 		{"", data, ws.ErrUnknownChannel, "empty"},
+		{"slo:burn:slack", data, 403, problem.ChannelReserved},
 		{"a:1", `null`, 422, problem.PayloadNotObject},
 		{"a:1", `[1]`, 422, problem.FieldInvalid},
 		{"a:1", `"x"`, 422, problem.FieldInvalid},
