@@ -6,10 +6,14 @@
   const status = document.getElementById('tail-state');
   const hold = document.getElementById('tail-stop');
   const most = 200; // events that are kept on the page
+  const pause = 250; // ms that the list rests after it was drawn, however many events come
   const { tail: channel, socket: path, token: tokenURL } = box.dataset;
   let socket = null;
   let since = null; // {offset, epoch}: where to go on after a broken connection
-  let held = null; // what came while the list is held
+  let came = []; // what is not in the list yet
+  let held = false; // the list is
+  let drawn = 0; // when it was
+  let drawing;
   let wait = 500;
   let ids = 0;
   let timer;
@@ -24,19 +28,33 @@
     return el;
   }
 
+  // show has an event drawn: at once, or with those that come while the list rests.
   function show(pub) {
     since.offset = pub.offset || since.offset;
-    if (held) {
-      held.push(pub);
-      if (held.length > most) held.shift();
-      hold.textContent = `Go on (${held.length})`;
-      return;
-    }
+    came.push(pub);
+    if (came.length > most) came.shift();
+    drawing ||= setTimeout(draw, Math.max(0, drawn + pause - Date.now()));
+  }
+
+  function draw() {
+    clearTimeout(drawing);
+    drawing = 0;
+    drawn = Date.now();
+    hold.textContent = held ? `Go on (${came.length})` : 'Hold';
+    if (held || !came.length) return;
+    list.prepend(...came.map(line).reverse());
+    came = [];
+    while (list.children.length > most) list.lastChild.remove();
+    document.getElementById('tail-none')?.remove();
+  }
+
+  // line is an event in the list.
+  function line(pub) {
     const e = pub.data || {};
     const item = node('li');
     const details = node('details');
     const summary = node('summary');
-    const time = node('time', '', '');
+    const time = node('time');
     time.dateTime = e.acceptedAt || '';
     time.textContent = new Date(e.acceptedAt).toLocaleTimeString();
     const about = node('span', `${pub.offset || ''} · ${e.source || ''} · `, 'dim');
@@ -46,9 +64,7 @@
     text.tabIndex = 0;
     details.append(summary, text);
     item.append(details);
-    list.prepend(item);
-    while (list.children.length > most) list.lastChild.remove();
-    document.getElementById('tail-none')?.remove();
+    return item;
   }
 
   async function token() {
@@ -134,11 +150,10 @@
   }
 
   hold.addEventListener('click', () => {
-    const waiting = held;
-    held = held ? null : [];
-    hold.setAttribute('aria-pressed', String(held !== null));
-    hold.textContent = held ? 'Go on (0)' : 'Hold';
-    for (const pub of waiting || []) show(pub);
+    if (!held) draw(); // what came until now
+    held = !held;
+    hold.setAttribute('aria-pressed', String(held));
+    draw();
   });
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden && !socket) connect();

@@ -27,6 +27,26 @@ export const flows = {
     t.must(await t.page.locator('#tail-events li').count() === 2, 'what was held is lost');
   },
 
+  'a tail of very many events is drawn a few times a second, and keeps the newest': async (t) => {
+    await t.open('/admin/channel/supplier:dashboard:busy');
+    await t.eventually('the tail to be live', async () => (await t.page.locator('#tail-state').innerText()) === 'Live');
+    await t.page.evaluate(() => {
+      window.drawn = 0;
+      new MutationObserver(() => { window.drawn += 1; }).observe(document.getElementById('tail-events'), { childList: true });
+    });
+    const began = Date.now();
+    for (let i = 0; i < 300; i += 30) {
+      await Promise.all(Array.from({ length: 30 }, (_, k) => t.api('POST', '/api/channels/supplier:dashboard:busy/publish', { type: 'busy', payload: { n: i + k } })));
+    }
+    await t.api('POST', '/api/channels/supplier:dashboard:busy/publish', { type: 'busy.last', payload: {} });
+    const lines = t.page.locator('#tail-events li');
+    await t.eventually('the last event', async () => (await lines.first().innerText()).includes('busy.last'));
+    const most = 5 * (Date.now() - began) / 1000 + 2; // one at the beginning, one at the end
+    const drawn = await t.page.evaluate(() => window.drawn);
+    t.must(drawn <= most, `it was drawn ${drawn} times`);
+    t.must(await lines.count() === 200, `${await lines.count()} events are listed`);
+  },
+
   'a pattern that is none is told so': async (t) => {
     await t.open('/admin/channels?q=a:**:b');
     await t.page.locator('#channels .wrong').waitFor();
