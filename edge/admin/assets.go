@@ -117,10 +117,14 @@ func sendZipped(w http.ResponseWriter, r *http.Request, plain, zipped []byte) {
 	h := w.Header()
 	h.Add("Vary", "Accept-Encoding")
 	body := plain
-	if zipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if takesZipped(r) {
 		h.Set("Content-Encoding", "gzip")
 		body = zipped
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
+}
+
+func takesZipped(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
 }

@@ -32,6 +32,7 @@ type live struct {
 	ctx     context.Context // of all views, ended by shutdown
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	squeezer
 
 	mu    sync.Mutex
 	views map[string]*view
@@ -59,6 +60,7 @@ type frame struct {
 	id      string
 	version uint64
 	data    []byte
+	zipped  []byte // data as squeeze has it
 }
 
 // shutdown ends all views.
@@ -134,7 +136,7 @@ func (l *live) run(ctx context.Context, v *view, made func(context.Context) ([]p
 		if err != nil {
 			frames = []frame{{id: "trouble", data: sse("trouble", []byte(problem.Of(err).Detail))}}
 		}
-		v.change(frames)
+		v.change(frames, l.squeeze)
 		wait := time.NewTimer(l.pause(time.Since(begun)))
 		select {
 		case <-wait.C:
@@ -173,7 +175,7 @@ func (l *live) frames(ctx context.Context, made func(context.Context) ([]part, e
 }
 
 // change takes frames in, of which some may be new.
-func (v *view) change(frames []frame) {
+func (v *view) change(frames []frame, squeeze func([]byte) []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	news := false
@@ -191,7 +193,8 @@ func (v *view) change(frames []frame) {
 		case bytes.Equal(v.frames[at].data, f.data):
 			continue
 		}
-		v.frames[at].data, v.frames[at].version, news = f.data, v.version+1, true
+		f.version, f.zipped, news = v.version+1, squeeze(f.data), true
+		v.frames[at] = f
 	}
 	if news {
 		v.version++
@@ -201,15 +204,15 @@ func (v *view) change(frames []frame) {
 }
 
 // since returns what changed after a version, the version that it is at now, and what is closed when there is more.
-func (v *view) since(version uint64) (data [][]byte, now uint64, more <-chan struct{}) {
+func (v *view) since(version uint64) (changed []frame, now uint64, more <-chan struct{}) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, f := range v.frames {
 		if f.version > version {
-			data = append(data, f.data)
+			changed = append(changed, f)
 		}
 	}
-	return data, v.version, v.changed
+	return changed, v.version, v.changed
 }
 
 // sse writes an event as https://html.spec.whatwg.org/multipage/server-sent-events.html has it.
@@ -246,10 +249,19 @@ func (a *Admin) showLive(w http.ResponseWriter, v *visit, p *page) {
 	h.Set("X-Accel-Buffering", "no") // of a proxy in between
 	c := http.NewResponseController(w)
 	_ = c.SetReadDeadline(time.Time{}) // else the server's own, for a whole request, ends it
-	send := func(data ...[]byte) bool {
+	zipped := takesZipped(v.Request)
+	if zipped {
+		h.Set("Content-Encoding", "gzip")
+		_, _ = w.Write(gzipHead) // what is sent next tells whether somebody reads
+	}
+	send := func(frames ...frame) bool {
 		_ = c.SetWriteDeadline(time.Now().Add(liveWrite))
-		for _, d := range data {
-			if _, err := w.Write(d); err != nil {
+		for _, f := range frames {
+			body := f.data
+			if zipped {
+				body = f.zipped
+			}
+			if _, err := w.Write(body); err != nil {
 				return false
 			}
 		}
@@ -259,26 +271,27 @@ func (a *Admin) showLive(w http.ResponseWriter, v *visit, p *page) {
 }
 
 // follow sends what changes in a view. Who is signed out is told so.
-func (a *Admin) follow(v *visit, view *view, send func(...[]byte) bool) {
+func (a *Admin) follow(v *visit, view *view, send func(...frame) bool) {
+	own := func(text []byte) frame { return frame{data: text, zipped: a.live.squeeze(text)} }
 	tick := time.NewTicker(liveEvery)
 	defer tick.Stop()
 	quiet := time.Now()
-	if !send([]byte("retry: 2000\n\n")) {
+	if !send(own([]byte("retry: 2000\n\n"))) {
 		return
 	}
 	var version uint64
 	for {
-		data, now, more := view.since(version)
+		changed, now, more := view.since(version)
 		version = now
 		if _, err := a.cfg.Sessions.Find(v.token); err != nil {
-			send(sse("signed-out", nil))
+			send(own(sse("signed-out", nil)))
 			return
 		}
-		if len(data) == 0 && time.Since(quiet) > liveBeat {
-			data = [][]byte{[]byte(": alive\n\n")}
+		if len(changed) == 0 && time.Since(quiet) > liveBeat {
+			changed = []frame{own([]byte(": alive\n\n"))}
 		}
-		if len(data) > 0 {
-			if !send(data...) {
+		if len(changed) > 0 {
+			if !send(changed...) {
 				return
 			}
 			quiet = time.Now()

@@ -2,7 +2,9 @@ package admin_test
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -19,23 +21,32 @@ import (
 
 // stream is a page's live parts, as a browser hears them.
 type stream struct {
-	t     *testing.T
-	lines *bufio.Scanner
+	t        *testing.T
+	encoding string
+	lines    *bufio.Scanner
 }
 
-func (b *browser) listen(ctx context.Context, path string) *stream {
+func (b *browser) listen(ctx context.Context, path string, header ...string) *stream {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.base+path, http.NoBody)
 	must(b.t, err)
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
 	resp, err := b.client.Do(req)
 	must(b.t, err)
 	b.t.Cleanup(func() { resp.Body.Close() })
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
 		b.t.Fatalf("%s: %d %v", path, resp.StatusCode, resp.Header)
 	}
-	lines := bufio.NewScanner(resp.Body)
+	body := io.Reader(resp.Body)
+	if resp.Header.Get("Content-Encoding") == "gzip" {
+		body, err = gzip.NewReader(body)
+		must(b.t, err)
+	}
+	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, 1<<20)
-	return &stream{b.t, lines}
+	return &stream{b.t, resp.Header.Get("Content-Encoding"), lines}
 }
 
 // next returns the next event of that name whose data has a text.
@@ -75,6 +86,25 @@ func TestOpenPagesSeeWhatChanges(t *testing.T) {
 	other.next("pages", `class="badge"`)
 	page.next("health", "Moving house")
 	page.next("actions", "Resume")
+}
+
+// Browsers get it compressed, and read each part as it comes.
+func TestWhatIsLiveIsCompressed(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	n.connect(t, "a", nil)
+	b := n.signedIn(t, adminKey)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	s := b.listen(ctx, home+"/live", "Accept-Encoding", "gzip")
+	if s.encoding != "gzip" {
+		t.Fatalf("it is encoded as %q", s.encoding)
+	}
+	s.next("fleet", "row-a")
+	must(t, n.registry.Pause(t.Context(), "a", event.Pause{Reason: "moving house", By: "x", At: time.Now()}))
+	s.next("fleet", "moving house")
+	must(t, n.registry.Resume(t.Context(), "a"))
+	s.next("states", "is-idle")
 }
 
 // Two keys with the same rights share what is made live, and it does not say whose page it is.
