@@ -39,7 +39,7 @@ const deadShown = 50
 // deadList is what the page shows.
 type deadList struct {
 	filter  api.DeadFilter
-	vendors []vendorCount
+	vendors []vendor
 	letters []api.DeadLetter
 	after   uint64
 	next    uint64
@@ -83,12 +83,12 @@ func (x *deadList) url(after uint64) string {
 	return address(deadPath, q)
 }
 
-func allVendors() []vendorCount {
-	var all []vendorCount
+func allVendors() []vendor {
+	var all []vendor
 	for id, name := range vendorNames() {
-		all = append(all, vendorCount{id, name})
+		all = append(all, vendor{id, name})
 	}
-	slices.SortFunc(all, func(a, b vendorCount) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(all, func(a, b vendor) int { return strings.Compare(a.name, b.name) })
 	return all
 }
 

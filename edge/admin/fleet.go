@@ -46,9 +46,12 @@ func (m *member) urgency() int {
 // fleet is all integrations within somebody's reach, the most urgent first, as they were a moment ago.
 type fleet struct {
 	members []member
+	vendors []vendor // that they have, by name
 	failing int
 	states  map[event.State]int
 }
+
+type vendor struct{ id, name string }
 
 func findFleet(v *visit) (*fleet, error) {
 	healths, err := v.Healths(v.Context())
@@ -60,12 +63,16 @@ func findFleet(v *visit) (*fleet, error) {
 		return nil, err
 	}
 	f := &fleet{members: make([]member, 0, len(integrations)), states: map[event.State]int{}}
-	names := vendorNames()
+	names, has := vendorNames(), map[string]bool{}
 	for _, in := range integrations {
 		at, ok := slices.BinarySearchFunc(healths, in.ID, func(h event.Health, id string) int { return strings.Compare(h.Integration, id) })
 		m := member{Integration: in, health: event.Health{State: event.Unknown}, vendorName: cmp.Or(names[in.Vendor], in.Vendor)}
 		if ok {
 			m.health = healths[at]
+		}
+		if !has[in.Vendor] {
+			has[in.Vendor] = true
+			f.vendors = append(f.vendors, vendor{in.Vendor, m.vendorName})
 		}
 		f.members = append(f.members, m)
 		f.states[m.health.State]++
@@ -73,6 +80,7 @@ func findFleet(v *visit) (*fleet, error) {
 			f.failing++
 		}
 	}
+	slices.SortFunc(f.vendors, func(a, b vendor) int { return strings.Compare(a.name, b.name) })
 	slices.SortStableFunc(f.members, func(a, b member) int {
 		return cmp.Or(cmp.Compare(a.urgency(), b.urgency()), strings.Compare(strings.ToLower(a.title()), strings.ToLower(b.title())))
 	})

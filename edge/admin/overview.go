@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -24,14 +23,11 @@ type overview struct {
 	search  string
 	state   string // one of event.State, "failing", or ""
 	vendor  string
-	vendors []vendorCount
 	found   int
-	members []member // of this page
+	members []*member // of this page
 	page    int      // from 1
 	pages   int
 }
-
-type vendorCount struct{ id, name string }
 
 // failingState is the filter of what fails, in whichever state.
 const failingState = "failing"
@@ -56,17 +52,12 @@ func (a *Admin) overview(v *visit) (screen, error) {
 // find fills in what the search selects.
 func (o *overview) find(page string) {
 	words := wordsOf(o.search)
-	var found []member
+	var found []*member
 	for i := range o.fleet.members {
-		m := &o.fleet.members[i]
-		if !slices.ContainsFunc(o.vendors, func(c vendorCount) bool { return c.id == m.Vendor }) {
-			o.vendors = append(o.vendors, vendorCount{m.Vendor, m.vendorName})
-		}
-		if o.selects(m, words) {
-			found = append(found, *m)
+		if m := &o.fleet.members[i]; o.selects(m, words) {
+			found = append(found, m)
 		}
 	}
-	slices.SortFunc(o.vendors, func(a, b vendorCount) int { return strings.Compare(a.name, b.name) })
 	o.found = len(found)
 	o.pages = max(1, (len(found)+shownAtOnce-1)/shownAtOnce)
 	o.page, _ = strconv.Atoi(page)
@@ -82,7 +73,7 @@ func (o *overview) selects(m *member, words []string) bool {
 	if o.state == failingState && !m.fails() || o.state != failingState && o.state != "" && string(m.health.State) != o.state {
 		return false
 	}
-	return hasAll(m.ID+" "+m.Name+" "+m.vendorName+" "+string(m.Category)+" "+ownerText(m.Owner), words)
+	return len(words) == 0 || hasAll(m.ID+" "+m.Name+" "+m.vendorName+" "+string(m.Category)+" "+ownerText(m.Owner), words)
 }
 
 // url is the overview with another state or page.

@@ -105,7 +105,7 @@ func overviewBody(v *visit, o overview, numbers templ.Component) templ.Component
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		for _, c := range o.vendors {
+		for _, c := range o.fleet.vendors {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<option value=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -460,7 +460,7 @@ func fleetTable(v *visit, o overview) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			for _, m := range o.members {
-				templ_7745c5c3_Err = fleetRow(&m).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = fleetRow(m).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
