@@ -126,7 +126,7 @@ cover: deps ## Run every test and print the statement coverage over all packages
 	go run ./loadtest/gotest cover -min $(COVERMIN) -o $(COVER)/cover.out $(COVER)/all.out
 	echo 'by line: go tool cover -html=$(COVER)/cover.out'
 
-bench: build ## Measure a node against its targets and print a table (ARGS="-only latency")
+bench: build deps-js deps-browser ## Measure a node against its targets and print a table (ARGS="-only latency")
 	@exec go run ./loadtest/bench -binary $(BIN) $(ARGS)
 
 bench-edge: build ## Measure what 1,000 to 10,000 WebSocket clients of a node see

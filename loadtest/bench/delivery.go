@@ -28,10 +28,8 @@ func (b *bench) connected(ctx context.Context, note bool, more ...string) (*node
 }
 
 func (n *node) connectAll(ctx context.Context, v *vendor) error {
-	for i := range suppliers {
-		if err := n.connect(ctx, "s"+strconv.Itoa(i), v.url); err != nil {
-			return err
-		}
+	if err := n.connectMany(ctx, suppliers, v.url); err != nil {
+		return err
 	}
 	return n.mapAll(ctx)
 }

@@ -61,6 +61,7 @@ func run() error {
 		{"transformation", transformation},
 		{"notification", notification},
 		{"health", health},
+		{"admin", adminPages},
 		{"cluster", clustered},
 	}
 	var rows []row

@@ -4,10 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // idle measures the start and the memory of a node with nothing to do.
@@ -44,19 +41,7 @@ func configured(ctx context.Context, b *bench) ([]row, error) {
 	}
 	defer func() { _ = n.stop(context.WithoutCancel(ctx)) }()
 	const integrations, active = 100_000, 1_000
-	var next atomic.Int64
-	g, connecting := errgroup.WithContext(ctx)
-	for range 32 {
-		g.Go(func() error {
-			for i := next.Add(1); i <= integrations; i = next.Add(1) {
-				if err := n.connect(connecting, "s"+strconv.FormatInt(i, 10), v.url); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
+	if err := n.connectMany(ctx, integrations, v.url); err != nil {
 		return nil, err
 	}
 	if err := n.mapAll(ctx); err != nil {
@@ -64,7 +49,7 @@ func configured(ctx context.Context, b *bench) ([]row, error) {
 	}
 	for round := range 10 {
 		for i := range active {
-			if err := n.publish(ctx, "s"+strconv.Itoa(i+1), "x", fmt.Sprintf("r%d-%d", round, i)); err != nil {
+			if err := n.publish(ctx, "s"+strconv.Itoa(i), "x", fmt.Sprintf("r%d-%d", round, i)); err != nil {
 				return nil, err
 			}
 		}

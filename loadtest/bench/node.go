@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/loadtest/nodeproc"
 )
@@ -94,6 +96,16 @@ func (n *node) connect(ctx context.Context, id, address string) error {
 	return n.api.Connect(ctx, event.Integration{
 		ID: id, Vendor: "studiocloud", Owner: map[string]string{"supplierId": id}, Settings: json.RawMessage(fmt.Sprintf(`{"url":%q}`, address)),
 	}, secrets())
+}
+
+// connectMany adds so many: s0, s1 and so on, 32 at once.
+func (n *node) connectMany(ctx context.Context, count int, address string) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(32)
+	for i := range count {
+		g.Go(func() error { return n.connect(ctx, "s"+strconv.Itoa(i), address) })
+	}
+	return g.Wait()
 }
 
 func secrets() event.Secrets {

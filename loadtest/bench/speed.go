@@ -14,7 +14,6 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/wedsync/wedsync/actors/adapter"
 	"github.com/wedsync/wedsync/actors/event"
@@ -191,19 +190,7 @@ func health(ctx context.Context, b *bench) ([]row, error) {
 	}
 	defer func() { _ = n.stop(context.WithoutCancel(ctx)) }()
 	const integrations, rounds = 10_000, 20
-	var next atomic.Int64
-	g, connecting := errgroup.WithContext(ctx)
-	for range 32 {
-		g.Go(func() error {
-			for i := next.Add(1); i <= integrations; i = next.Add(1) {
-				if err := n.connect(connecting, "s"+strconv.FormatInt(i, 10), "http://127.0.0.1:1"); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
+	if err := n.connectMany(ctx, integrations, "http://127.0.0.1:1"); err != nil {
 		return nil, err
 	}
 	took := newHistogram()
