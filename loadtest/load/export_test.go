@@ -80,6 +80,30 @@ func (p *Profile) Missing(seed uint64, became func(n int) string) ([]Missing, ma
 	return t.missing()
 }
 
+// Unseen is how many sightings are waited for when each client has seen each event of a plan so often, after it was
+// accepted or before.
+func (p *Profile) Unseen(seed uint64, sightings int, before bool) int {
+	t := newTruth(newPlan(p, seed, "r"))
+	see := func(a *arrival) {
+		for range sightings {
+			for _, client := range t.plan.people.watchers[a.channel] {
+				t.saw(client, a.channel, a.id, 1)
+			}
+		}
+	}
+	for i := range t.plan.arrivals {
+		a := &t.plan.arrivals[i]
+		if before {
+			see(a)
+		}
+		t.published(i, checker.Op{Channel: a.channel, ID: a.id, Outcome: checker.Accepted})
+		if !before {
+			see(a)
+		}
+	}
+	return t.standing().unseen
+}
+
 // Victim is the one of nodes that dies, which are edges and have so many clients.
 func Victim(edges []bool, clients []int) int {
 	c := &crowd{conns: map[*held]bool{}}

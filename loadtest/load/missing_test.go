@@ -44,6 +44,22 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// What a client sees twice is not seen by another one.
+func TestUnseen(t *testing.T) {
+	t.Parallel()
+	p := profile(t, small)
+	if p.Unseen(1, 0, true) == 0 {
+		t.Error("nobody is to see anything")
+	}
+	for _, before := range []bool{true, false} {
+		for sightings := 1; sightings < 3; sightings++ {
+			if got := p.Unseen(1, sightings, before); got != 0 {
+				t.Errorf("%d sightings of each, before it is accepted %t: %d are waited for", sightings, before, got)
+			}
+		}
+	}
+}
+
 func TestVictim(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -27,11 +27,11 @@ type truth struct {
 	dead      []checker.Receipt
 	ends      map[string]end // of the dead ones, by delivery
 	strange   []string
-	accepted  map[int]bool    // arrivals
-	got       map[string]bool // deliveries that vendors took, or that were given up
-	views     map[int]int     // sightings of each arrival
-	owed      int             // deliveries that follow from accepted arrivals, and were neither taken nor given up
-	unseen    int             // sightings that must follow from accepted arrivals
+	accepted  map[int]bool            // arrivals
+	got       map[string]bool         // deliveries that vendors took, or that were given up
+	viewers   map[int]map[string]bool // clients that saw it, of each arrival
+	owed      int                     // deliveries that follow from accepted arrivals, and were neither taken nor given up
+	unseen    int                     // sightings that must follow from accepted arrivals
 	windows   []checker.Window
 	breakers  []change
 	deaths    []*Death
@@ -70,7 +70,7 @@ type end struct {
 func newTruth(pl *plan) *truth {
 	t := &truth{
 		plan: pl, byDelivery: map[string]due{}, byEvent: map[string]int{}, arrived: make(chan struct{}, 1),
-		accepted: map[int]bool{}, got: map[string]bool{}, views: map[int]int{},
+		accepted: map[int]bool{}, got: map[string]bool{}, viewers: map[int]map[string]bool{},
 	}
 	vendorOf := map[string]string{}
 	for _, in := range pl.people.integrations {
@@ -108,7 +108,7 @@ func (t *truth) published(i int, op checker.Op) {
 			t.owed++
 		}
 	}
-	t.unseen += len(t.plan.people.watchers[a.channel]) - t.views[i]
+	t.unseen += len(t.plan.people.watchers[a.channel]) - len(t.viewers[i])
 }
 
 // received notes a call that a vendor got. It is the simulators' Notify.
@@ -152,7 +152,13 @@ func (t *truth) saw(client, channel, id string, seq uint64) {
 	}
 	t.sightings = append(t.sightings, checker.Sighting{Subscriber: client, Channel: channel, EventID: id, Seq: seq, At: now})
 	t.seen = append(t.seen, i)
-	t.views[i]++
+	if i < 0 || t.viewers[i][client] { // of none, or it sees it again
+		return
+	}
+	if t.viewers[i] == nil {
+		t.viewers[i] = map[string]bool{}
+	}
+	t.viewers[i][client] = true
 	if t.accepted[i] {
 		t.unseen--
 	}
