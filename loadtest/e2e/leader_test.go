@@ -107,7 +107,7 @@ func TestLeaderIsKilled(t *testing.T) {
 	const channels = 8 // every other one is published on by WebSocket
 	watchers := []*watcher{
 		watch(ctx, t, left[0].node.WebSocketURL(), "one watcher", channels),
-		watch(ctx, t, left[1].node.WebSocketURL(), "another watcher", channels),
+		watchBySDK(ctx, t, left[1].node.WebSocketURL(), "the SDK", channels),
 	}
 	var over atomic.Bool
 	var publishing sync.WaitGroup

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/centrifugal/centrifuge-go"
+
 	"github.com/wedsync/wedsync/loadtest/wsclient"
 )
 
@@ -27,7 +29,7 @@ type watcher struct {
 // watch connects a watcher and returns when it is subscribed to all channels.
 func watch(ctx context.Context, t *testing.T, url, name string, channels int) *watcher {
 	t.Helper()
-	w := &watcher{name: name, seen: map[int][]int{}, changed: make(chan struct{})}
+	w := newWatcher(name)
 	client, err := wsclient.Config{URL: url, MinDelay: 20 * time.Millisecond, MaxDelay: 200 * time.Millisecond}.Dial(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +47,45 @@ func watch(ctx context.Context, t *testing.T, url, name string, channels int) *w
 		}
 	}
 	return w
+}
+
+// watchBySDK is watch with the Go SDK of Centrifuge.
+func watchBySDK(ctx context.Context, t *testing.T, url, name string, channels int) *watcher {
+	t.Helper()
+	w := newWatcher(name)
+	client := centrifuge.NewProtobufClient(url, centrifuge.Config{MinReconnectDelay: 20 * time.Millisecond, MaxReconnectDelay: 200 * time.Millisecond})
+	t.Cleanup(client.Close)
+	there := make(chan struct{}, 100)
+	for i := range channels {
+		sub, err := client.NewSubscription(channelName(i), centrifuge.SubscriptionConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub.OnPublication(func(e centrifuge.PublicationEvent) { w.published(i, wsclient.Publication{Data: e.Data}) })
+		sub.OnSubscribed(func(e centrifuge.SubscribedEvent) {
+			w.subscribed(i, wsclient.Subscribed{Recoverable: e.Recoverable, WasRecovering: e.WasRecovering, Recovered: e.Recovered})
+			there <- struct{}{}
+		})
+		sub.OnUnsubscribed(func(e centrifuge.UnsubscribedEvent) { w.lost(i, fmt.Errorf("%d %s", e.Code, e.Reason)) })
+		if err := sub.Subscribe(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := client.Connect(); err != nil {
+		t.Fatal(err)
+	}
+	for range channels {
+		select {
+		case <-there:
+		case <-ctx.Done():
+			t.Fatalf("%s cannot subscribe: %v", name, ctx.Err())
+		}
+	}
+	return w
+}
+
+func newWatcher(name string) *watcher {
+	return &watcher{name: name, seen: map[int][]int{}, changed: make(chan struct{})}
 }
 
 func (w *watcher) published(channel int, p wsclient.Publication) {
