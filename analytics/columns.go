@@ -51,25 +51,30 @@ func (v *values[T]) reset() {
 type labels struct {
 	values[*string]
 	known map[string]*string
+	last  *string // added last, and often the next one too
 }
 
 func newLabels(name string) *labels {
-	return &labels{values[*string]{name: name}, map[string]*string{}}
+	return &labels{values: values[*string]{name: name}, known: map[string]*string{}}
 }
 
 func (l *labels) add(x string) {
-	p := l.known[x]
-	if p == nil {
-		kept := x
-		p = &kept
-		l.known[x] = p
+	if l.last == nil || *l.last != x {
+		p := l.known[x]
+		if p == nil {
+			kept := x
+			p = &kept
+			l.known[x] = p
+		}
+		l.last = p
 	}
-	l.values.add(p)
+	l.values.add(l.last)
 }
 
 func (l *labels) reset() {
 	l.values.reset()
 	clear(l.known)
+	l.last = nil
 }
 
 // place is where in the log a row comes from; no two rows of a table have the same.

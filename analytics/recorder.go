@@ -266,11 +266,31 @@ func (r *Recorder) read(ctx context.Context, after uint64, limit int, wait time.
 func (r *Recorder) record(ctx context.Context, f *filled) (next *filled, err error) {
 	begun := r.cfg.Now()
 	b := newBatch(r.at, r.position+1, f.entries, r.cfg.Name)
+	all, working := errgroup.WithContext(ctx)
+	all.Go(func() error { return r.insert(working, f, b) })
+	if r.full(f.entries) {
+		all.Go(func() error {
+			if entries, err := r.topUp(working, nil, b.to); err == nil && len(entries) > 0 {
+				next = r.fill(entries)
+			}
+			return nil // what fails is tried again, and told then
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	r.commit(b)
+	r.trace(f, begun)
+	return next, nil
+}
+
+// insert proposes the batch and inserts its rows.
+func (r *Recorder) insert(ctx context.Context, f *filled, b batch) error {
 	propose, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
-	err = r.ledger.propose(propose, b, r.cfg.Now())
+	err := r.ledger.propose(propose, b, r.cfg.Now())
 	cancel()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	all, inserting := errgroup.WithContext(ctx)
 	for _, block := range append(f.rows.blocks(), &f.rows.rollups.block) {
@@ -283,20 +303,7 @@ func (r *Recorder) record(ctx context.Context, f *filled) (next *filled, err err
 			})
 		})
 	}
-	if r.full(f.entries) {
-		all.Go(func() error {
-			if entries, err := r.topUp(inserting, nil, b.to); err == nil && len(entries) > 0 {
-				next = r.fill(entries)
-			}
-			return nil // what fails is tried again, and told then
-		})
-	}
-	if err := all.Wait(); err != nil {
-		return nil, err
-	}
-	r.commit(b)
-	r.trace(f, begun)
-	return next, nil
+	return all.Wait()
 }
 
 // trace tells of each record that it has been inserted.
