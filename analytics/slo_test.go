@@ -2,6 +2,7 @@ package analytics_test
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -364,22 +365,37 @@ func TestProjectionsAnswer(t *testing.T) {
 	r := run(t, openStore(t, dsn), log, quick())
 	r.reaches(t, 100, time.Minute)
 	conn := connect(t, dsn)
-	for query, settings := range map[string]clickhouse.Settings{
-		queries.Burnt: {"force_optimize_projection": 1}, queries.ByDays: {"force_optimize_projection_name": "days"},
-	} {
-		rows, err := conn.Query(clickhouse.Context(t.Context(), clickhouse.WithSettings(settings), clickhouse.WithParameters(clickhouse.Parameters{
+	for projection, query := range map[string]string{"failures": queries.Burnt, "days": queries.ByDays} {
+		ctx := clickhouse.Context(t.Context(), clickhouse.WithSettings(clickhouse.Settings{"force_optimize_projection": 1}), clickhouse.WithParameters(clickhouse.Parameters{
 			"from": "0", "until": "4294967295", "top": "10", "all": "true", "among": "[]", "by": "vendor", "now": fmt.Sprint(time.Now().Unix()),
 			"days": "['1970-01-01','2100-01-01','2100-01-01','2100-01-01','2100-01-01']", "edges": "['1970-01-01','2100-01-01']",
-		})), query)
-		if err != nil {
-			t.Fatalf("%s\n%v", query, err)
+		}))
+		ask := func(query string) (lines []string) {
+			t.Helper()
+			rows, err := conn.Query(ctx, query)
+			if err != nil {
+				t.Fatalf("%s\n%v", query, err)
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var line string
+				if strings.HasPrefix(query, "EXPLAIN") {
+					err = errors.Join(err, rows.Scan(&line))
+				}
+				lines = append(lines, line)
+			}
+			if err = errors.Join(err, rows.Err()); err != nil {
+				t.Fatalf("%s\n%v", query, err)
+			}
+			return lines
 		}
-		n := 0
-		for rows.Next() {
-			n++
+		if len(ask(query)) == 0 {
+			t.Errorf("%s: nothing is found", projection)
 		}
-		if err := rows.Err(); err != nil || n == 0 {
-			t.Errorf("%s\n%d rows, %v", query, n, err)
+		for _, line := range ask("EXPLAIN " + query) {
+			if strings.Contains(line, "ReadFromMergeTree") && !strings.Contains(line, "("+projection+")") {
+				t.Errorf("%s: %s", projection, line)
+			}
 		}
 	}
 }
