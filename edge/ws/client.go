@@ -40,7 +40,7 @@ func newClient(s *Server, to transport, w wire, from netip.Addr) *client {
 		id:     uuid.NewString(),
 		wire:   w,
 		from:   from,
-		out:    newOutbox(to, s.cfg, s.metrics, s.starting),
+		out:    newOutbox(to, s.cfg, s.metrics, s.writers),
 		subs:   make(map[string]*subscription),
 	}
 	c.heart = newHeartbeat(s.cfg, w.twoWay(), func() { c.out.push(w.ping()) }, c.out.close)

@@ -40,8 +40,9 @@
 //
 // # Goroutines
 //
-// One a connection reads it and runs its commands in order, or waits for the end of a stream; a second exists while
-// something is being written to it. One at a time fetches the keys of tokens. A feed has none of its own, except one
+// One a connection reads it and runs its commands in order, or waits for the end of a stream. As many as there are
+// processors write to all of them, while there is something to be written; a client that has no room for it, and each
+// that only listens, has one of its own until it is written, and so has a close frame. One at a time fetches the keys of tokens. A feed has none of its own, except one
 // while it fans out, one while it mends a gap, and one while clients wait for what they missed, which is read for all of them together; one
 // for all feeds looks
 // every 2 s, and when the connection to the log is back, for entries that got lost with none after them to

@@ -13,30 +13,28 @@ const maxJoin = 64 << 10
 // by each of ten thousand clients.
 const keepFrames = 32
 
-// maxStarting is how many writers may wait for a processor. With a goroutine ready for each of ten thousand clients,
-// whatever else happens would wait behind all of them, the next publication too, which they could have written along.
-const maxStarting = 64
-
 // outbox is what waits to be written to one client. Frames are written in the order they were
-// pushed, by one goroutine that exists while there are any. It is safe for concurrent use.
+// pushed: by the writers of all clients, or, while the client takes no more, by a goroutine that waits for it. It is
+// safe for concurrent use.
 type outbox struct {
 	to           transport
 	limit        int
 	closeTimeout time.Duration
 	metrics      *metrics
-	starting     chan struct{} // has an element for each writer of all clients that does not run yet
+	writers      *writers
+	behind       *outbox // writers' alone
 
 	mu      sync.Mutex
 	frames  [][]byte
 	spare   [][]byte  // the other one of two buffers
 	bytes   int       // waiting and being written
-	busy    bool      // a goroutine is writing
+	busy    bool      // somebody writes, or is about to
 	closing CloseCode // 0: open
 	dead    bool      // the connection is gone
 }
 
-func newOutbox(to transport, cfg Config, m *metrics, starting chan struct{}) *outbox {
-	return &outbox{to: to, limit: cfg.QueueBytes, closeTimeout: cfg.CloseTimeout, metrics: m, starting: starting}
+func newOutbox(to transport, cfg Config, m *metrics, w *writers) *outbox {
+	return &outbox{to: to, limit: cfg.QueueBytes, closeTimeout: cfg.CloseTimeout, metrics: m, writers: w}
 }
 
 // push queues frames. When the client's queue is full, the connection is closed as slow.
@@ -60,7 +58,7 @@ func (o *outbox) push(frames ...[]byte) {
 	o.busy = true
 	o.mu.Unlock()
 	if start {
-		o.start()
+		o.writers.add(o)
 	}
 }
 
@@ -81,14 +79,8 @@ func (o *outbox) close(code CloseCode) {
 	o.mu.Unlock()
 	o.to.expire(time.Now().Add(o.closeTimeout))
 	if start {
-		o.start()
+		o.writers.add(o)
 	}
-}
-
-// start begins to write, and waits for its turn to do so.
-func (o *outbox) start() {
-	o.starting <- struct{}{}
-	go o.flush()
 }
 
 // closedBy returns the code that close was called with, or 0.
@@ -112,35 +104,34 @@ func (o *outbox) drop() {
 	o.bytes = 0
 }
 
-// flush writes until nothing waits.
-func (o *outbox) flush() {
-	<-o.starting
-	for {
-		batch, last := o.take()
-		if batch == nil {
-			if last != 0 {
-				o.to.end(last)
-			}
-			return
-		}
-		for len(batch) > 0 {
-			n, size := joinable(batch)
-			if o.to.send(batch[:n]) != nil {
-				o.kill()
-				return
-			}
-			o.metrics.wrote(n, size)
-			clear(batch[:n])
-			batch = batch[n:]
-			if !o.wrote(size) {
-				break
-			}
-		}
+// write writes what waits, and does not wait for the client.
+func (o *outbox) write() {
+	batch, code := o.take()
+	switch {
+	case batch != nil:
+		o.flush(batch)
+	case code != 0:
+		go o.to.end(code)
 	}
 }
 
-// take returns what waits. When it returns nothing the writer ends; code says that it has to write
-// the close frame before.
+// flush writes a batch, and has written what came meanwhile.
+func (o *outbox) flush(batch [][]byte) {
+	for len(batch) > 0 {
+		n, size := joinable(batch)
+		rest, err := o.to.send(batch[:n])
+		if rest != nil {
+			go func() { o.flush(o.wrote(batch, n, size, rest())) }()
+			return
+		}
+		batch = o.wrote(batch, n, size, err)
+	}
+	if o.goesOn() {
+		o.writers.add(o)
+	}
+}
+
+// take returns what waits, or else the code of the close frame that is to be written now.
 func (o *outbox) take() (batch [][]byte, code CloseCode) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -148,7 +139,6 @@ func (o *outbox) take() (batch [][]byte, code CloseCode) {
 		return nil, 0
 	}
 	if len(o.frames) == 0 {
-		o.busy = o.closing != 0 // after the close frame nothing is ever written
 		return nil, o.closing
 	}
 	batch = o.frames
@@ -159,15 +149,29 @@ func (o *outbox) take() (batch [][]byte, code CloseCode) {
 	return batch, 0
 }
 
-// wrote counts off what was written and reports whether to go on with the batch.
-func (o *outbox) wrote(size int) bool {
+// wrote counts off the frames at the beginning of a batch, and returns those that are still to be written.
+func (o *outbox) wrote(batch [][]byte, n, size int, err error) [][]byte {
+	if err != nil {
+		o.kill()
+		return nil
+	}
+	o.metrics.wrote(n, size)
+	clear(batch[:n])
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closing == CloseSlow {
-		return false
+		return nil
 	}
 	o.bytes -= size
-	return true
+	return batch[n:]
+}
+
+// goesOn reports whether there is more to write. After the close frame nothing ever is.
+func (o *outbox) goesOn() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.busy = len(o.frames) > 0 || o.closing != 0
+	return o.busy && !o.dead
 }
 
 // joinable returns how many of the frames make one message, and their bytes.

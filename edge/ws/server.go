@@ -27,7 +27,7 @@ type Server struct {
 	application http.Client // that answers calls
 	upgrader    *gws.Upgrader
 	protobuf    *gws.Upgrader // of who asks for subprotocolProtobuf
-	starting    chan struct{} // see outbox
+	writers     *writers
 
 	mu       sync.Mutex
 	clients  map[*client]struct{}
@@ -62,7 +62,7 @@ func New(cfg Config) (*Server, error) {
 		authority: a,
 		metrics:   m,
 		hub:       h,
-		starting:  make(chan struct{}, maxStarting),
+		writers:   newWriters(),
 		clients:   make(map[*client]struct{}),
 		places:    places{byAddr: make(map[netip.Addr]int), byUser: make(map[string]int)},
 	}
@@ -89,7 +89,7 @@ func (s *Server) newUpgrader(subprotocols ...string) *gws.Upgrader {
 		WriteMaxPayloadSize: math.MaxInt32, // queues and replies are bounded already
 		HandshakeTimeout:    s.cfg.ConnectTimeout,
 		// Without contexts that outlive a message: they take 32 KiB of each client.
-		PermessageDeflate: gws.PermessageDeflate{Enabled: s.cfg.Deflate},
+		PermessageDeflate: gws.PermessageDeflate{Enabled: s.cfg.Deflate, Threshold: compressFrom},
 		SubProtocols:      subprotocols,
 		Logger:            silent{},
 		NewSession:        func() gws.SessionStorage { return &session{} },
@@ -115,14 +115,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("format") == "protobuf" {
 		speaks = wireProtobuf
 	}
-	conn := s.upgrade(upgrader, w, r)
-	if conn == nil {
+	to, upgraded := s.upgrade(upgrader, w, r)
+	if !upgraded {
 		s.vacate(from)
 		return
 	}
-	c := s.admitted(socket{conn, speaks}, speaks, from)
-	sessionOf(conn).client = c
-	go conn.ReadLoop() // until closed
+	to.wire = speaks
+	c := s.admitted(to, speaks, from)
+	sessionOf(to.conn).client = c
+	go to.conn.ReadLoop() // until closed
 }
 
 // refused answers a request for a connection that is not to be.
@@ -155,20 +156,22 @@ func (s *Server) foreign(r *http.Request) *problem.Problem {
 		"pages of origin %.200q may not connect; add it to the allowed origins", r.Header.Get("Origin"))
 }
 
-// upgrade takes the connection over; nil when that failed, which the peer then knows.
-func (s *Server) upgrade(u *gws.Upgrader, w http.ResponseWriter, r *http.Request) *gws.Conn {
+// upgrade takes the connection over. Where that failed, the peer knows it.
+func (s *Server) upgrade(u *gws.Upgrader, w http.ResponseWriter, r *http.Request) (socket, bool) {
 	conn, buf, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		s.log.Error().Err(err).Msg("websocket: the HTTP server cannot hand over its connection")
 		problem.Write(w, r, problem.Of(err))
-		return nil
+		return socket{}, false
 	}
-	socket, err := u.UpgradeFromConn(conn, readerOf(conn, buf.Reader), r)
+	p := newPipe(conn)
+	upgraded, err := u.UpgradeFromConn(p, p.reader(buf.Reader), r)
 	if err != nil {
 		s.log.Debug().Err(err).Str("from", r.RemoteAddr).Msg("websocket handshake failed")
-		return nil
+		return socket{}, false
 	}
-	return socket
+	compress := s.cfg.Deflate && strings.Contains(r.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") // as gws has it
+	return socket{conn: upgraded, pipe: p, compress: compress}, true
 }
 
 // admitted gives the reserved place to a client.

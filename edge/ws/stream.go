@@ -55,7 +55,12 @@ var (
 	newline   = []byte("\n")
 )
 
-func (t *stream) send(frames [][]byte) error {
+func (t *stream) send(frames [][]byte) (func() error, error) {
+	return func() error { return t.flush(frames) }, nil
+}
+
+// flush writes frames, and waits until they are on their way.
+func (t *stream) flush(frames [][]byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
@@ -90,7 +95,7 @@ func (t *stream) write(frames [][]byte) error {
 
 // end tells the code in a push, as there is no close frame.
 func (t *stream) end(code CloseCode) {
-	_ = t.send([][]byte{t.wire.encode(&protocol.Reply{Push: &protocol.Push{
+	_ = t.flush([][]byte{t.wire.encode(&protocol.Reply{Push: &protocol.Push{
 		Disconnect: &protocol.Disconnect{Code: uint32(code), Reason: code.Reason()},
 	}})})
 	t.mu.Lock()

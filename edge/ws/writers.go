@@ -1,0 +1,68 @@
+package ws
+
+import (
+	"runtime"
+	"sync"
+)
+
+// turn is to how many clients a writer writes before it lets others have the processor.
+const turn = 32
+
+// writers write to clients what waits for them, in the order in which it began to. There are no more of them than
+// processors: with a goroutine for each of ten thousand clients, whatever else happens would wait behind all of them,
+// the next publication too, which they could have written along. None waits for a client. It is safe for concurrent
+// use.
+type writers struct {
+	most int
+
+	mu          sync.Mutex
+	first, last *outbox // whose turn has yet to come, linked by outbox.behind
+	busy        int     // writers that run
+}
+
+func newWriters() *writers { return &writers{most: runtime.GOMAXPROCS(0)} }
+
+// add has an outbox written. It may be added again once its write was called.
+func (w *writers) add(o *outbox) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last == nil {
+		w.first = o
+	} else {
+		w.last.behind = o
+	}
+	w.last = o
+	if w.busy < w.most {
+		w.busy++
+		go w.work()
+	}
+}
+
+func (w *writers) work() {
+	for written := 1; ; written++ {
+		o := w.take()
+		if o == nil {
+			return
+		}
+		o.write()
+		if written%turn == 0 {
+			runtime.Gosched()
+			yield() // to other processes: the kernel would let this one go on for milliseconds
+		}
+	}
+}
+
+// take returns the outbox whose turn it is. When there is none, the writer that asked ends.
+func (w *writers) take() *outbox {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o := w.first
+	if o == nil {
+		w.busy--
+		return nil
+	}
+	if w.first, o.behind = o.behind, nil; w.first == nil {
+		w.last = nil
+	}
+	return o
+}

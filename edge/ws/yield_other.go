@@ -1,0 +1,6 @@
+//go:build !linux
+
+package ws
+
+// yield does nothing here.
+func yield() {}
