@@ -82,7 +82,6 @@ func (c *Cluster) clustered(opts *server.Options, door *doorkeeper) error {
 	opts.Cluster.ConnectBackoff = false // a node that is back should be reached at once
 	opts.ConnectErrorReports, opts.ReconnectErrorReports = routeReports, routeReports
 	opts.Cluster.PingInterval, opts.Cluster.MaxPingsOut = routePing, routePingsOut
-	opts.Cluster.PoolSize = 1 // there is one account to pool routes for; others would carry pings only
 	// Under Raft, what was answered may be lost in a power failure unless the disk is synced first. There is
 	// nothing left for each store to sync from time to time then, which would keep an idle node busy.
 	opts.SyncAlways, opts.SyncInterval = true, 0
