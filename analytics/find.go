@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -171,12 +170,12 @@ func find[T any](
 		page.Limit = 100
 	}
 	page.Limit = min(page.Limit, MaxFound)
-	until := strconv.FormatInt(math.MaxInt64/1000, 10) // what DateTime64(6) holds is less
-	if !page.Until.IsZero() {
-		until = micros(page.Until)
+	until := latest.Add(time.Hour) // no record is later
+	if !page.Until.IsZero() && page.Until.Before(until) {
+		until = page.Until
 	}
 	maps.Copy(p, clickhouse.Parameters{
-		"since": micros(page.Since), "until": until, "limit": strconv.Itoa(page.Limit + 1),
+		"since": micros(page.Since), "until": micros(until), "limit": strconv.Itoa(page.Limit + 1),
 		"before": strconv.FormatInt(page.After.At, 10), "generation": strconv.FormatUint(uint64(page.After.Generation), 10),
 		"seq": strconv.FormatUint(page.After.Seq, 10), "epoch": param(page.After.Epoch),
 	})

@@ -1,13 +1,15 @@
 -- What the deliveries have in common that died in [{from}, {until}), in seconds and full minutes, count, and no replay
 -- has delivered since: the vendors, reasons and weddings with the most of them, {top} of each. Unless {all}, only
--- those to {among} these integrations. Those that a replay has delivered are taken off. The projection failures answers.
+-- those to {among} these integrations. Those that a replay has delivered are taken off. The projection failures answers;
+-- the hours are told apart from the minutes since the table is sorted by the former.
 WITH
     died AS
     (
         SELECT failed_vendor, failed_reason, failed_wedding, failed_delivery
         FROM deliveries
-        WHERE failed = 'died' AND toStartOfMinute(finished_at) >= toDateTime({from:UInt32}, 'UTC')
-          AND toStartOfMinute(finished_at) < toDateTime({until:UInt32}, 'UTC')
+        WHERE failed = 'died' AND toStartOfHour(finished_at) >= toStartOfHour(toDateTime({from:UInt32}, 'UTC'))
+          AND dateDiff('minute', toDateTime({from:UInt32}, 'UTC'), toStartOfMinute(finished_at)) >= 0
+          AND dateDiff('minute', toDateTime({until:UInt32}, 'UTC'), toStartOfMinute(finished_at)) < 0
           AND ({all:Bool} OR has({among:Array(String)}, failed_integration))
     ),
     recovered AS
@@ -18,7 +20,7 @@ WITH
         (
             SELECT failed_delivery
             FROM deliveries
-            WHERE failed = 'recovered' AND toStartOfMinute(finished_at) >= toDateTime({from:UInt32}, 'UTC')
+            WHERE failed = 'recovered' AND toStartOfHour(finished_at) >= toStartOfHour(toDateTime({from:UInt32}, 'UTC'))
             GROUP BY failed_delivery
         )
         GROUP BY failed_vendor, failed_reason, failed_wedding

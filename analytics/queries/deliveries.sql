@@ -8,6 +8,8 @@ SELECT
 FROM deliveries
 WHERE finished_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')
   AND finished_at < fromUnixTimestamp64Micro({until:Int64}, 'UTC')
+  AND toStartOfHour(finished_at) >= toStartOfHour(fromUnixTimestamp64Micro({since:Int64}, 'UTC')) -- by which the table is sorted
+  AND toStartOfHour(finished_at) <= toStartOfHour(fromUnixTimestamp64Micro({until:Int64}, 'UTC'))
   AND ({delivery:String} = '' OR delivery_id = {delivery:String})
   AND ({channel:String} = '' OR channel = {channel:String})
   AND ({integration:String} = '' OR integration = {integration:String})

@@ -13,8 +13,9 @@ ALTER TABLE deliveries
 
 ALTER TABLE deliveries ADD PROJECTION IF NOT EXISTS failures
 (
-    SELECT failed, toStartOfMinute(finished_at), failed_vendor, failed_integration, failed_reason, failed_wedding, failed_delivery, count()
-    GROUP BY failed, toStartOfMinute(finished_at), failed_vendor, failed_integration, failed_reason, failed_wedding, failed_delivery
+    SELECT failed, toStartOfHour(finished_at), toStartOfMinute(finished_at), failed_vendor, failed_integration, failed_reason, failed_wedding, failed_delivery, count()
+    GROUP BY failed, toStartOfHour(finished_at), toStartOfMinute(finished_at), failed_vendor, failed_integration, failed_reason, failed_wedding, failed_delivery
 );
 
+-- Until an older part has it, it is read as before.
 ALTER TABLE deliveries MATERIALIZE PROJECTION failures
