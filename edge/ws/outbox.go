@@ -127,7 +127,7 @@ func (o *outbox) flush(batch [][]byte) {
 		batch = o.wrote(batch, n, size, err)
 	}
 	if o.goesOn() {
-		o.writers.add(o)
+		o.writers.again(o)
 	}
 }
 
