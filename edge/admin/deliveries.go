@@ -80,8 +80,9 @@ func (a *Admin) deliveries(v *visit) (screen, error) {
 	}
 	s.After, s.Limit = v.query("after"), deliveriesShown
 	rows, next, err := v.FindDeliveries(v.Context(), s.Sought)
-	if err != nil {
+	wrong := unlessOurs(err)
+	if err != nil && wrong == "" {
 		return screen{}, err
 	}
-	return screen{title: "Deliveries", body: deliveriesBody(s, rows, next)}, nil
+	return screen{title: "Deliveries", body: deliveriesBody(s, rows, next, wrong)}, nil
 }
