@@ -181,7 +181,11 @@ func (a *Admin) previewMapping(v *visit) (templ.Component, error) {
 }
 
 func (a *Admin) mapChannels(v *visit) (templ.Component, error) {
-	m, err := v.CreateMapping(v.Context(), mappingOf(v))
+	m := mappingOf(v)
+	err := needsPattern(m)
+	if err == nil {
+		m, err = v.CreateMapping(v.Context(), m)
+	}
 	if err != nil {
 		return nil, err
 	}

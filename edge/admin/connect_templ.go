@@ -115,9 +115,9 @@ func vendorChoice(all []vendorsOf) templ.Component {
 
 func directions(d adapter.Description) string {
 	if len(d.Receives) > 0 {
-		return "is told, and tells us"
+		return "Gets events, and sends webhooks"
 	}
-	return "is told"
+	return "Gets events"
 }
 
 func vendorForm(v *visit, d adapter.Description) templ.Component {

@@ -160,6 +160,14 @@ func editedMapping(form url.Values) (m api.Mapping, err error) {
 	return m, nil
 }
 
+// needsPattern returns an error for a mapping of no channels.
+func needsPattern(m api.Mapping) error {
+	if m.Pattern == "" {
+		return problem.New(problem.MappingInvalid, "its channels are missing; write a name, or a pattern such as supplier:dashboard:{supplierId}")
+	}
+	return nil
+}
+
 // targetOf reads one row of the targets.
 func targetOf(get func(string) string) (t event.Target, err error) {
 	if t.Integration = get("to"); get("kind") == "category" {
@@ -204,6 +212,9 @@ func (a *Admin) compareMapping(v *visit) (templ.Component, error) {
 // saveMapping stores the mapping in the form, unless somebody else changed it meanwhile, and tells what changed.
 func (a *Admin) saveMapping(v *visit) (templ.Component, error) {
 	m, err := editedMapping(v.PostForm)
+	if err == nil {
+		err = needsPattern(m)
+	}
 	if err != nil {
 		return nil, err
 	}
