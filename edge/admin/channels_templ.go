@@ -353,7 +353,7 @@ func channelBody(v *visit, c *channelView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 30, "\"><div class=\"row\"><h2 id=\"tail-title\" class=\"title\">Live</h2><span id=\"tail-state\" class=\"dim\" role=\"status\"><noscript>Needs the page's script; the history below does not.</noscript></span> <button id=\"tail-stop\" type=\"button\" aria-pressed=\"false\">Hold</button></div><p id=\"tail-none\" class=\"dim\">Each event that is published on the channel from now on is shown here, as clients get it.</p><ol id=\"tail-events\" class=\"tail\" aria-label=\"Events as they come, the newest first\" tabindex=\"0\"></ol></section>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 30, "\"><div class=\"row\"><h2 id=\"tail-title\" class=\"title\">Live tail</h2><span id=\"tail-state\" class=\"dim\" role=\"status\"><noscript>Needs the page's script; the history below does not.</noscript></span> <button id=\"tail-stop\" type=\"button\" aria-pressed=\"false\">Hold</button></div><p id=\"tail-none\" class=\"dim\">Each event that is published on the channel from now on is shown here, as clients get it.</p><ol id=\"tail-events\" class=\"tail\" aria-label=\"Events as they come, the newest first\" tabindex=\"0\"></ol></section>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

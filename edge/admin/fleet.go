@@ -27,20 +27,28 @@ func (m *member) fails() bool {
 	case event.Open, event.Suspended, event.Unknown:
 		return true
 	case event.Paused:
-		return m.Paused != nil && m.Paused.By == bySystem
+		if m.Paused != nil { // and not for what is incomplete
+			return m.Paused.By == bySystem
+		}
 	}
-	return len(m.Problems) > 0 && !m.Disabled
+	return m.incomplete()
 }
 
 // bySystem is who paused an integration after an answer that only an admin can mend.
 const bySystem = "system"
 
-// urgency orders members: what fails is first.
+// incomplete reports whether it cannot be connected as it is.
+func (m *member) incomplete() bool { return len(m.Problems) > 0 && !m.Disabled }
+
+// urgency orders members: what fails is first, and before all what has failed since it worked.
 func (m *member) urgency() int {
-	if m.fails() {
+	switch {
+	case m.fails() && !m.incomplete():
 		return 0
+	case m.fails():
+		return 1
 	}
-	return 1 + slices.Index([]event.State{event.Degraded, event.Paused, event.Healthy, event.Idle, event.DisabledState}, m.health.State)
+	return 2 + slices.Index([]event.State{event.Degraded, event.Paused, event.Healthy, event.Idle, event.DisabledState}, m.health.State)
 }
 
 // fleet is all integrations within somebody's reach, the most urgent first, as they were a moment ago.
@@ -117,16 +125,20 @@ func (v *visit) failing() int {
 
 // why says what is the matter, "" where nothing is.
 func (m *member) why() string {
-	if len(m.Problems) > 0 && !m.Disabled {
-		return "Not complete: " + m.Problems[0].Field + " " + m.Problems[0].Reason
+	switch {
+	case m.incomplete():
+		return m.Problems[0].Field + " " + m.Problems[0].Reason
+	case m.health.State == event.DisabledState:
+		return "" // that says all
 	}
-	return m.health.Reason
+	return reasonText(m.health.Reason)
 }
 
-// rate is the success rate of the last minutes, where there is something to tell.
+// rate is the success rate of the last minutes, "" where there is nothing to tell.
 func (m *member) rate() string {
-	if m.health.State == event.Idle || m.health.State == event.Unknown {
-		return "–"
+	switch m.health.State {
+	case event.Idle, event.Unknown, event.DisabledState:
+		return ""
 	}
 	return percent(m.health.SuccessRate)
 }

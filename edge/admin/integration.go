@@ -63,6 +63,7 @@ type integrationView struct {
 	periods []period
 	from    time.Time // of the timeline
 	chart   chart
+	ended   *api.LiveRow // in the last hour; nil where the visitor must not know
 	now     time.Time
 }
 
@@ -88,7 +89,7 @@ func (a *Admin) integration(v *visit) (screen, error) {
 		s.live = append(s.live, part{"timeline", timelinePart(&x)})
 	}
 	if v.may(access.DeliveriesRead) {
-		if x.chart, err = v.latencies(id); err != nil {
+		if err = x.lastHour(v); err != nil {
 			return screen{}, err
 		}
 		s.live = append(s.live, part{"latency", latencyPart(&x)})
@@ -96,19 +97,21 @@ func (a *Admin) integration(v *visit) (screen, error) {
 	return s, nil
 }
 
-// latencies is the chart of the last hour, from the nodes' memory.
-func (v *visit) latencies(id string) (chart, error) {
-	report, err := v.Live(v.Context(), analytics.ByIntegration, id, 60, true)
+// lastHour takes what ended in the last hour from the nodes' memory.
+func (x *integrationView) lastHour(v *visit) error {
+	report, err := v.Live(v.Context(), analytics.ByIntegration, x.ID, 60, true)
 	if err != nil {
-		return chart{}, err
+		return err
 	}
 	c := chart{Unit: "ms", Span: 3600, Lines: []line{{Name: "half are faster (p50)"}, {Name: "95 % are faster (p95)"}, {Name: "99 % are faster (p99)"}}}
 	milliseconds := func(d event.Duration) *float64 {
 		ms := time.Duration(d).Seconds() * 1000
 		return &ms
 	}
-	for _, row := range report.Rows {
-		for _, m := range row.Minutes {
+	x.ended = &api.LiveRow{}
+	for i := range report.Rows { // one, or none
+		x.ended = &report.Rows[i]
+		for _, m := range x.ended.Minutes {
 			if m.Delivered == 0 {
 				continue
 			}
@@ -118,7 +121,8 @@ func (v *visit) latencies(id string) (chart, error) {
 			}
 		}
 	}
-	return c, nil
+	x.chart = c
+	return nil
 }
 
 // limits are those in force, in words.

@@ -82,7 +82,7 @@ func TestOpenPagesSeeWhatChanges(t *testing.T) {
 		t.Errorf("nothing fails, and the navigation has %s", nav)
 	}
 	must(t, n.registry.Pause(t.Context(), "a", event.Pause{Reason: "moving house", By: "system", At: time.Now()}))
-	one.next("fleet", "moving house")
+	one.next("fleet", "Moving house")
 	other.next("pages", `class="badge"`)
 	page.next("health", "Moving house")
 	page.next("actions", "Resume")
@@ -102,7 +102,7 @@ func TestWhatIsLiveIsCompressed(t *testing.T) {
 	}
 	s.next("fleet", "row-a")
 	must(t, n.registry.Pause(t.Context(), "a", event.Pause{Reason: "moving house", By: "x", At: time.Now()}))
-	s.next("fleet", "moving house")
+	s.next("fleet", "Moving house")
 	must(t, n.registry.Resume(t.Context(), "a"))
 	s.next("states", "is-idle")
 }
@@ -182,9 +182,10 @@ func TestOverviewFinds(t *testing.T) {
 	}
 	_, err := n.registry.Put(t.Context(), event.Integration{V: event.Version, ID: "z", Vendor: "slack", Settings: []byte(`{}`)})
 	must(t, err)
+	must(t, n.registry.Pause(t.Context(), "c", event.Pause{Reason: "http_401", By: "system", At: time.Now()}))
 	b := n.signedIn(t, adminKey)
-	for query, want := range map[string]string{
-		"": "zabc", "?q=supplierId%3D4b": "b", "?q=the+webhook": "abc", "?q=nothing": "", "?vendor=slack": "z", "?state=failing": "z", "?state=idle": "zabc", "?page=99": "zabc", "?page=x": "zabc",
+	for query, want := range map[string]string{ // what fails is first, then what cannot begin
+		"": "czab", "?q=supplierId%3D4b": "b", "?q=the+webhook": "cab", "?q=nothing": "", "?vendor=slack": "z", "?state=failing": "cz", "?state=idle": "zab", "?page=99": "czab", "?page=x": "czab",
 	} {
 		got := b.get(home+query, htmx()...)
 		found := ""
@@ -195,9 +196,14 @@ func TestOverviewFinds(t *testing.T) {
 			t.Errorf("%q found %q, want %q", query, found, want)
 		}
 	}
-	if got := b.get(home); !strings.Contains(got.body, "Not complete: secrets.webhook_url") || !strings.Contains(got.body, "1<span class=\"hidden\"> integration fails") {
-		t.Error("what lacks a secret is not told")
+	if got := b.get(home); !strings.Contains(got.body, "Not complete") || !strings.Contains(got.body, "secrets.webhook_url is required") ||
+		!strings.Contains(got.body, "HTTP 401") || !strings.Contains(got.body, "2<span class=\"hidden\"> integrations fail") {
+		t.Error("it is not told what fails, and why")
 	}
+	b.get("/admin/integration/z") // its actor begins, and sees that it can do nothing
+	eventually(t, "what cannot begin to fail though it is paused", func() bool {
+		return strings.Contains(b.get(home+"?state=paused").body, `<tr id="row-z" class="failing">`)
+	})
 }
 
 func TestManyIntegrationsArePaged(t *testing.T) {

@@ -104,6 +104,14 @@ func (b *budget) worst() (worst analytics.Burn) {
 	return worst
 }
 
+// budgetText is what is left of a budget, or how many times it is spent.
+func budgetText(left float64) string {
+	if left < 0 {
+		return rate(1-left) + " × spent"
+	}
+	return percent(left)
+}
+
 // tone says how a budget is: "good", "warn" or "bad".
 func tone(left float64) string {
 	switch {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/a-h/templ"
 
-	"github.com/wedsync/wedsync/actors/delivery"
 	"github.com/wedsync/wedsync/actors/event"
 	"github.com/wedsync/wedsync/edge/access"
 	"github.com/wedsync/wedsync/edge/api"
@@ -195,24 +194,11 @@ func (p *progress) count(one api.ReplayedOne) {
 
 // deadWords says in plain language why a delivery died.
 func deadWords(l *event.DeadLetter) string {
-	own := map[string]string{
-		event.ReasonExhausted:   "Every try failed, though the vendor was up. What the last one was answered stands below.",
-		event.ReasonExpired:     "It waited for longer than its integration's limit for waiting. The vendor was down, or the integration paused.",
-		event.ReasonEncode:      "What the vendor wants could not be made of the event: something is missing in it, or of another kind.",
-		event.ReasonExpression:  "An expression of the mapping failed on this event. Mend the mapping, then replay it.",
-		event.ReasonPanic:       "The adapter broke on this event. That is a defect of ours; please report it.",
-		event.ReasonOptedOut:    "The recipient has told the vendor to be left alone. A replay will be refused likewise.",
-		event.ReasonDeleted:     "The integration was deleted while it waited.",
-		delivery.ReasonCanceled: "The call was cut off when the node stopped.",
-	}[l.Reason]
-	if own != "" {
-		return own
-	}
 	if words := reasonWords(l.Reason); words != "" {
 		return words
 	}
 	if code, ok := strings.CutPrefix(l.Reason, "http_"); ok {
-		return "The vendor answered " + code + " and will not take this message however often it is sent. Its words tell why; mend that, then replay it."
+		return "The vendor answered " + code + " and will not take this message however often it is sent. Mend what it says is wrong, then replay it."
 	}
-	return "The vendor refused it for good, with a code of its own. Its words tell why; mend that, then replay it."
+	return "The vendor refused it for good, with a code of its own. Mend what it says is wrong, then replay it."
 }

@@ -200,7 +200,7 @@ func TestNothingRunsThatDoesNotStandInAFile(t *testing.T) {
 	if got := b.get("/admin/assets/app.000000000000.js"); got.status != http.StatusNotFound {
 		t.Errorf("an asset of another release: %d", got.status)
 	}
-	if got := b.get("/admin/nowhere"); got.status != http.StatusNotFound || !strings.Contains(got.body, "there is no page at") {
+	if got := b.get("/admin/nowhere"); got.status != http.StatusNotFound || !strings.Contains(got.body, "There is no page at") {
 		t.Errorf("nowhere: %d %s", got.status, got.body)
 	}
 }

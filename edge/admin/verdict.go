@@ -20,6 +20,11 @@ func sentence(text string) string {
 	return string(unicode.ToUpper(r)) + text[size:]
 }
 
+// reasonText is why something is as it is, as people read it.
+func reasonText(reason string) string {
+	return sentence(strings.ReplaceAll(reason, "http_", "HTTP "))
+}
+
 func testTitle(a event.Attempt) string {
 	switch a.Verdict {
 	case "delivered":
@@ -70,7 +75,15 @@ func reasonWords(reason string) string {
 		event.ReasonConnection:    "The connection was refused or broke. Is the address right, and does its system run?",
 		event.ReasonClock:         "The vendor takes nothing that is signed at another time than its own. Is the clock of the wedsync node right?",
 		event.ReasonBlocked:       "The address is a private one, which is not called. Enter a public one, or allow it in delivery.allowPrivate.",
-		event.ReasonMisconfigured: "The settings are not complete; the fields below say what is missing.",
+		event.ReasonMisconfigured: "The settings are not complete; the integration's page says what is missing.",
+		event.ReasonExhausted:     "Every try failed, though the vendor was up.",
+		event.ReasonExpired:       "It waited for longer than its integration's limit for waiting. The vendor was down, or the integration paused.",
+		event.ReasonEncode:        "What the vendor wants could not be made of the event: something is missing in it, or of another kind.",
+		event.ReasonExpression:    "An expression of the mapping failed on this event. Mend the mapping, then replay it.",
+		event.ReasonPanic:         "The adapter broke on this event. That is a defect of ours; please report it.",
+		event.ReasonOptedOut:      "The recipient has told the vendor to be left alone. A replay will be refused likewise.",
+		event.ReasonDeleted:       "The integration was deleted while it waited.",
+		delivery.ReasonCanceled:   "The call was cut off when the node stopped.",
 		delivery.ReasonDNS:        "The name in the address is not known. Is it written right?",
 		delivery.ReasonTLS:        "The vendor's certificate does not hold. Is the address right, and the certificate in date?",
 	}[strings.TrimSpace(reason)]

@@ -125,5 +125,8 @@ func indent(text string) string {
 	if json.Indent(&b, []byte(text), "", "  ") != nil {
 		return text
 	}
-	return b.String()
+	return unescape.Replace(b.String())
 }
+
+// unescape undoes what encoding/json does for HTML, which templ does itself. What a backslash stands before is no escape.
+var unescape = strings.NewReplacer(`\\`, `\\`, `\u0026`, "&", `\u003c`, "<", `\u003e`, ">")

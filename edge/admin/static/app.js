@@ -137,7 +137,11 @@
   window.addEventListener('pagehide', () => source?.close());
   window.addEventListener('pageshow', (e) => { if (e.persisted) location.reload(); });
   setInterval(() => { if (!document.hidden) ago(document); }, 1000);
-  const start = () => { ago(document); listen(); };
+  const start = () => {
+    ago(document);
+    listen();
+    $('#pages [aria-current="page"]')?.scrollIntoView({ inline: 'center', block: 'nearest' }); // where the navigation is a strip
+  };
   if (document.readyState === 'loading') document.addEventListener('DOMContentLoaded', start);
   else start();
 })();
