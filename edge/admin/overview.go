@@ -25,7 +25,7 @@ type overview struct {
 	vendor  string
 	found   int
 	members []*member // of this page
-	page    int      // from 1
+	page    int       // from 1
 	pages   int
 }
 
