@@ -22,6 +22,7 @@ type writers struct {
 	mu          sync.Mutex
 	first, last *outbox // whose turn has yet to come, linked by outbox.behind
 	ready       int     // how many these are
+	full        bool    // since there were maxReady of them, until half of them are written
 	room        sync.Cond
 	busy        int // writers that run
 }
@@ -36,7 +37,7 @@ func newWriters() *writers {
 func (w *writers) add(o *outbox) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.ready >= maxReady {
+	for w.full { // also who comes when there is some room again: else they could have it before those who wait, for ever
 		w.room.Wait()
 	}
 	w.append(o)
@@ -57,6 +58,7 @@ func (w *writers) append(o *outbox) {
 	}
 	w.last = o
 	w.ready++
+	w.full = w.full || w.ready >= maxReady
 	if w.busy < w.most {
 		w.busy++
 		go w.work()
@@ -89,7 +91,8 @@ func (w *writers) take() *outbox {
 	if w.first, o.behind = o.behind, nil; w.first == nil {
 		w.last = nil
 	}
-	if w.ready--; w.ready == maxReady/2 { // not for one at a time
+	if w.ready--; w.full && w.ready <= maxReady/2 { // not for one at a time
+		w.full = false
 		w.room.Broadcast()
 	}
 	return o
