@@ -5,4 +5,4 @@ ALTER TABLE slo_hours MODIFY SETTING deduplicate_merge_projection_mode = 'rebuil
 ALTER TABLE slo_hours
     ADD PROJECTION IF NOT EXISTS days (SELECT dimension, toDate(hour), key, sum(delivered), sum(dead), sum(in_time), sum(recovered), sum(excluded) GROUP BY dimension, toDate(hour), key);
 
-ALTER TABLE slo_hours MATERIALIZE PROJECTION days
+ALTER TABLE slo_hours MATERIALIZE PROJECTION days SETTINGS mutations_sync = 0
