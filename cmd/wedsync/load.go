@@ -24,6 +24,13 @@ type loadCmd struct {
 	Profiles loadProfilesCmd `cmd:"" help:"List the profiles, or print one to be changed."`
 }
 
+func (loadCmd) Help() string {
+	return `    wedsync load --profile saturday --local 1
+    wedsync load compare before.json after.json
+
+"wedsync load run --help" lists the flags. docs/load.md tells more.`
+}
+
 type loadRunCmd struct {
 	Profile string        `help:"What happens: saturday, smoke, soak or storm, or a file." default:"smoke" placeholder:"NAME"`
 	Local   int           `help:"Start so many nodes that hold the log (1, 3 or 5), and ClickHouse, on this machine." placeholder:"N"`
@@ -41,12 +48,13 @@ type loadRunCmd struct {
 func (loadRunCmd) Help() string {
 	return `Couples and suppliers publish by a plan, clients watch, vendors fail and an edge dies, as the profile says. All
 that was accepted is checked at vendors and clients, and the SLO in ClickHouse is compared with that. The exit code is 1
-if a threshold of the profile was missed. docs/load.md tells more.
+if a threshold of the profile was missed, or the run was interrupted: the report is of what was played until then.
+docs/load.md tells more.
 
     wedsync load --profile saturday --local 1`
 }
 
-func (c loadRunCmd) Run(ctx context.Context, w world, p printer) (err error) {
+func (c loadRunCmd) Run(ctx context.Context, w world, p printer) error {
 	profile, err := load.ReadProfile(c.Profile)
 	if err != nil {
 		return usageError{err}
@@ -63,20 +71,11 @@ func (c loadRunCmd) Run(ctx context.Context, w world, p printer) (err error) {
 	if err := errors.Join(profile.CheckFiles(), c.checkOut()); err != nil {
 		return usageError{err}
 	}
-	defer func() {
-		if err != nil && ctx.Err() != nil {
-			err = errors.New("interrupted; there is no report")
-		}
-	}()
-	target, err := c.target(ctx, w, profile)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, target.Close()) }()
-	report, err := load.Run(ctx, load.Config{
-		Profile: profile, Seed: c.Seed, Target: target, SimHost: c.SimHost, Out: w.stderr, Live: terminal(w.stderr),
-	})
-	if err != nil {
+	report, err := c.play(ctx, w, profile)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return errors.New("interrupted; there is no report")
+	case err != nil:
 		return err
 	}
 	if err := errors.Join(keepReport(c.Out+".json", report.WriteJSON), keepReport(c.Out+".html", func(out io.Writer) error {
@@ -88,10 +87,25 @@ func (c loadRunCmd) Run(ctx context.Context, w world, p printer) (err error) {
 	if err := c.tell(p, report); err != nil {
 		return err
 	}
-	if !report.Passed {
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("interrupted; the report tells of what was played until then")
+	case !report.Passed:
 		return errors.New("a threshold of the profile was missed")
 	}
 	return nil
+}
+
+// play runs the profile.
+func (c loadRunCmd) play(ctx context.Context, w world, profile *load.Profile) (_ *load.Report, err error) {
+	target, err := c.target(ctx, w, profile)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	return load.Run(ctx, load.Config{
+		Profile: profile, Seed: c.Seed, Target: target, SimHost: c.SimHost, Out: w.stderr, Live: terminal(w.stderr),
+	})
 }
 
 // target is the cluster that is there, or one that is started.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,10 +127,33 @@ func TestLoadOnANodeThatIsThere(t *testing.T) {
 	if p := r.Publishes; r.ClickHouse != nil || p.Lost+p.Reordered+p.Wrong+p.NotAllowed > 0 || r.Deliveries.Dead == 0 || r.Clients.Connections != 10 || r.Clients.Seen == 0 {
 		t.Errorf("%+v, %+v, %+v", r.ClickHouse, r.Deliveries, p)
 	}
+	// Who interrupts it is told of what was played until then.
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var said bytes.Buffer
+	code := command(ctx, []string{"load", "--profile", profile, "--lasts=6s", "--clients=10", "-o", out, "--addr", n.URL(), "--data", c.Data}, world{
+		stdout: io.Discard, stderr: writer(func(text []byte) (int, error) {
+			if bytes.Contains(text, []byte("from now on: shootq")) {
+				interrupt()
+			}
+			return said.Write(text)
+		}),
+	})
+	if r, err = load.ReadReport(out + ".json"); err != nil {
+		t.Fatal(err)
+	}
+	if p := r.Publishes; code != exitFailed || !strings.Contains(said.String(), "the report tells of what was played until then") ||
+		p.Accepted == 0 || p.Accepted >= r.Planned || p.Lost > 0 || r.Passed || !strings.HasPrefix(r.Verdicts[0].Got, "interrupted at Sat 10:") {
+		t.Errorf("%d %s; %+v of %d, %+v", code, said.String(), p, r.Planned, r.Verdicts)
+	}
 	if left := d.do("integrations", "--json") + d.do("mappings", "--json"); strings.Contains(left, "studiocloud") || strings.Contains(left, "supplier:dashboard") {
 		t.Errorf("it left %s", left)
 	}
 }
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(text []byte) (int, error) { return w(text) }
 
 func TestLoadThatCannotBegin(t *testing.T) {
 	t.Parallel()
@@ -138,6 +162,7 @@ func TestLoadThatCannotBegin(t *testing.T) {
 		"--local=2":                        {code: exitUsage, errors: "--local is 2; use one of [1 3 5]"},
 		"--local=1 -o /nonexistent/report": {code: exitUsage, errors: "--out is /nonexistent/report, and nothing can be written there"},
 		"--addr=nowhere":                   {code: exitUsage, errors: `"nowhere" is no address of a node`},
+		"--addr=ftp://node-1":              {code: exitUsage, errors: `"ftp://node-1" is no address of a node`},
 		"--addr=http://127.0.0.1:1 -o " + t.TempDir() + "/r": {code: exitFailed, errors: "http://127.0.0.1:1 does not answer as a node does"},
 	} {
 		if got := wedsync(t, append([]string{"load"}, strings.Fields(args)...)...); got.code != want.code || !strings.Contains(got.errors, want.errors) {

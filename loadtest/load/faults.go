@@ -71,17 +71,18 @@ type script struct {
 	say   func(format string, args ...any)
 }
 
-// run returns when all is over, or ctx is.
-func (s *script) run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+// run returns when all is over, or ctx is. When the story ends, what has not begun to fail does not, and all else is
+// mended.
+func (s *script) run(ctx, story context.Context) error {
+	g, story := errgroup.WithContext(story)
 	p := s.plan.profile
 	for name, v := range p.Vendors {
 		for _, f := range v.Faults {
-			g.Go(func() error { return s.vendor(ctx, name, f) })
+			g.Go(func() error { return s.vendor(story, name, f) })
 		}
 	}
 	for _, e := range p.Edges {
-		g.Go(func() error { return s.edge(ctx, e) })
+		g.Go(func() error { return s.edge(ctx, story, e) })
 	}
 	return g.Wait()
 }
@@ -90,8 +91,8 @@ func (s *script) until(ctx context.Context, m Moment) error {
 	return nodeproc.Sleep(ctx, time.Until(s.truth.begun.Add(s.plan.profile.When(m))))
 }
 
-func (s *script) vendor(ctx context.Context, name string, f VendorFault) error {
-	if err := s.until(ctx, f.From); err != nil {
+func (s *script) vendor(story context.Context, name string, f VendorFault) error {
+	if err := s.until(story, f.From); err != nil {
 		return err
 	}
 	fault := vendors.Fault{
@@ -107,7 +108,7 @@ func (s *script) vendor(ctx context.Context, name string, f VendorFault) error {
 	w := checker.Window{Fault: name + " " + f.About, From: time.Now()}
 	s.say("from now on: %s", w.Fault)
 	remove := s.sims.Lookup(name).Faults().Add(fault)
-	err := s.until(ctx, f.To)
+	err := s.until(story, f.To)
 	remove()
 	w.To = time.Now()
 	s.say("no more: %s", w.Fault)
@@ -130,8 +131,8 @@ func (s *script) victim() (most int) {
 	return most
 }
 
-func (s *script) edge(ctx context.Context, e EdgeDeath) error {
-	if err := s.until(ctx, e.At); err != nil {
+func (s *script) edge(ctx, story context.Context, e EdgeDeath) error {
+	if err := s.until(story, e.At); err != nil {
 		return err
 	}
 	at := s.victim()
@@ -156,9 +157,7 @@ func (s *script) edge(ctx context.Context, e EdgeDeath) error {
 		s.say("all clients are back after %.1f s", d.Back)
 	}
 	if n.edge && err == nil {
-		err = s.until(ctx, e.Back)
-	}
-	if n.edge && err == nil {
+		_ = s.until(story, e.Back) // or it comes back earlier
 		if n.proc, err = nodeproc.Start(n.cfg); err == nil {
 			err = n.await(ctx)
 		}

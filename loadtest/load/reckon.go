@@ -53,6 +53,9 @@ func (r *run) reckon(ctx context.Context) (*Report, error) {
 		rep.ClickHouse = &Compared{Detail: err.Error()}
 	}
 	rep.Publishes = checker.Check(h)
+	if r.cut != "" {
+		rep.Verdicts = append(rep.Verdicts, Verdict{What: "played to its end", Want: p.Ends.String(), Got: "interrupted at " + r.cut})
+	}
 	rep.judge(p.Thresholds)
 	return rep, nil
 }

@@ -29,7 +29,8 @@ type Config struct {
 	Live    bool      // Out is a terminal: one line, written anew
 }
 
-// Run plays a profile and reports. What it made on the nodes is removed again.
+// Run plays a profile and reports. What it made on the nodes is removed again. When ctx ends while it plays, it plays no
+// further, waits for what was accepted, and reports that; the report has missed its end, then.
 func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	t := newTruth(newPlan(cfg.Profile, cfg.Seed, "l"+strconv.FormatInt(time.Now().UnixMilli(), 36)))
 	sims, err := vendors.StartAll(ctx, vendors.Config{Host: cfg.SimHost, Keep: 1, Notify: t.received})
@@ -56,7 +57,7 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	if err := r.play(ctx); err != nil {
 		return nil, err
 	}
-	return r.reckon(ctx)
+	return r.reckon(context.WithoutCancel(ctx))
 }
 
 // run is one under way.
@@ -67,6 +68,7 @@ type run struct {
 	nodes  []*node
 	crowd  *crowd
 	joined time.Duration // that the clients took to connect and subscribe
+	cut    string        // the moment at which it was interrupted; "": it was not
 	sample *sampler
 	logs   map[string][]checker.Entry // what the log has in the end, by channel
 	saying sync.Mutex
@@ -176,9 +178,9 @@ func (p *Profile) step() time.Duration {
 	return max(500*time.Millisecond, (p.Lasts / 120).Round(500*time.Millisecond))
 }
 
-// play lets all happen, and waits until what was accepted has arrived.
-func (r *run) play(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
+// play lets all happen, until ctx ends, and waits until what was accepted has arrived.
+func (r *run) play(playing context.Context) error {
+	ctx, stop := context.WithCancel(context.WithoutCancel(playing))
 	defer stop()
 	r.truth.begun = time.Now().Add(100 * time.Millisecond)
 	r.sample = newSampler(r.nodes, r.crowd, r.truth.begun, r.cfg.Profile.step())
@@ -190,10 +192,18 @@ func (r *run) play(ctx context.Context) error {
 	s := &script{r.truth.plan, r.truth, r.sims, r.crowd, r.nodes, r.tell}
 	scripted, cut := context.WithCancel(ctx)
 	defer cut()
-	go func() { acting <- s.run(scripted) }()
+	story, over := context.WithCancel(scripted)
+	defer over()
+	defer context.AfterFunc(playing, over)()
+	go func() { acting <- s.run(scripted, story) }()
 	p := &publisher{plan: r.truth.plan, truth: r.truth, crowd: r.crowd, nodes: r.nodes, sims: r.sims}
-	p.run(ctx)
-	err := r.settle(ctx)
+	p.run(playing)
+	end := r.truth.begun.Add(r.cfg.Profile.Lasts)
+	if playing.Err() != nil {
+		r.cut, end = r.moment(), time.Now()
+		r.tell("interrupted: what was accepted has %v to arrive, then comes the report; interrupt again to have none", r.cfg.Profile.Settle)
+	}
+	err := r.settle(ctx, end)
 	cut()
 	if failed := <-acting; err == nil && !errors.Is(failed, context.Canceled) {
 		err = failed
@@ -208,8 +218,8 @@ const quiet = 2 * time.Second
 
 // settle waits until all that was accepted has arrived or was given up, and nothing has come for a while, or until
 // nothing more may be waited for: the checker says what is missing.
-func (r *run) settle(ctx context.Context) (err error) {
-	until := time.NewTimer(time.Until(r.truth.begun.Add(r.cfg.Profile.Lasts + r.cfg.Profile.Settle)))
+func (r *run) settle(ctx context.Context, end time.Time) (err error) {
+	until := time.NewTimer(time.Until(end.Add(r.cfg.Profile.Settle)))
 	defer until.Stop()
 	timer := time.NewTimer(quiet)
 	defer timer.Stop()

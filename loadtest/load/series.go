@@ -61,7 +61,9 @@ func (c *chart) perSecond(rows ...[]float64) {
 func (c *chart) publishes() {
 	c.Planned, c.Accepted, c.NotTaken = c.row(), c.row(), c.row()
 	for _, a := range c.t.plan.arrivals {
-		c.Planned[c.after(a.at)]++
+		if at := int(a.at / c.step); at < c.n { // of those behind that nothing came: the run was interrupted
+			c.Planned[at]++
+		}
 	}
 	for _, op := range c.t.ops {
 		if op.Outcome == checker.Accepted {

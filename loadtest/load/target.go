@@ -50,7 +50,7 @@ func Reach(e External) (*Target, error) {
 	t := &Target{clickhouse: e.ClickHouse, token: e.Token}
 	for _, address := range e.Addresses {
 		u, err := url.Parse(address)
-		if err != nil || u.Host == "" {
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return nil, fmt.Errorf("%q is no address of a node; write it like http://127.0.0.1:8080", address)
 		}
 		host := u.Host
