@@ -103,7 +103,7 @@ func (s *Store) countPart(ctx context.Context, q SLOQuery, query string, g *grou
 	}
 	rows, err := s.conn.Query(with(ctx, clickhouse.Parameters{
 		"by": string(q.By), "starts": "[" + strings.Join(starts, ",") + "]", "now": seconds(q.Now),
-		"days": list(days), "edges": list(append(days, q.Now.UTC().Format(time.DateOnly))),
+		"days": list(days), "edges": list(slices.Concat(days, []string{q.Now.UTC().Format(time.DateOnly)})),
 		"all": strconv.FormatBool(q.Among == nil), "among": list(q.Among),
 	}), query)
 	if err != nil {
