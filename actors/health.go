@@ -44,13 +44,19 @@ func (in *integration) stateNow() (event.State, string) {
 	if in.breaker.State() != delivery.Closed {
 		return event.Open, "the vendor failed: " + in.lastError
 	}
-	if rate, n := in.rate.Rate(in.sys.cfg.Now()); n >= degradedAfter && rate < degradedBelow {
+	if in.failing() {
 		return event.Degraded, "last error: " + in.lastError
 	}
 	if p := in.lastProbe; p != nil && !p.OK {
 		return event.Degraded, "the last probe of the vendor failed: " + p.Reason
 	}
 	return event.Healthy, ""
+}
+
+// failing reports whether too many of the last minutes' attempts failed.
+func (in *integration) failing() bool {
+	rate, n := in.rate.Rate(in.sys.cfg.Now())
+	return n >= degradedAfter && rate < degradedBelow
 }
 
 // announce records a change of state, and publishes it on integration:health:{id}.

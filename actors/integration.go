@@ -268,8 +268,9 @@ func (in *integration) over() (reason string, over bool) {
 	return "", false
 }
 
+// idle reports whether the actor may be stopped: not while it has work, nor while it alone knows that the vendor fails.
 func (in *integration) idle() bool {
-	return len(in.bag.tasks) == 0 && len(in.bag.arrived) == 0 && in.looked && !in.backlog && !in.parking && !in.loading &&
+	return !in.failing() && len(in.bag.tasks) == 0 && len(in.bag.arrived) == 0 && in.looked && !in.backlog && !in.parking && !in.loading &&
 		in.bag.suspended.Load() == nil && in.breaker.State() == delivery.Closed
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,6 +76,39 @@ func TestIdleActorsAreStoppedAndComeBack(t *testing.T) {
 	waitFor(t, func() bool { return n.Healths(t.Context())[0].State == event.Idle })
 	n.publish("studio", "a", 1, 1)
 	inOrder(t, s.wait(t, 2))
+}
+
+// Who looks a while after the last delivery failed still sees that it did.
+func TestWhoFailedIsNotIdleAtOnce(t *testing.T) {
+	t.Parallel()
+	var ahead atomic.Int64
+	n := start(t, func(c *actors.Config) {
+		c.PassivateAfter, c.Now = 100*time.Millisecond, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	fails, works := newSink(t), newSink(t)
+	n.connect("fails", fails)
+	n.connect("works", works)
+	fails.answers(func(receipt) int { return http.StatusBadRequest })
+	n.publish("fails", "a", 0, 20)
+	n.results(20)
+	state := func(id string) event.State {
+		for _, h := range n.Healths(t.Context()) {
+			if h.Integration == id {
+				return h.State
+			}
+		}
+		return event.Unknown
+	}
+	for i := range 3 { // as often as one that works is stopped
+		n.publish("works", "a", i, 1)
+		works.wait(t, i+1)
+		waitFor(t, func() bool { return state("works") == event.Idle })
+	}
+	if got := state("fails"); got != event.Degraded {
+		t.Errorf("it is %s", got)
+	}
+	ahead.Store(int64(10 * time.Minute))
+	waitFor(t, func() bool { return state("fails") == event.Idle })
 }
 
 func TestStopFinishesCallsInFlight(t *testing.T) {
