@@ -170,9 +170,12 @@ type season struct {
 	vendors []string
 }
 
+// seasonEnd is one for all of a run, also of one during which the hour turns.
+var seasonEnd = time.Now().UTC().Truncate(time.Hour)
+
 func newSeason() season {
 	return season{
-		base: time.Now().UTC().Truncate(time.Hour), days: 3,
+		base: seasonEnd, days: 3,
 		vendors: []string{"studiocloud", "venuemaster", "whatsapp", "slack", "email"},
 	}
 }
