@@ -88,6 +88,18 @@ func withNumbers(s numbers) func(*api.Config) {
 	return func(c *api.Config) { c.Analytics = func() api.Analytics { return s } }
 }
 
+// What burns slowly wakes nobody.
+func TestOverviewTellsHowUrgentABurnIs(t *testing.T) {
+	t.Parallel()
+	for recent, want := range map[uint64]string{0: "; alarm at", 2: ": look at it in working hours", 50: ": somebody must look now"} {
+		s := numbers{asked: &analytics.DeliveryQuery{}, report: analytics.SLOReport{Rows: []analytics.SLORow{rowOf("", recent, recent)}}}
+		n := start(t, withNumbers(s))
+		n.connect(t, "a", nil)
+		b := n.signedIn(t, adminKey)
+		eventually(t, "the overview to say"+want, func() bool { return strings.Contains(b.get(home).body, want) })
+	}
+}
+
 func TestObjectives(t *testing.T) {
 	t.Parallel()
 	asked := &analytics.DeliveryQuery{}

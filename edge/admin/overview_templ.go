@@ -1487,10 +1487,14 @@ func met(yes bool) string {
 
 func burnText(b analytics.Burn) string {
 	window := hours(time.Duration(b.Long.Window))
-	if b.Burning {
-		return "over " + window + ", on " + string(b.Objective) + ": somebody must look now"
+	of := "over " + window + ", on " + string(b.Objective)
+	switch {
+	case b.Burning && b.Severity == analytics.SeverityPage:
+		return of + ": somebody must look now"
+	case b.Burning:
+		return of + ": look at it in working hours"
 	}
-	return "over " + window + ", on " + string(b.Objective) + "; alarm at " + rate(b.Threshold)
+	return of + "; alarm at " + rate(b.Threshold)
 }
 
 var _ = templruntime.GeneratedTemplate
