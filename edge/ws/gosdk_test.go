@@ -185,16 +185,22 @@ func TestGoSDKRefusals(t *testing.T) {
 func TestGoSDKSubscriptionTokens(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, openJournal(t), func(c *ws.Config) { c.ExpiryGrace = 5 * time.Second })
+	closed := make(chan struct{})
+	t.Cleanup(func() { close(closed) }) // the SDK minds (race) being closed while it sends a token, so it gets none before
 	s := startGoSDK(t, n, true, func(c *centrifuge.Config) { c.Token = grant(t, "u", 0, nil, nil) })
-	asked := make(chan string, 10)
+	const tokens = 3
+	asked, calls := make(chan string, 10), 0
 	s.subscribe(channel, func(c *centrifuge.SubscriptionConfig) {
 		c.Token = subToken(t, "u", channel, -time.Hour) // which the server refuses, so that the SDK asks
 		c.GetToken = func(e centrifuge.SubscriptionTokenEvent) (string, error) {
 			asked <- e.Channel
+			if calls++; calls > tokens {
+				<-closed
+			}
 			return subToken(t, "u", e.Channel, 2*time.Second), nil
 		}
 	})
-	for range 3 {
+	for range tokens + 1 {
 		if name := <-asked; name != channel {
 			t.Errorf("asked for a token for %s", name)
 		}
