@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -106,10 +107,17 @@ func checkRecords(ctx context.Context, t *testing.T, dsn string, accepted []int,
 		total += uint64(n)
 	}
 	conn := ask(t, dsn)
-	for _, s := range sinks {
+	attemptsOf := func(ctx context.Context, id string) (all, places, successes uint64, err error) {
+		err = conn.QueryRow(ctx, `
+			SELECT count(), uniqExact(log_epoch, log_generation, log_seq, log_pos), uniqExactIf(delivery_id, verdict = 'delivered')
+			FROM attempts WHERE integration = $1`, id).Scan(&all, &places, &successes)
+		return all, places, successes, err
+	}
+	for _, s := range sinks { // a batch's tables are written side by side
 		until(ctx, t, "records of "+s.id, func(ctx context.Context) (bool, string) {
 			r, err := recordedOf(ctx, conn, s.id)
-			return err == nil && r.Rows >= total, fmt.Sprintf("%+v of %d, %v", r, total, err)
+			_, _, successes, failed := attemptsOf(ctx, s.id)
+			return err == nil && failed == nil && r.Rows >= total && successes >= total, fmt.Sprintf("%+v and %d attempts that succeeded of %d, %v", r, successes, total, errors.Join(err, failed))
 		})
 	}
 	for _, s := range sinks {
@@ -117,10 +125,7 @@ func checkRecords(ctx context.Context, t *testing.T, dsn string, accepted []int,
 		if want := (recorded{total, total, total, total}); err != nil || r != want {
 			t.Errorf("%s: ClickHouse holds %+v, want %+v: %v", s.id, r, want, err)
 		}
-		var attempts, places, successes uint64
-		err = conn.QueryRow(ctx, `
-			SELECT count(), uniqExact(log_epoch, log_generation, log_seq, log_pos), uniqExactIf(delivery_id, verdict = 'delivered')
-			FROM attempts WHERE integration = $1`, s.id).Scan(&attempts, &places, &successes)
+		attempts, places, successes, err := attemptsOf(ctx, s.id)
 		if err != nil || attempts != places || successes != total {
 			t.Errorf("%s: ClickHouse holds %d attempts, %d of them once, for %d deliveries that succeeded; want %d: %v", s.id, attempts, places, successes, total, err)
 		}
